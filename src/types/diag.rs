@@ -1,0 +1,376 @@
+//! Diagnostics: what is wrong, where, and what to do, as data.
+//!
+//! Every stage takes `&mut Diagnostics` and returns `Result<_, Reported>`. A [`Reported`] can only be had by recording an
+//! error, so no stage can fail silently, and a stage can go on after its first error. Turning a diagnostic into text is the
+//! business of `claw-cli`.
+
+use crate::span::Span;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// The name of a kind of diagnostic. Each has a paragraph in `docs/diagnostics.md`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),+];
+
+            /// Returns the code's kebab-case name, as messages and `claw explain` use it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Code::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // Clawfile
+    /// The text is not a Dockerfile: a broken instruction, heredoc, flag or JSON form.
+    DockerfileSyntax = "dockerfile-syntax",
+    /// An instruction that neither Docker nor claw knows.
+    UnknownInstruction = "unknown-instruction",
+    /// A directive with missing, superfluous or malformed arguments.
+    DirectiveSyntax = "directive-syntax",
+    /// A directive that may stand once stands twice.
+    DuplicateDirective = "duplicate-directive",
+    /// A directive where none may stand: before `FROM`, under `ONBUILD`.
+    MisplacedDirective = "misplaced-directive",
+    /// A Clawfile with directives but without `CLAW_TYPE`.
+    MissingClawType = "missing-claw-type",
+    /// A runtime that no driver knows.
+    UnknownRuntime = "unknown-runtime",
+    /// Five cron fields that are none.
+    BadSchedule = "bad-schedule",
+    /// A surface whose scheme, target or access mode is wrong.
+    BadSurface = "bad-surface",
+    /// A model that is not `provider/model`.
+    BadModel = "bad-model",
+    /// A name that does not fit the grammar of its kind.
+    BadName = "bad-name",
+
+    // YAML and compose
+    /// The text is not YAML.
+    YamlSyntax = "yaml-syntax",
+    /// A mapping has one key twice.
+    DuplicateKey = "duplicate-key",
+    /// Aliases that expand to more nodes than any sane file has.
+    YamlBudget = "yaml-budget",
+    /// A key the schema does not know.
+    UnknownKey = "unknown-key",
+    /// A key the schema needs is absent.
+    MissingKey = "missing-key",
+    /// A value of the wrong type.
+    WrongType = "wrong-type",
+    /// A value of the right type that is not allowed.
+    BadValue = "bad-value",
+    /// A `${…}` that compose would not accept.
+    BadInterpolation = "bad-interpolation",
+    /// `${VAR:?message}` without a value.
+    RequiredVariable = "required-variable",
+    /// A variable without value and without default.
+    UnsetVariable = "unset-variable",
+    /// A line of an env file that is none.
+    DotenvSyntax = "dotenv-syntax",
+    /// A reference to a network, volume, secret or config that the file does not define.
+    UndefinedResource = "undefined-resource",
+    /// A service depends on itself through others.
+    DependencyCycle = "dependency-cycle",
+    /// Two keys that exclude each other, or that name one thing twice.
+    ConflictingKeys = "conflicting-keys",
+    /// Something compose takes that cannot be carried out here.
+    Unsupported = "unsupported",
+    /// A key that is accepted and has no effect.
+    NoEffect = "no-effect",
+
+    // Pod
+    /// A service, named in `x-claw` or a surface, that does not exist.
+    UnknownService = "unknown-service",
+    /// A file that does not exist.
+    MissingFile = "missing-file",
+    /// A file that is empty, a directory, not text, or outside the pod's directory.
+    UnusableFile = "unusable-file",
+    /// An agent without contract.
+    MissingContract = "missing-contract",
+    /// An image that is neither here nor buildable.
+    MissingImage = "missing-image",
+    /// A label of an image that claw cannot read.
+    BadLabel = "bad-label",
+    /// Two names that become one: services, containers, variables, files.
+    NameCollision = "name-collision",
+    /// A name that belongs to claw.
+    ReservedName = "reserved-name",
+    /// A chat platform claw does not know.
+    UnknownPlatform = "unknown-platform",
+    /// An LLM provider that is neither known nor declared.
+    UnknownProvider = "unknown-provider",
+    /// A secret where its text would be seen.
+    SecretInEnvironment = "secret-in-environment",
+    /// A secret without a value.
+    MissingSecret = "missing-secret",
+    /// Something the runtime cannot do.
+    RuntimeCannot = "runtime-cannot",
+    /// A setting that the runtime does not take.
+    BadSetting = "bad-setting",
+    /// A fact that only a build or an engine can tell.
+    NeedsEngine = "needs-engine",
+    /// A feature whose time has not come: named, not guessed.
+    NotYet = "not-yet",
+
+    // Audit
+    /// Something of the privileged surface that `x-claw.allow` does not name.
+    PrivilegedSurface = "privileged-surface",
+    /// Something risky in a service that is not an agent.
+    RiskyService = "risky-service",
+    /// A way out to the internet that a later version closes.
+    OpenEgress = "open-egress",
+    /// A deprecated or surprising form that is taken all the same.
+    Discouraged = "discouraged",
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing is done.
+    Error,
+    /// It is done, and someone should know.
+    Warning,
+}
+
+impl Severity {
+    /// Returns the word messages use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What kind it is.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong: lower case, no full stop, names in backticks.
+    pub message: String,
+    /// Where it is wrong.
+    pub primary: Span,
+    /// What stands below the caret, if anything.
+    pub label: Option<String>,
+    /// More to know, each with a place if it has one.
+    pub notes: Vec<(Option<Span>, String)>,
+    /// What to do.
+    pub help: Option<String>,
+    /// The text at `primary` must not be shown: it may be a secret.
+    pub is_masked: bool,
+}
+
+impl Diagnostic {
+    /// Returns an error.
+    pub fn error(code: Code, primary: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, primary, message.into())
+    }
+
+    /// Returns a warning.
+    pub fn warning(code: Code, primary: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, primary, message.into())
+    }
+
+    fn new(severity: Severity, code: Code, primary: Span, message: String) -> Self {
+        Self { code, severity, message, primary, label: None, notes: Vec::new(), help: None, is_masked: false }
+    }
+
+    /// Returns it with words below the caret.
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        self.label = Some(text.into());
+        self
+    }
+
+    /// Returns it with a note without a place.
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push((None, text.into()));
+        self
+    }
+
+    /// Returns it with a note about another place.
+    pub fn note_at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.notes.push((Some(span), text.into()));
+        self
+    }
+
+    /// Returns it with what to do.
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Returns it with a "did you mean", where one of the candidates is near `word`.
+    pub fn suggest<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(word, candidates) {
+            Some(candidate) => self.help(format!("did you mean `{candidate}`?")),
+            None => self,
+        }
+    }
+
+    /// Returns it with the text at its place kept out of messages.
+    pub fn masked(mut self) -> Self {
+        self.is_masked = true;
+        self
+    }
+}
+
+/// Proof that an error was recorded; only [`Diagnostics::report`] and [`Diagnostics::finish`] make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported(());
+
+/// The findings of a run, in the order they were made.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Returns an empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Records an error and returns the proof. A warning handed in becomes an error.
+    pub fn report(&mut self, mut diagnostic: Diagnostic) -> Reported {
+        diagnostic.severity = Severity::Error;
+        self.push(diagnostic);
+        Reported(())
+    }
+
+    /// Records a finding of any severity; the same finding is kept once.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if !self.list.contains(&diagnostic) {
+            self.list.push(diagnostic);
+        }
+    }
+
+    /// Returns `value`, or the proof that errors were recorded since `mark` was taken.
+    ///
+    /// # Errors
+    /// Where an error was recorded after `mark`.
+    pub fn finish<T>(&self, mark: Mark, value: T) -> Result<T, Reported> {
+        if self.list[mark.0.min(self.list.len())..].iter().any(|each| each.severity == Severity::Error) {
+            return Err(Reported(()));
+        }
+        Ok(value)
+    }
+
+    /// Returns where the list ends now, for [`Diagnostics::finish`].
+    pub fn mark(&self) -> Mark {
+        Mark(self.list.len())
+    }
+
+    /// Returns whether any finding is an error.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|each| each.severity == Severity::Error)
+    }
+
+    /// Returns the findings in the order they were made.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    /// Returns the findings by file and place, errors before warnings at one place.
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut list: Vec<_> = self.list.iter().collect();
+        list.sort_by_key(|each| (each.primary.file, each.primary.start, each.severity, each.code));
+        list
+    }
+
+    /// Appends the findings of another list.
+    pub fn extend(&mut self, other: Diagnostics) {
+        for diagnostic in other.list {
+            self.push(diagnostic);
+        }
+    }
+
+    /// Turns the errors for which `which` holds into warnings.
+    pub fn soften(&mut self, which: impl Fn(&Diagnostic) -> bool) {
+        for diagnostic in &mut self.list {
+            if which(diagnostic) {
+                diagnostic.severity = Severity::Warning;
+            }
+        }
+    }
+}
+
+/// A place in a list of diagnostics.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark(usize);
+
+/// Returns the candidate nearest to `word`, if one is near enough to be meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Returns the edit distance of two words, a swap of neighbours counting one.
+fn distance(left: &str, right: &str) -> usize {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
+    for (i, a) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in right.iter().enumerate() {
+            let mut best = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[left.len()][right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::FileId;
+
+    fn here() -> Span {
+        Span::start_of(FileId(0))
+    }
+
+    #[test]
+    fn finish_proves_only_errors_recorded_after_the_mark() {
+        let mut diagnostics = Diagnostics::new();
+        let before = diagnostics.mark();
+        diagnostics.report(Diagnostic::error(Code::BadValue, here(), "x"));
+        let after = diagnostics.mark();
+        diagnostics.push(Diagnostic::warning(Code::NoEffect, here(), "y"));
+        assert!(diagnostics.finish(before, ()).is_err());
+        assert!(diagnostics.finish(after, ()).is_ok());
+    }
+
+    #[test]
+    fn nearest_finds_typing_mistakes_and_nothing_else() {
+        let known = ["trading-api", "MODEL", "web"];
+        assert_eq!(nearest("trading-apy", known), Some("trading-api"));
+        assert_eq!(nearest("MODLE", known), Some("MODEL"));
+        assert_eq!(nearest("database", known), None);
+    }
+
+    #[test]
+    fn code_names_are_unique_and_kebab_case() {
+        let names: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+    }
+}
