@@ -1,0 +1,443 @@
+//! The row of the table: one replica of one agent, with every question answered.
+//!
+//! Drivers, documents, hardening and audit read [`AgentUnit`]; nobody re-derives what it says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::id::VolumeName;
+use crate::id::{EnvName, ModelSlot, PodName, ProviderName, ProxyType, RuntimeName, ServiceName, SkillName, UnitId};
+use crate::image::{ImageFacts, ImageRef};
+use crate::path::ContainerPath;
+use crate::platform::Platform;
+use crate::provider::WireFormat;
+use crate::roster::{Identity, Roster};
+use crate::secret::SecretRef;
+use crate::span::{Span, Spanned};
+
+/// One replica of an agent, fully resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentUnit {
+    /// Its id: compose service, principal, directory.
+    pub id: UnitId,
+    /// The service as the pod file names it.
+    pub service: ServiceName,
+    /// Which replica it is.
+    pub replica: Replica,
+    /// The pod it belongs to.
+    pub pod: PodName,
+    /// The software inside.
+    pub runtime: RuntimeName,
+    /// The image it starts from.
+    pub image: ImageRef,
+    /// What is known of that image.
+    pub image_facts: ImageFacts,
+    /// What it must do and must not do.
+    pub contract: Contract,
+    /// The models it may use, by slot; more than one only in `fallback`.
+    pub models: BTreeMap<ModelSlot, Vec<ModelRef>>,
+    /// What happens to a model that no slot names.
+    pub model_policy: ModelPolicy,
+    /// Limits of spending.
+    pub budgets: Vec<Budget>,
+    /// Limits of going round in circles.
+    pub brakes: Option<Brakes>,
+    /// How it reaches its models.
+    pub inference: Inference,
+    /// Its accounts.
+    pub identities: BTreeMap<Platform, Identity>,
+    /// Rules of its channels, where a surface gives them.
+    pub channels: BTreeMap<Platform, ChannelPolicy>,
+    /// Every identity of the pod.
+    pub roster: Arc<Roster>,
+    /// What it may use.
+    pub surfaces: Vec<Surface>,
+    /// Services it may talk to, whether by surface, provider or dependency.
+    pub reach: Reach,
+    /// Who its processes run as.
+    pub user: RuntimeUser,
+    /// IANA name of its time zone.
+    pub timezone: Option<String>,
+    /// Its manuals, by name.
+    pub skills: BTreeMap<SkillName, Skill>,
+    /// What it is told to do, and when.
+    pub schedules: Vec<Schedule>,
+    /// Settings of its runtime, in the order written.
+    pub settings: Vec<Setting>,
+    /// Its environment without what the driver adds.
+    pub env: BTreeMap<EnvName, EnvValue>,
+    /// The place of its service in the pod file.
+    pub origin: Span,
+}
+
+/// Which of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// From 0.
+    pub index: u32,
+    /// How many there are; 1 without `count`.
+    pub of: u32,
+}
+
+/// What an agent must do: sections in the order they are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contract {
+    /// The sections.
+    pub sections: Vec<Section>,
+    /// Documents that are not in the contract but shipped as skills, for the index.
+    pub references: Vec<Reference>,
+}
+
+/// A part of a contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its id, unique in the contract.
+    pub id: String,
+    /// How binding it is.
+    pub mode: SectionMode,
+    /// One sentence for the index.
+    pub description: Option<String>,
+    /// The file or service it came from, as messages and the index show it.
+    pub origin: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// How binding a section is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SectionMode {
+    /// The agent's own file.
+    Contract,
+    /// Must be obeyed.
+    Enforce,
+    /// Should be followed.
+    Guide,
+    /// The manual of a service.
+    Manual,
+}
+
+impl SectionMode {
+    /// Returns the word in the section's marks.
+    pub fn name(self) -> &'static str {
+        match self {
+            SectionMode::Contract => "contract",
+            SectionMode::Enforce => "enforce",
+            SectionMode::Guide => "guide",
+            SectionMode::Manual => "manual",
+        }
+    }
+}
+
+/// A `reference` include: in the index, its text a skill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Its id.
+    pub id: String,
+    /// One sentence for the index.
+    pub description: Option<String>,
+    /// The skill that holds its text.
+    pub skill: SkillName,
+}
+
+/// A model of a provider.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ModelRef {
+    /// Before the first `/`.
+    pub provider: ProviderName,
+    /// After it; may hold further `/`.
+    pub model: String,
+}
+
+impl std::fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+/// What the proxy does with a model that no slot names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModelPolicy {
+    /// The primary model is used instead.
+    #[default]
+    Clamp,
+    /// The request is refused.
+    Refuse,
+}
+
+/// A limit of spending over a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Decimal US dollars.
+    pub usd: Option<String>,
+    /// Tokens, in and out.
+    pub tokens: Option<u64>,
+    /// Requests.
+    pub requests: Option<u64>,
+    /// The window.
+    pub window: Window,
+    /// What happens at the limit.
+    pub action: BudgetAction,
+}
+
+/// How long a budget lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+    /// A month.
+    Month,
+}
+
+/// What happens at the limit of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetAction {
+    /// Requests are refused.
+    HardStop,
+    /// Requests are slowed down.
+    RateLimit,
+    /// A cheaper model is used.
+    Downgrade,
+    /// The operator is told.
+    SoftAlert,
+}
+
+/// When an agent that goes round in circles is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brakes {
+    /// The same request this many times.
+    pub repeat: Option<u32>,
+    /// This many turns without an effect.
+    pub idle: Option<u32>,
+    /// Whether it is stopped, or only reported.
+    pub is_stop: bool,
+}
+
+/// How an agent reaches its models. A proxied agent has nowhere to put a provider key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inference {
+    /// It calls the providers itself.
+    Direct {
+        /// Providers by name.
+        upstreams: BTreeMap<ProviderName, Upstream>,
+    },
+    /// It calls the pod's proxies, outermost first.
+    Proxied {
+        /// The chain.
+        chain: Vec<ProxyType>,
+        /// Base URL of the first.
+        endpoint: String,
+        /// Its token.
+        token: SecretRef,
+    },
+}
+
+/// Where a provider is and what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Base URL without trailing slash.
+    pub base_url: String,
+    /// The API it speaks.
+    pub format: WireFormat,
+    /// Its key, where it needs one.
+    pub key: Option<SecretRef>,
+    /// The service of this pod it is, if it is one.
+    pub service: Option<ServiceName>,
+}
+
+/// Rules of a platform's channels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelPolicy {
+    /// By guild id.
+    pub guilds: BTreeMap<String, GuildPolicy>,
+    /// Direct messages.
+    pub direct: Option<DirectPolicy>,
+    /// Every account of the pod is allowed.
+    pub allow_from_handles: bool,
+    /// The bots of these services are allowed.
+    pub allow_from_services: Vec<ServiceName>,
+}
+
+/// Rules of one guild.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuildPolicy {
+    /// Who is heard, in the platform's words.
+    pub policy: Option<String>,
+    /// Ids of users who are heard.
+    pub users: Vec<String>,
+    /// Only messages that mention the agent are read.
+    pub require_mention: Option<bool>,
+}
+
+/// Rules of direct messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectPolicy {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Who may write: pairing, allowlist, open, disabled.
+    pub policy: Option<String>,
+    /// Ids of users who may.
+    pub allow_from: Vec<String>,
+}
+
+/// What an agent does with a volume or a host path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// It reads.
+    ReadOnly,
+    /// It reads and writes.
+    ReadWrite,
+}
+
+impl Access {
+    /// Returns the word of the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            Access::ReadOnly => "read-only",
+            Access::ReadWrite => "read-write",
+        }
+    }
+}
+
+/// Something an agent may use. Only volumes and host paths have an access mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// A volume of the pod, mounted at `/mnt/<name>`.
+    Volume {
+        /// The volume's key.
+        name: VolumeName,
+        /// What the agent does with it.
+        access: Access,
+        /// Where it is mounted.
+        mount: ContainerPath,
+    },
+    /// A path of the host, mounted at the same path.
+    Host {
+        /// The path.
+        path: ContainerPath,
+        /// What the agent does with it.
+        access: Access,
+    },
+    /// A service of the pod.
+    Service {
+        /// Its compose services: one, or all replicas.
+        service: ServiceName,
+        /// Ports it listens on.
+        ports: Vec<u16>,
+        /// Path of its MCP endpoint.
+        mcp: Option<String>,
+    },
+    /// A chat platform.
+    Channel {
+        /// Which.
+        platform: Platform,
+    },
+    /// A host outside.
+    Egress {
+        /// Host name.
+        host: String,
+        /// Port, where one is named.
+        port: Option<u16>,
+    },
+}
+
+/// What an agent may talk to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Compose services on `claw-internal`.
+    pub services: Vec<ServiceName>,
+    /// Why it needs a way out of the pod, empty if it does not: shown in the warning.
+    pub outside: Vec<String>,
+}
+
+/// A user inside a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuntimeUser {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// A manual.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skill {
+    /// One sentence.
+    pub description: String,
+    /// Its text without front matter.
+    pub body: String,
+    /// Who wrote it.
+    pub origin: SkillOrigin,
+}
+
+/// Who wrote a skill; a later one replaces an earlier one of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SkillOrigin {
+    /// Claw.
+    Generated,
+    /// The image of the service it describes.
+    Emitted,
+    /// The agent's image.
+    Image,
+    /// The pod file.
+    Pod,
+}
+
+impl SkillOrigin {
+    /// Returns the word the index shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            SkillOrigin::Generated => "generated",
+            SkillOrigin::Emitted => "emitted",
+            SkillOrigin::Image | SkillOrigin::Pod => "operator",
+        }
+    }
+}
+
+/// A message at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Deterministic, unique in the unit.
+    pub id: String,
+    /// Five cron fields.
+    pub cron: String,
+    /// What the agent is told.
+    pub message: String,
+    /// Where it answers, resolved to an id.
+    pub target: Option<Target>,
+}
+
+/// A channel a schedule answers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The platform.
+    pub platform: Platform,
+    /// The channel's id.
+    pub channel: String,
+}
+
+/// One `CONFIGURE … config set <path> <value>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Dotted path.
+    pub path: Spanned<String>,
+    /// JSON where the text is JSON, else a string.
+    pub value: crate::doc::Doc,
+}
+
+/// A value of an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvValue {
+    /// Known text.
+    Literal(String),
+    /// Known text that the pod file writes with variables; emitted as written.
+    Template {
+        /// As the compose file writes it, `$$` for `$`.
+        written: String,
+        /// What it is.
+        value: String,
+    },
+    /// A secret.
+    Secret(SecretRef),
+}

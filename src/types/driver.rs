@@ -1,0 +1,202 @@
+//! What a driver is: facts about a runtime, and a pure function from a unit to what that runtime needs.
+
+use std::collections::BTreeMap;
+
+use crate::agent::{AgentUnit, EnvValue};
+use crate::diag::{Diagnostics, Reported};
+use crate::files::FileTree;
+use crate::id::EnvName;
+use crate::path::{ContainerPath, PodPath};
+use crate::provider::WireFormat;
+
+/// An adapter to one runtime.
+pub trait Driver: Sync {
+    /// Returns what is always true of the runtime.
+    fn facts(&self) -> &'static DriverFacts;
+
+    /// Records what this runtime cannot do for this unit, before anything is made.
+    fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics);
+
+    /// Returns what the runtime needs for this unit.
+    ///
+    /// # Errors
+    /// Where the unit cannot be expressed; the reasons are in `diag`.
+    fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported>;
+
+    /// Returns what a probe's output says.
+    fn read_health(&self, output: &ProbeOutput) -> Health;
+}
+
+/// What is always true of a runtime. A new field makes every driver decide.
+#[derive(Debug)]
+pub struct DriverFacts {
+    /// The name `CLAW_TYPE` gives.
+    pub name: &'static str,
+    /// One line for tables.
+    pub summary: &'static str,
+    /// The runtime and version these facts were seen in.
+    pub source: &'static str,
+    /// The user its processes run as, where the image names none: uid and gid.
+    pub user: (u32, u32),
+    /// The home directory.
+    pub home: &'static str,
+    /// How skills lie in their directory.
+    pub skill_layout: SkillLayout,
+    /// APIs it can speak to a model provider.
+    pub formats: &'static [WireFormat],
+    /// Whether it runs schedules itself.
+    pub has_schedules: bool,
+    /// Names of platforms it can speak on.
+    pub platforms: &'static [&'static str],
+    /// How it can take secrets.
+    pub secrets: SecretDelivery,
+    /// Memory it is given, in MiB.
+    pub memory_mib: u64,
+    /// Seconds it is given to finish at a stop.
+    pub stop_grace_seconds: u32,
+    /// Seconds it may take to become healthy.
+    pub start_seconds: u32,
+    /// Whether `claw ask` can reach it.
+    pub has_door: bool,
+    /// What its health is read from.
+    pub probe: ProbeKind,
+}
+
+/// How skills lie in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkillLayout {
+    /// `<name>.md`.
+    Flat,
+    /// `<name>/SKILL.md`.
+    Directory,
+}
+
+/// How a runtime can take secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretDelivery {
+    /// It reads files; nothing else is needed.
+    Files,
+    /// It reads its environment, so the shim puts them there.
+    Environment,
+}
+
+/// What a runtime's health is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// The container runs; its own health check counts, if it has one.
+    Running,
+    /// A program in the container says so.
+    Exec,
+    /// A local HTTP endpoint says so.
+    Http,
+}
+
+/// What a unit's runtime needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lowered {
+    /// Files below the unit's directory. `claw/…` is mounted at `/claw`.
+    pub files: FileTree,
+    /// Further directories of that tree, and where they are mounted, read-only.
+    pub mounts: Vec<FileMount>,
+    /// Variables; they win over `environment:`.
+    pub env: BTreeMap<EnvName, EnvValue>,
+    /// What is run instead of the image's entrypoint and command.
+    pub program: Option<Vec<String>>,
+    /// Volumes of its own.
+    pub state: Vec<StateVolume>,
+    /// What must be writable, and for what.
+    pub needs: RuntimeNeeds,
+    /// How health is asked for.
+    pub probe: Probe,
+    /// How a message gets in.
+    pub door: Option<Door>,
+}
+
+/// A directory of generated files in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileMount {
+    /// Below the unit's directory.
+    pub source: PodPath,
+    /// In the container.
+    pub target: ContainerPath,
+}
+
+/// A volume that keeps what a runtime remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateVolume {
+    /// Part of the volume's name, e.g. `state`.
+    pub key: &'static str,
+    /// Where it is mounted.
+    pub target: ContainerPath,
+}
+
+/// What a runtime needs of its container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeNeeds {
+    /// Paths that must be writable but need not last.
+    pub writable: Vec<ContainerPath>,
+    /// The temporary directory must allow programs to be run from it.
+    pub exec_tmp: bool,
+}
+
+/// How health is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// The engine's own word counts.
+    #[default]
+    Running,
+    /// A command inside the container.
+    Exec(Vec<String>),
+}
+
+/// How a message gets in: a command inside the container, with the text as its last argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The command without the text.
+    pub command: Vec<String>,
+}
+
+/// What a probe printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeOutput {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error; noise.
+    pub stderr: String,
+}
+
+/// How an agent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// In one word.
+    pub status: HealthStatus,
+    /// In one line.
+    pub detail: String,
+}
+
+/// How an agent is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HealthStatus {
+    /// It works.
+    Healthy,
+    /// It is not ready yet.
+    Starting,
+    /// It does not work.
+    Unhealthy,
+    /// It does not run.
+    Stopped,
+}
+
+impl HealthStatus {
+    /// Returns the word users and JSON see.
+    pub fn name(self) -> &'static str {
+        match self {
+            HealthStatus::Healthy => "healthy",
+            HealthStatus::Starting => "starting",
+            HealthStatus::Unhealthy => "unhealthy",
+            HealthStatus::Stopped => "stopped",
+        }
+    }
+}

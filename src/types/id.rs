@@ -1,0 +1,133 @@
+//! Checked names: once one of these exists, nobody asks again whether it is well formed.
+//!
+//! Each kind has one grammar, stated in its message. Parsing a name is the only way to make one.
+
+use std::fmt;
+
+/// Why a text is not a name of some kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadName {
+    /// What was asked for, e.g. `service name`.
+    pub kind: &'static str,
+    /// The text that is none.
+    pub text: String,
+    /// What such a name is made of.
+    pub grammar: &'static str,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not a {}", self.text.escape_debug(), self.kind)
+    }
+}
+
+impl std::error::Error for BadName {}
+
+macro_rules! names {
+    ($($(#[doc = $doc:literal])+ $name:ident($kind:literal, $grammar:literal, $check:expr);)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Returns the name, where `text` follows the grammar of its kind.
+            ///
+            /// # Errors
+            /// Where it does not.
+            pub fn parse(text: &str) -> Result<Self, BadName> {
+                let check: fn(&str) -> bool = $check;
+                if !text.is_empty() && text.len() <= 200 && check(text) {
+                    return Ok(Self(text.to_owned()));
+                }
+                Err(BadName { kind: $kind, text: text.chars().take(80).collect(), grammar: $grammar })
+            }
+
+            /// Returns the text of the name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    )+};
+}
+
+fn starts_with(text: &str, first: fn(u8) -> bool) -> bool {
+    text.bytes().next().is_some_and(first)
+}
+
+fn is_lower(text: &str) -> bool {
+    starts_with(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'))
+}
+
+fn is_word(text: &str) -> bool {
+    starts_with(text, |byte| byte.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn is_service(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn is_env(text: &str) -> bool {
+    starts_with(text, |byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+names! {
+    /// The name of a pod: the compose project.
+    PodName("pod name", "lower-case letters, digits, `-` and `_`, starting with a letter or digit", is_lower);
+    /// The name of a compose service.
+    ServiceName("service name", "letters, digits, `-`, `_` and `.`", is_service);
+    /// The id of one replica of an agent: its compose service, its principal, its directory.
+    UnitId("agent id", "letters, digits, `-`, `_` and `.`", is_service);
+    /// The name of an environment variable.
+    EnvName("variable name", "letters, digits and `_`, not starting with a digit", is_env);
+    /// The slot a model fills: `primary`, `fallback`, or a name of the runtime's own.
+    ModelSlot("model slot", "lower-case letters, digits, `-` and `_`", is_lower);
+    /// The name of a secret in `x-claw.secrets`.
+    SecretName("secret name", "letters, digits, `-`, `_` and `.`", is_word);
+    /// The name of a skill, which is the stem of its file.
+    SkillName("skill name", "letters, digits, `-`, `_` and `.`", is_word);
+    /// The name of a runtime, as `CLAW_TYPE` gives it.
+    RuntimeName("runtime", "lower-case letters, digits, `-` and `_`", is_lower);
+    /// The name of an LLM provider.
+    ProviderName("provider name", "lower-case letters, digits, `-` and `_`", is_lower);
+    /// The type of a governance proxy, as `CLLAMA` gives it.
+    ProxyType("proxy type", "lower-case letters, digits, `-` and `_`", is_lower);
+    /// The name of a volume key in a pod.
+    VolumeName("volume name", "letters, digits, `-`, `_` and `.`", is_word);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_refuse_what_could_be_a_path_or_an_option() {
+        for hostile in ["", ".", "..", "../x", "a/b", "a\0b", "a b", "-rf", &"a".repeat(5000)] {
+            assert!(PodName::parse(hostile).is_err(), "{hostile:?}");
+            assert!(SkillName::parse(hostile).is_err(), "{hostile:?}");
+            assert!(VolumeName::parse(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(ServiceName::parse("Web.app_1-x").is_ok());
+        assert!(EnvName::parse("1A").is_err());
+    }
+}

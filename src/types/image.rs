@@ -1,0 +1,100 @@
+//! Images: how they are named, what is known of them, and the `claw.*` labels, written and read through one table.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The name an image is referred to by; kept as written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageRef(String);
+
+impl ImageRef {
+    /// Returns the reference of a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the reference as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the reference without tag and digest.
+    pub fn repository(&self) -> &str {
+        let bare = self.0.split('@').next().unwrap_or(&self.0);
+        match bare.rfind(':') {
+            Some(colon) if !bare[colon..].contains('/') => &bare[..colon],
+            _ => bare,
+        }
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is known of an image, from an engine or from the text it is built from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// The image's id, `sha256:…`, where an engine has it.
+    pub id: Option<String>,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// The user processes run as, as written.
+    pub user: Option<String>,
+    /// The entrypoint.
+    pub entrypoint: Option<Vec<String>>,
+    /// The command.
+    pub command: Option<Vec<String>>,
+    /// Exposed ports, `8080/tcp`.
+    pub exposed: Vec<String>,
+    /// The paths of anonymous volumes.
+    pub volumes: Vec<String>,
+    /// Whether it has a health check.
+    pub has_healthcheck: bool,
+    /// Something the image inherits could not be seen yet: a base that is not here.
+    pub is_partial: bool,
+}
+
+/// The repository of the image that claw packs from its own executable.
+pub const INFRA_REPOSITORY: &str = "claw/infra";
+
+/// Where claw's executable is in that image.
+pub const INFRA_PROGRAM: &str = "/bin/claw";
+
+/// Labels on images, written by `claw build` and read from any image.
+pub mod label {
+    /// The runtime.
+    pub const TYPE: &str = "claw.type";
+    /// Path of a service's manual inside its image.
+    pub const SKILL_EMIT: &str = "claw.skill.emit";
+    /// Path of a service's MCP endpoint.
+    pub const MCP: &str = "claw.mcp";
+
+    /// Labels on containers, networks and volumes.
+    pub const SCHEMA: &str = "claw.schema";
+    /// The pod.
+    pub const POD: &str = "claw.pod";
+    /// The service as the pod file names it.
+    pub const SERVICE: &str = "claw.service";
+    /// The agent's id.
+    pub const AGENT: &str = "claw.agent";
+    /// The replica's index.
+    pub const ORDINAL: &str = "claw.ordinal";
+    /// What the container is for: `agent`, `proxy`, `egress`, `init`, `hub`.
+    pub const ROLE: &str = "claw.role";
+    /// Set at create: an HMAC over the filled content of a unit's sealed files.
+    pub const SEAL: &str = "claw.seal";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repository_leaves_registry_ports_alone() {
+        assert_eq!(ImageRef::new("host:5000/a/b:1@sha256:0").repository(), "host:5000/a/b");
+        assert_eq!(ImageRef::new("claw/infra").repository(), "claw/infra");
+    }
+}

@@ -1,0 +1,69 @@
+//! The LLM providers claw knows without being told: where they are, what they speak, and the variable of their key.
+//!
+//! Sources: each provider's public API reference, as of November 2026; `x-claw.providers` overrides any row.
+
+/// How a provider's API talks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WireFormat {
+    /// OpenAI chat completions, which most local servers speak too.
+    OpenAi,
+    /// Anthropic messages.
+    Anthropic,
+    /// OpenAI responses.
+    Responses,
+}
+
+impl WireFormat {
+    /// Returns the word of `x-claw.providers.<name>.format`.
+    pub fn name(self) -> &'static str {
+        match self {
+            WireFormat::OpenAi => "openai",
+            WireFormat::Anthropic => "anthropic",
+            WireFormat::Responses => "responses",
+        }
+    }
+
+    /// Returns the format of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses].into_iter().find(|each| each.name() == word)
+    }
+}
+
+/// What claw knows of a provider.
+#[derive(Debug)]
+pub struct ProviderFacts {
+    /// The name before the `/` of a model.
+    pub name: &'static str,
+    /// Where its API is, without a trailing slash.
+    pub base_url: &'static str,
+    /// What it speaks.
+    pub format: WireFormat,
+    /// The variable its key comes in.
+    pub key: &'static str,
+}
+
+const fn openai(name: &'static str, base_url: &'static str, key: &'static str) -> ProviderFacts {
+    ProviderFacts { name, base_url, format: WireFormat::OpenAi, key }
+}
+
+/// Known providers, in the order of their names.
+pub const PROVIDERS: &[ProviderFacts] = &[
+    ProviderFacts {
+        name: "anthropic",
+        base_url: "https://api.anthropic.com/v1",
+        format: WireFormat::Anthropic,
+        key: "ANTHROPIC_API_KEY",
+    },
+    openai("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    openai("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    openai("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    openai("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    openai("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    openai("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    openai("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
+];
+
+/// Returns what claw knows of the provider of a name.
+pub fn known(name: &str) -> Option<&'static ProviderFacts> {
+    PROVIDERS.iter().find(|facts| facts.name == name)
+}

@@ -1,0 +1,54 @@
+//! Secrets by name. This crate has no type that could hold a secret's value.
+
+use std::fmt;
+
+use crate::id::{EnvName, ProviderName, SecretName, UnitId};
+
+/// Which secret is meant; the engine alone knows its value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretRef {
+    /// Declared in `x-claw.secrets`.
+    Named(SecretName),
+    /// A variable of the environment or of `.env`.
+    Env(EnvName),
+    /// A variable of an env file of a service: the file as written, and the variable.
+    EnvFile(String, EnvName),
+    /// The bearer token of an agent for the pod's proxy.
+    ProxyToken(UnitId),
+    /// The key of an LLM provider that `x-claw.providers` declares with a source of its own.
+    ProviderKey(ProviderName),
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretRef::Named(name) => write!(f, "secret {name}"),
+            SecretRef::Env(name) => write!(f, "secret env {name}"),
+            SecretRef::EnvFile(file, name) => write!(f, "secret env {name} of {file}"),
+            SecretRef::ProxyToken(unit) => write!(f, "secret token {unit}"),
+            SecretRef::ProviderKey(provider) => write!(f, "secret key {provider}"),
+        }
+    }
+}
+
+/// Returns whether a variable of this name holds a secret by every convention of the field.
+pub fn is_secret_name(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let ends = ["_TOKEN", "_KEY", "_SECRET", "_PASSWORD", "_PASSWD", "_CREDENTIALS", "_APIKEY"];
+    let whole = ["TOKEN", "APIKEY", "SECRET", "PASSWORD", "PASSWD"];
+    !upper.ends_with("_PUBLIC_KEY") && (ends.iter().any(|end| upper.ends_with(end)) || whole.contains(&upper.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_names_are_known_by_their_end() {
+        assert!(is_secret_name("DISCORD_BOT_TOKEN"));
+        assert!(is_secret_name("openai_api_key"));
+        assert!(!is_secret_name("KEYBOARD"));
+        assert!(!is_secret_name("SIGNING_PUBLIC_KEY"));
+        assert!(!is_secret_name("MAX_TOKENS"));
+    }
+}
