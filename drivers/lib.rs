@@ -1,1 +1,24 @@
-//! Empty until its first module lands.
+//! The drivers: one folder per agent runtime, and the list of them.
+//!
+//! A driver is facts and pure functions. It opens no file and no engine, names no other driver, and writes structured
+//! configuration as `Doc`. Adding one is a folder here, its `mod` line and its entry in [`ALL`]; the conformance suite in
+//! `tests/` runs over it from then on.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
+
+use claw_types::driver::Driver;
+
+mod generic;
+mod reference;
+
+/// Every driver, in the order of their names.
+pub const ALL: &[&dyn Driver] = &[&generic::Generic, &reference::Reference];
+
+/// Returns the driver of a runtime.
+pub fn find(runtime: &str) -> Option<&'static dyn Driver> {
+    ALL.iter().copied().find(|driver| driver.facts().name == runtime)
+}
+
+/// Returns the names of all runtimes, in order.
+pub fn names() -> Vec<&'static str> {
+    ALL.iter().map(|driver| driver.facts().name).collect()
+}

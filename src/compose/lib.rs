@@ -1,1 +1,7 @@
-//! Empty until its first module lands.
+//! Compose text to a typed model and back. Knows nothing of agents: `x-…` keys are kept as trees for whoever reads them.
+//!
+//! Pure: files and variables come in as values. The passes and their order are in `docs/compose.md`.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
+
+pub mod yaml;
+pub mod template;

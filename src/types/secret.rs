@@ -19,6 +19,23 @@ pub enum SecretRef {
     ProviderKey(ProviderName),
 }
 
+impl SecretRef {
+    /// Returns the name of the file that delivers this secret to a container.
+    pub fn file_name(&self) -> String {
+        match self {
+            SecretRef::Named(name) => name.to_string(),
+            SecretRef::Env(name) | SecretRef::EnvFile(_, name) => name.to_string(),
+            SecretRef::ProxyToken(_) => "CLLAMA_TOKEN".to_owned(),
+            SecretRef::ProviderKey(provider) => format!("provider-{provider}"),
+        }
+    }
+
+    /// Returns the path of that file in a container.
+    pub fn delivered_path(&self) -> String {
+        format!("/run/secrets/{}", self.file_name())
+    }
+}
+
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,0 +1,105 @@
+//! Any image that follows the conventions: files under `/claw`, models and paths in the environment.
+//!
+//! The driver for runtimes claw has no driver of its own for. It promises little: what is there is in fixed places and
+//! fixed variables, and the process is healthy as long as the engine says so.
+
+use std::collections::BTreeMap;
+
+use claw_types::agent::{AgentUnit, EnvValue, Inference};
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::driver::{
+    Driver, DriverFacts, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput, SecretDelivery, SkillLayout,
+};
+use claw_types::id::EnvName;
+use claw_types::provider::WireFormat;
+
+/// The driver.
+pub(crate) struct Generic;
+
+static FACTS: DriverFacts = DriverFacts {
+    name: "generic",
+    summary: "any image that reads /claw and its environment",
+    source: "claw's own conventions",
+    user: (65532, 65532),
+    home: "/tmp",
+    skill_layout: SkillLayout::Directory,
+    formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
+    has_schedules: false,
+    platforms: &[],
+    secrets: SecretDelivery::Environment,
+    memory_mib: 1024,
+    stop_grace_seconds: 15,
+    start_seconds: 30,
+    has_door: false,
+    probe: ProbeKind::Running,
+};
+
+impl Driver for Generic {
+    fn facts(&self) -> &'static DriverFacts {
+        &FACTS
+    }
+
+    fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
+        for setting in &unit.settings {
+            diag.report(
+                Diagnostic::error(
+                    Code::RuntimeCannot,
+                    setting.path.span,
+                    "the runtime `generic` has no configuration to set",
+                )
+                .help("pass it through `environment:`, or give the image a CLAW_TYPE that has a configuration"),
+            );
+        }
+        if !unit.schedules.is_empty() {
+            diag.push(
+                Diagnostic::warning(
+                    Code::RuntimeCannot,
+                    unit.origin,
+                    format!("`{}` has schedules, and the runtime `generic` runs none", unit.service),
+                )
+                .help("the schedules stand in CLAWDAPUS.md; nothing fires them"),
+            );
+        }
+    }
+
+    fn lower(&self, unit: &AgentUnit, _diag: &mut Diagnostics) -> Result<Lowered, Reported> {
+        Ok(Lowered { env: environment(unit), probe: Probe::Running, ..Lowered::default() })
+    }
+
+    fn read_health(&self, output: &ProbeOutput) -> Health {
+        if output.exit_code == 0 {
+            return Health { status: HealthStatus::Healthy, detail: "running".to_owned() };
+        }
+        Health { status: HealthStatus::Unhealthy, detail: format!("probe exited with {}", output.exit_code) }
+    }
+}
+
+/// Returns the variables of the convention: where the documents are and which models may be used.
+fn environment(unit: &AgentUnit) -> BTreeMap<EnvName, EnvValue> {
+    let mut texts: Vec<(String, String)> = [
+        ("CLAW_CONTRACT", "/claw/AGENTS.md"),
+        ("CLAW_LETTER", "/claw/CLAWDAPUS.md"),
+        ("CLAW_SKILLS_DIR", "/claw/skills"),
+        ("HOME", FACTS.home),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    for (slot, models) in &unit.models {
+        let name = format!("CLAW_MODEL_{}", slot.as_str().to_ascii_uppercase().replace('-', "_"));
+        texts.push((name, models.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")));
+    }
+    match &unit.inference {
+        Inference::Direct { upstreams } => {
+            for (provider, upstream) in upstreams {
+                let name = provider.as_str().to_ascii_uppercase().replace('-', "_");
+                texts.push((format!("CLAW_PROVIDER_{name}_URL"), upstream.base_url.clone()));
+                texts.push((format!("CLAW_PROVIDER_{name}_FORMAT"), upstream.format.name().to_owned()));
+            }
+        }
+        Inference::Proxied { endpoint, .. } => texts.push(("CLAW_PROXY_URL".to_owned(), endpoint.clone())),
+    }
+    texts
+        .into_iter()
+        .filter_map(|(name, value)| EnvName::parse(&name).ok().map(|name| (name, EnvValue::Literal(value))))
+        .collect()
+}

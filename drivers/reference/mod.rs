@@ -1,0 +1,189 @@
+//! The small agent runtime inside claw's own executable, for demo and tests.
+//!
+//! Its configuration is one JSON file, `/claw/reference.json`; `claw-reference` reads it with unknown keys as errors, and a
+//! test feeds it what this driver writes.
+
+use claw_types::agent::{AgentUnit, Inference, ModelRef, Surface};
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::doc::Doc;
+use claw_types::driver::{
+    Door, Driver, DriverFacts, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput, SecretDelivery,
+    SkillLayout, StateVolume,
+};
+use claw_types::files::{FileSpec, FileTree};
+use claw_types::image::INFRA_PROGRAM;
+use claw_types::path::{ContainerPath, PodPath};
+use claw_types::provider::WireFormat;
+use claw_types::secret::SecretRef;
+
+/// The driver.
+pub(crate) struct Reference;
+
+static FACTS: DriverFacts = DriverFacts {
+    name: "reference",
+    summary: "claw's own small runtime, for demo and tests",
+    source: "claw-reference in this executable",
+    user: (65532, 65532),
+    home: STATE,
+    skill_layout: SkillLayout::Directory,
+    formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
+    has_schedules: true,
+    platforms: &[],
+    secrets: SecretDelivery::Files,
+    memory_mib: 256,
+    stop_grace_seconds: 15,
+    start_seconds: 10,
+    has_door: true,
+    probe: ProbeKind::Exec,
+};
+
+const STATE: &str = "/var/lib/claw";
+const LISTEN: &str = "0.0.0.0:8700";
+const MANIFEST: &str = "/claw/reference.json";
+
+/// The keys that `CONFIGURE reference config set` takes.
+const SETTINGS: &[&str] = &["stream", "max_steps", "history", "temperature", "system_note"];
+
+impl Driver for Reference {
+    fn facts(&self) -> &'static DriverFacts {
+        &FACTS
+    }
+
+    fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
+        for setting in &unit.settings {
+            let path = setting.path.value.as_str();
+            if !SETTINGS.contains(&path) {
+                diag.report(
+                    Diagnostic::error(
+                        Code::BadSetting,
+                        setting.path.span,
+                        format!("the runtime `reference` has no setting `{path}`"),
+                    )
+                    .help(format!("it has `{}`", SETTINGS.join("`, `")))
+                    .suggest(path, SETTINGS.iter().copied()),
+                );
+            }
+        }
+        if unit.models.is_empty() {
+            diag.report(
+                Diagnostic::error(Code::RuntimeCannot, unit.origin, format!("`{}` has no model", unit.service))
+                    .help("add `MODEL primary <provider>/<model>` to its Clawfile, or `models:` to its x-claw"),
+            );
+        }
+        if let Inference::Direct { upstreams } = &unit.inference {
+            for (provider, upstream) in upstreams {
+                if !FACTS.formats.contains(&upstream.format) {
+                    diag.report(Diagnostic::error(
+                        Code::RuntimeCannot,
+                        unit.origin,
+                        format!("the runtime `reference` does not speak `{}` to `{provider}`", upstream.format.name()),
+                    ));
+                }
+            }
+        }
+    }
+
+    fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
+        let impossible = |diag: &mut Diagnostics, what: &str| {
+            diag.report(Diagnostic::error(Code::NameCollision, unit.origin, format!("`{what}` is taken")))
+        };
+        let mut files = FileTree::new();
+        let path = PodPath::parse("claw/reference.json").map_err(|_| impossible(diag, "claw/reference.json"))?;
+        files
+            .insert(path, FileSpec::managed(manifest(unit).to_json()))
+            .map_err(|collision| impossible(diag, collision.0.as_str()))?;
+        let state = ContainerPath::parse(STATE).map_err(|_| impossible(diag, STATE))?;
+        let program = |command: &str| vec![INFRA_PROGRAM.to_owned(), "reference".to_owned(), command.to_owned()];
+        let mut serve = program("serve");
+        serve.push(MANIFEST.to_owned());
+        Ok(Lowered {
+            files,
+            program: Some(serve),
+            state: vec![StateVolume { key: "state", target: state }],
+            probe: Probe::Exec(program("health")),
+            door: Some(Door { command: program("ask") }),
+            ..Lowered::default()
+        })
+    }
+
+    fn read_health(&self, output: &ProbeOutput) -> Health {
+        let says = |word: &str| output.stdout.contains(&format!("\"status\":\"{word}\""));
+        let status = match (output.exit_code, says("healthy"), says("starting")) {
+            (0, true, _) => HealthStatus::Healthy,
+            (_, _, true) => HealthStatus::Starting,
+            _ => HealthStatus::Unhealthy,
+        };
+        let text = if output.stdout.trim().is_empty() { &output.stderr } else { &output.stdout };
+        Health { status, detail: text.lines().next().unwrap_or("no answer").chars().take(400).collect() }
+    }
+}
+
+/// Returns the runtime's configuration.
+fn manifest(unit: &AgentUnit) -> Doc {
+    let services = unit.surfaces.iter().filter_map(|surface| match surface {
+        Surface::Service { service, ports, .. } => Some(Doc::map([
+            ("name", Doc::str(service.as_str())),
+            ("ports", Doc::List(ports.iter().map(|port| Doc::int(i64::from(*port))).collect())),
+        ])),
+        _ => None,
+    });
+    let schedules = unit.schedules.iter().map(|schedule| {
+        let target = schedule.target.as_ref().map(|target| format!("{}:{}", target.platform, target.channel));
+        Doc::map([
+            ("id", Doc::str(&schedule.id)),
+            ("schedule", Doc::str(&schedule.cron)),
+            ("message", Doc::str(&schedule.message)),
+            ("to", target.map_or(Doc::Null, Doc::Str)),
+        ])
+    });
+    let settings = unit.settings.iter().map(|setting| (setting.path.value.clone(), setting.value.clone()));
+    Doc::map([
+        ("schema", Doc::int(1)),
+        ("pod", Doc::str(unit.pod.as_str())),
+        ("service", Doc::str(unit.service.as_str())),
+        ("agent", Doc::str(unit.id.as_str())),
+        ("listen", Doc::str(LISTEN)),
+        ("contract", Doc::str("/claw/AGENTS.md")),
+        ("letter", Doc::str("/claw/CLAWDAPUS.md")),
+        ("skills", Doc::str("/claw/skills")),
+        ("state", Doc::str(STATE)),
+        ("models", Doc::List(models(unit))),
+        ("services", Doc::List(services.collect())),
+        ("schedules", Doc::List(schedules.collect())),
+        ("timezone", unit.timezone.clone().map_or(Doc::Null, Doc::Str)),
+        ("settings", Doc::Map(settings.collect())),
+    ])
+}
+
+/// Returns the models, the primary first, then the fallbacks, then the rest by name.
+fn models(unit: &AgentUnit) -> Vec<Doc> {
+    let rank = |slot: &str| match slot {
+        "primary" => 0,
+        "fallback" => 1,
+        _ => 2,
+    };
+    let mut slots: Vec<_> = unit.models.iter().collect();
+    slots.sort_by_key(|(slot, _)| (rank(slot.as_str()), slot.as_str()));
+    let rows = slots.into_iter().flat_map(|(slot, models)| models.iter().map(move |model| (slot, model)));
+    rows.map(|(slot, model)| {
+        let (base_url, format, key) = endpoint(unit, model);
+        Doc::map([
+            ("slot", Doc::str(slot.as_str())),
+            ("model", Doc::Str(model.model.clone())),
+            ("base_url", Doc::Str(base_url)),
+            ("format", Doc::str(format.name())),
+            ("key_file", key.map_or(Doc::Null, |key| Doc::Str(key.delivered_path()))),
+        ])
+    })
+    .collect()
+}
+
+fn endpoint<'a>(unit: &'a AgentUnit, model: &ModelRef) -> (String, WireFormat, Option<&'a SecretRef>) {
+    match &unit.inference {
+        Inference::Proxied { endpoint, token, .. } => (endpoint.clone(), WireFormat::OpenAi, Some(token)),
+        Inference::Direct { upstreams } => match upstreams.get(&model.provider) {
+            Some(upstream) => (upstream.base_url.clone(), upstream.format, upstream.key.as_ref()),
+            None => (String::new(), WireFormat::OpenAi, None),
+        },
+    }
+}

@@ -1,0 +1,3 @@
+//! What a plan looks like as bytes. One writer per format; compose today, other orchestrators beside it later.
+
+pub mod markdown;
