@@ -3,5 +3,11 @@
 //! Pure: files and variables come in as values. The passes and their order are in `docs/compose.md`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
-pub mod yaml;
+pub mod load;
+pub mod model;
+pub mod shape;
 pub mod template;
+pub mod units;
+pub mod value;
+pub mod write;
+pub mod yaml;

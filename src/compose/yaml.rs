@@ -149,7 +149,8 @@ fn number_or_text(text: &str) -> Resolved {
     let digits = |range: std::ops::Range<usize>| {
         text.get(range).is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let is_date = digits(0..4) && text.get(4..5) == Some("-") && digits(5..7) && text.get(7..8) == Some("-") && digits(8..10);
+    let is_date =
+        digits(0..4) && text.get(4..5) == Some("-") && digits(5..7) && text.get(7..8) == Some("-") && digits(8..10);
     if is_date { Resolved::Timestamp(text.to_owned()) } else { Resolved::Str(text.to_owned()) }
 }
 
@@ -307,8 +308,12 @@ impl Builder<'_> {
         self.nodes += nodes;
         if self.nodes > NODE_BUDGET {
             return Err(diag.report(
-                Diagnostic::error(Code::YamlBudget, span, format!("more than {NODE_BUDGET} nodes once aliases are expanded"))
-                    .help("aliases that hold aliases multiply; write the values out"),
+                Diagnostic::error(
+                    Code::YamlBudget,
+                    span,
+                    format!("more than {NODE_BUDGET} nodes once aliases are expanded"),
+                )
+                .help("aliases that hold aliases multiply; write the values out"),
             ));
         }
         if depth > DEPTH_LIMIT {

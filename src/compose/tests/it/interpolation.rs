@@ -26,7 +26,9 @@ fn every_form_of_the_table_is_as_compose_has_it() {
         let ours = resolve(form, &env);
         let warnings = case["dc240"]["warn"].as_array().map_or(0, Vec::len);
         let is_right = match (&ours, case["dc240"]["ok"].as_str()) {
-            (Ok((value, unset)), Some(expected)) => value.replace('$', "$$") == expected && unset.is_empty() == (warnings == 0),
+            (Ok((value, unset)), Some(expected)) => {
+                value.replace('$', "$$") == expected && unset.is_empty() == (warnings == 0)
+            }
             (Err(()), None) => true,
             _ => false,
         };

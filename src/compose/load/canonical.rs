@@ -1,0 +1,355 @@
+//! The pass that writes every short syntax out long, so that nothing after it knows there are short ones.
+//!
+//! A table maps the keys of a service to functions from node to node. Wrong types are left alone: decoding reports them.
+
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::Span;
+
+use crate::load::words;
+use crate::yaml::{Entry, Kind, Node, Resolved, Scalar};
+
+type Pass = fn(Node, &mut Diagnostics) -> Node;
+
+/// Short syntaxes of a service, by key.
+const SERVICE: &[(&str, Pass)] = &[
+    ("annotations", texts),
+    ("build", build),
+    ("command", argv),
+    ("configs", file_mounts),
+    ("depends_on", dependencies),
+    ("deploy", deploy),
+    ("devices", devices),
+    ("dns", list),
+    ("dns_search", list),
+    ("entrypoint", argv),
+    ("env_file", env_files),
+    ("environment", pairs),
+    ("expose", texts_list),
+    ("extra_hosts", hosts),
+    ("group_add", texts_list),
+    ("healthcheck", healthcheck),
+    ("labels", texts),
+    ("logging", logging),
+    ("networks", attachments),
+    ("ports", super::ports::ports),
+    ("secrets", file_mounts),
+    ("storage_opt", texts),
+    ("sysctls", texts),
+    ("tmpfs", list),
+    ("volumes", super::mounts::mounts),
+];
+
+/// Returns a whole file with its short syntaxes written out.
+pub(crate) fn canonical(mut root: Node, diag: &mut Diagnostics) -> Node {
+    let Kind::Map(sections) = &mut root.kind else { return root };
+    for section in sections {
+        let pass: fn(Node, &mut Diagnostics) -> Node = match section.key.as_str() {
+            "services" => service,
+            "networks" | "volumes" | "secrets" | "configs" => resource,
+            _ => continue,
+        };
+        if let Kind::Map(entries) = &mut section.value.kind {
+            for entry in entries {
+                replace(&mut entry.value, pass, diag);
+            }
+        }
+    }
+    root
+}
+
+pub(crate) fn replace(node: &mut Node, pass: Pass, diag: &mut Diagnostics) {
+    let span = node.span;
+    let taken = std::mem::replace(node, Node::null(span));
+    *node = pass(taken, diag);
+}
+
+fn service(mut node: Node, diag: &mut Diagnostics) -> Node {
+    if let Kind::Map(entries) = &mut node.kind {
+        for entry in entries {
+            if let Some((_, pass)) = SERVICE.iter().find(|(key, _)| *key == entry.key) {
+                replace(&mut entry.value, *pass, diag);
+            }
+        }
+    }
+    node
+}
+
+fn below(mut node: Node, keys: &[(&str, Pass)], diag: &mut Diagnostics) -> Node {
+    if let Kind::Map(entries) = &mut node.kind {
+        for entry in entries {
+            if let Some((_, pass)) = keys.iter().find(|(key, _)| *key == entry.key) {
+                replace(&mut entry.value, *pass, diag);
+            }
+        }
+    }
+    node
+}
+
+fn resource(node: Node, diag: &mut Diagnostics) -> Node {
+    below(node, &[("labels", texts), ("driver_opts", texts)], diag)
+}
+
+fn build(node: Node, diag: &mut Diagnostics) -> Node {
+    let span = node.span;
+    if is_text(&node) {
+        return Node::map(vec![entry("context", node)], span);
+    }
+    below(node, &[("args", pairs), ("labels", texts), ("extra_hosts", hosts)], diag)
+}
+
+fn deploy(node: Node, diag: &mut Diagnostics) -> Node {
+    below(node, &[("labels", texts)], diag)
+}
+
+fn logging(node: Node, diag: &mut Diagnostics) -> Node {
+    below(node, &[("options", texts)], diag)
+}
+
+fn healthcheck(node: Node, diag: &mut Diagnostics) -> Node {
+    fn test(node: Node, _: &mut Diagnostics) -> Node {
+        if !is_text(&node) {
+            return node;
+        }
+        let span = node.span;
+        Node { kind: Kind::Seq(vec![Node::text("CMD-SHELL", span), node]), span, tag: None }
+    }
+    below(node, &[("test", test)], diag)
+}
+
+fn argv(node: Node, diag: &mut Diagnostics) -> Node {
+    let Some(scalar) = node.scalar().filter(|_| is_text(&node)) else { return node };
+    let span = node.span;
+    match words::split(&scalar.text) {
+        Ok(words) => {
+            let words = words.into_iter().map(|word| Node::text(word, span)).collect();
+            Node { kind: Kind::Seq(words), span, tag: None }
+        }
+        Err(why) => {
+            diag.push(Diagnostic::error(Code::BadValue, span, format!("this command {why}")));
+            Node::null(span)
+        }
+    }
+}
+
+/// A single text is a list of one.
+fn list(node: Node, _: &mut Diagnostics) -> Node {
+    let span = node.span;
+    if is_text(&node) { Node { kind: Kind::Seq(vec![node]), span, tag: None } } else { node }
+}
+
+fn texts_list(node: Node, _: &mut Diagnostics) -> Node {
+    match node.kind {
+        Kind::Seq(items) => Node { kind: Kind::Seq(items.into_iter().map(as_text).collect()), ..node },
+        _ => node,
+    }
+}
+
+/// Numbers and booleans become text; nothing becomes empty text.
+fn texts(node: Node, diag: &mut Diagnostics) -> Node {
+    let node = pairs(node, diag);
+    match node.kind {
+        Kind::Map(mut entries) => {
+            for entry in &mut entries {
+                let value = std::mem::replace(&mut entry.value, Node::null(entry.key_span));
+                entry.value = if value.is_null() { Node::text("", value.span) } else { as_text(value) };
+            }
+            Node { kind: Kind::Map(entries), ..node }
+        }
+        _ => node,
+    }
+}
+
+/// A list of `KEY=value` becomes a mapping; a key without `=` has no value. Scalars become text.
+fn pairs(node: Node, diag: &mut Diagnostics) -> Node {
+    match node.kind {
+        Kind::Seq(items) => {
+            let mut entries: Vec<Entry> = Vec::new();
+            for item in items {
+                let Some(text) = item.scalar().map(|scalar| scalar.text.clone()) else {
+                    diag.push(
+                        Diagnostic::error(Code::WrongType, item.span, "an item must be `KEY=value`")
+                            .help("write `KEY: value` without dashes, or `- KEY=value`"),
+                    );
+                    continue;
+                };
+                let (key, value) = match text.split_once('=') {
+                    Some((key, value)) => (key, Node::text(value, value_span(item.span, key.len() + 1))),
+                    None => (text.as_str(), Node::null(item.span)),
+                };
+                if key.trim_end() != key {
+                    let message = format!("the name `{}` ends in a space", key.trim_end());
+                    diag.push(Diagnostic::error(Code::BadValue, item.span, message));
+                }
+                entries.retain(|old| old.key != key);
+                entries.push(Entry { key: key.to_owned(), key_span: item.span, value });
+            }
+            Node { kind: Kind::Map(entries), span: node.span, tag: node.tag }
+        }
+        Kind::Map(mut entries) => {
+            for entry in &mut entries {
+                if !entry.value.is_null() {
+                    let value = std::mem::replace(&mut entry.value, Node::null(entry.key_span));
+                    entry.value = as_text(value);
+                }
+            }
+            Node { kind: Kind::Map(entries), ..node }
+        }
+        Kind::Scalar(_) => node,
+    }
+}
+
+fn value_span(span: Span, skip: usize) -> Span {
+    let start = (span.start as usize + skip).min(span.end as usize);
+    Span::new(span.file, start, span.end as usize)
+}
+
+/// Lines of `/etc/hosts`: `host:address`, `host=address` or a mapping become `host=address`.
+fn hosts(node: Node, _: &mut Diagnostics) -> Node {
+    let span = node.span;
+    let items = match node.kind {
+        Kind::Seq(items) => items
+            .into_iter()
+            .map(|item| match item.scalar().map(|scalar| scalar.text.clone()) {
+                Some(text) if !text.contains('=') => Node::text(text.replacen(':', "=", 1), item.span),
+                _ => item,
+            })
+            .collect(),
+        Kind::Map(entries) => {
+            let mut lines = Vec::new();
+            for entry in entries {
+                let addresses = match &entry.value.kind {
+                    Kind::Seq(items) => items.clone(),
+                    _ => vec![entry.value.clone()],
+                };
+                for address in addresses {
+                    let text = address.scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
+                    lines.push(Node::text(format!("{}={text}", entry.key), address.span));
+                }
+            }
+            lines
+        }
+        Kind::Scalar(_) => return node,
+    };
+    Node { kind: Kind::Seq(items), span, tag: None }
+}
+
+fn dependencies(node: Node, _: &mut Diagnostics) -> Node {
+    let started = |span: Span| {
+        let condition = entry("condition", Node::text("service_started", span));
+        let required = entry("required", boolean(true, span));
+        Node::map(vec![condition, required], span)
+    };
+    match node.kind {
+        Kind::Seq(items) => keyed(items, node.span, started),
+        Kind::Map(mut entries) => {
+            for each in &mut entries {
+                let span = each.value.span;
+                if let Kind::Map(fields) = &mut each.value.kind
+                    && !fields.iter().any(|field| field.key == "required")
+                {
+                    fields.push(entry("required", boolean(true, span)));
+                }
+            }
+            Node { kind: Kind::Map(entries), ..node }
+        }
+        Kind::Scalar(_) => node,
+    }
+}
+
+fn attachments(node: Node, diag: &mut Diagnostics) -> Node {
+    match node.kind {
+        Kind::Seq(items) => keyed(items, node.span, Node::null),
+        Kind::Map(mut entries) => {
+            for each in &mut entries {
+                let span = each.value.span;
+                let value = std::mem::replace(&mut each.value, Node::null(span));
+                each.value = below(value, &[("driver_opts", texts)], diag);
+            }
+            Node { kind: Kind::Map(entries), ..node }
+        }
+        Kind::Scalar(_) => node,
+    }
+}
+
+fn keyed(items: Vec<Node>, span: Span, value: impl Fn(Span) -> Node) -> Node {
+    let mut entries: Vec<Entry> = Vec::new();
+    for item in items {
+        let key = item.scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
+        if !entries.iter().any(|entry| entry.key == key) {
+            entries.push(Entry { key, key_span: item.span, value: value(item.span) });
+        }
+    }
+    Node::map(entries, span)
+}
+
+fn devices(node: Node, _: &mut Diagnostics) -> Node {
+    each_text(node, |text, span| {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (source, target, permissions) = match parts.as_slice() {
+            [source] => (*source, *source, "rwm"),
+            [source, target] => (*source, *target, "rwm"),
+            [source, target, permissions, ..] => (*source, *target, *permissions),
+            [] => ("", "", "rwm"),
+        };
+        let fields = [("source", source), ("target", target), ("permissions", permissions)];
+        Node::map(fields.map(|(key, text)| entry(key, Node::text(text, span))).into(), span)
+    })
+}
+
+fn file_mounts(node: Node, _: &mut Diagnostics) -> Node {
+    each_text(node, |text, span| Node::map(vec![entry("source", Node::text(text, span))], span))
+}
+
+fn env_files(node: Node, diag: &mut Diagnostics) -> Node {
+    each_text(list(node, diag), |text, span| {
+        Node::map(vec![entry("path", Node::text(text, span)), entry("required", boolean(true, span))], span)
+    })
+}
+
+fn each_text(node: Node, long: impl Fn(&str, Span) -> Node) -> Node {
+    match node.kind {
+        Kind::Seq(items) => {
+            let items = items.into_iter().map(|item| match item.scalar() {
+                Some(scalar) => long(&scalar.text, item.span),
+                None => item,
+            });
+            Node { kind: Kind::Seq(items.collect()), span: node.span, tag: node.tag }
+        }
+        _ => node,
+    }
+}
+
+/// Returns a key and its value, both at the value's place.
+pub(crate) fn entry(key: &str, value: Node) -> Entry {
+    Entry { key: key.to_owned(), key_span: value.span, value }
+}
+
+/// Returns a boolean at a place.
+pub(crate) fn boolean(value: bool, span: Span) -> Node {
+    plain(if value { "true" } else { "false" }, span)
+}
+
+/// Returns a plain scalar at a place.
+pub(crate) fn plain(text: &str, span: Span) -> Node {
+    Node { kind: Kind::Scalar(Scalar { text: text.to_owned(), is_plain: true }), span, tag: None }
+}
+
+pub(crate) fn is_text(node: &Node) -> bool {
+    node.scalar().is_some_and(|scalar| matches!(scalar.resolve(), Resolved::Str(_)))
+}
+
+/// Returns a scalar that is no date and not nothing as text.
+fn as_text(node: Node) -> Node {
+    let Some(scalar) = node.scalar() else { return node };
+    let text = match scalar.resolve() {
+        Resolved::Bool(value) => value.to_string(),
+        Resolved::Int(value) => value.to_string(),
+        Resolved::Float(text) => match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => value.to_string(),
+            _ => text,
+        },
+        Resolved::Str(text) => text,
+        Resolved::Timestamp(_) | Resolved::Null => return node,
+    };
+    Node::text(text, node.span)
+}

@@ -1,0 +1,154 @@
+//! The pass that puts values for variables, before anything is typed.
+
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::{Source, Span};
+
+use crate::shape::Decoder;
+use crate::template::{BadTemplate, Lookup, Operator, Template, Variable};
+use crate::yaml::{Kind, Node};
+
+/// A variable that a document names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableUse {
+    /// Its name.
+    pub name: String,
+    /// The keys that lead to the scalar.
+    pub path: Vec<String>,
+    /// Where the scalar stands.
+    pub span: Span,
+    /// It has a default, a replacement or a message of its own.
+    pub has_operator: bool,
+}
+
+/// Returns every variable that a tree names, in the order of the text.
+pub fn variables(tree: &Node) -> Vec<VariableUse> {
+    let mut uses = Vec::new();
+    walk(tree, &mut Vec::new(), &mut |node, text, path| {
+        if let Ok(template) = Template::parse(text) {
+            template.visit(&mut |variable: &Variable| {
+                let is_kept = matches!(&variable.operator, Some((Operator::Required { .. }, _)) | None);
+                uses.push(VariableUse {
+                    name: variable.name.clone(),
+                    path: path.to_vec(),
+                    span: node.span,
+                    has_operator: !is_kept,
+                });
+            });
+        }
+    });
+    uses
+}
+
+fn walk(node: &Node, path: &mut Vec<String>, visit: &mut dyn FnMut(&Node, &str, &[String])) {
+    match &node.kind {
+        Kind::Scalar(scalar) if scalar.text.contains('$') => visit(node, &scalar.text, path),
+        Kind::Scalar(_) => {}
+        Kind::Seq(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push(index.to_string());
+                walk(item, path, visit);
+                path.pop();
+            }
+        }
+        Kind::Map(entries) => {
+            for entry in entries {
+                path.push(entry.key.clone());
+                walk(&entry.value, path, visit);
+                path.pop();
+            }
+        }
+    }
+}
+
+/// What the pass needs.
+pub(crate) struct Interpolation<'i> {
+    pub(crate) source: &'i Source,
+    pub(crate) lookup: &'i dyn Lookup,
+    /// Scalars at these paths keep their variables.
+    pub(crate) keep: &'i dyn Fn(&[String]) -> bool,
+    /// Called for each variable without value and without operator.
+    pub(crate) unset: &'i mut super::Unset<'i>,
+}
+
+impl Interpolation<'_> {
+    /// Puts values into every scalar of the tree.
+    pub(crate) fn run(&mut self, node: &mut Node, path: &mut Vec<String>, diag: &mut Diagnostics) {
+        match &mut node.kind {
+            Kind::Seq(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    path.push(index.to_string());
+                    self.run(item, path, diag);
+                    path.pop();
+                }
+            }
+            Kind::Map(entries) => {
+                for entry in entries {
+                    path.push(entry.key.clone());
+                    self.run(&mut entry.value, path, diag);
+                    path.pop();
+                }
+            }
+            Kind::Scalar(scalar) => {
+                if !scalar.text.contains('$') || (self.keep)(path) {
+                    return;
+                }
+                if let Some(text) = self.scalar(&scalar.text, node.span, path, diag) {
+                    scalar.text = text;
+                }
+            }
+        }
+    }
+
+    fn scalar(&mut self, text: &str, span: Span, path: &[String], diag: &mut Diagnostics) -> Option<String> {
+        let template = match Template::parse(text) {
+            Ok(template) => template,
+            Err(bad) => {
+                let at = inside(self.source, span, text, bad.start, bad.end);
+                diag.push(bad_form(text, bad, at));
+                return None;
+            }
+        };
+        let mut unset = Vec::new();
+        let value = template.resolve(self.lookup, &mut |variable| unset.push((variable.name.clone(), variable.range)));
+        for (name, range) in unset {
+            let at = inside(self.source, span, text, range.0, range.1);
+            if let Some(diagnostic) = (self.unset)(&name, path, at) {
+                diag.push(diagnostic);
+            }
+        }
+        match value {
+            Ok(value) => Some(value),
+            Err(required) => {
+                let why = if required.message.is_empty() { String::new() } else { format!(": {}", required.message) };
+                let message = format!("required variable `{}` is not set{why}", required.name);
+                let help = format!("set `{}` in the environment or in `.env`", required.name);
+                diag.push(Diagnostic::error(Code::RequiredVariable, span, message).help(help));
+                None
+            }
+        }
+    }
+}
+
+/// Returns the place of a part of a scalar, where the scalar is written as it reads; else of the whole scalar.
+fn inside(source: &Source, span: Span, text: &str, start: usize, end: usize) -> Span {
+    let written = source.text.get(span.start as usize..span.end as usize).unwrap_or("");
+    let quote = usize::from(written.starts_with(['"', '\'']));
+    if written.get(quote..).is_some_and(|inner| inner.starts_with(text)) {
+        let base = span.start as usize + quote;
+        return Span::new(span.file, base + start, base + end);
+    }
+    span
+}
+
+fn bad_form(text: &str, bad: BadTemplate, at: Span) -> Diagnostic {
+    let form = text.get(bad.start..bad.end).unwrap_or(text);
+    Diagnostic::error(Code::BadInterpolation, at, format!("`{form}` is not a variable"))
+        .help("write `${NAME}`, `${NAME:-default}`, `${NAME:?message}` or `${NAME:+value}`; a `$` of its own is `$$`")
+}
+
+/// Records that a kept scalar cannot be read.
+pub(crate) fn bad_template(node: &Node, text: &str, cx: &mut Decoder<'_>) {
+    if let Err(bad) = Template::parse(text) {
+        cx.push(bad_form(text, bad, node.span));
+    }
+}

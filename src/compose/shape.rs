@@ -1,0 +1,387 @@
+//! How a type of the model is read from a node and turned into a value; `shape!` derives both from one list of fields.
+//!
+//! A field that the schema knows has a place in a struct, or the file is refused by name: nothing is dropped in silence.
+
+use std::collections::BTreeMap;
+
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::Span;
+
+use crate::template::Template;
+use crate::units::{Bytes, Cpus, Duration};
+use crate::value::Value;
+use crate::yaml::{Kind, Node, Resolved};
+
+/// A type of the model.
+pub trait Shape: Sized {
+    /// Returns the value of a node; nothing after recording why not.
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self>;
+
+    /// Returns the value to write; nothing where the field is absent.
+    fn encode(&self) -> Option<Value>;
+}
+
+/// What decoding needs to know and to say.
+pub struct Decoder<'d> {
+    diag: &'d mut Diagnostics,
+    path: Vec<String>,
+    keep: &'d dyn Fn(&[String]) -> bool,
+}
+
+impl<'d> Decoder<'d> {
+    /// Returns a decoder; scalars at paths that `keep` holds for are templates still.
+    pub fn new(diag: &'d mut Diagnostics, keep: &'d dyn Fn(&[String]) -> bool) -> Self {
+        Self { diag, path: Vec::new(), keep }
+    }
+
+    /// Returns the result of `f` one step deeper in the path.
+    pub fn at<T>(&mut self, key: &str, f: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(key.to_owned());
+        let result = f(self);
+        self.path.pop();
+        result
+    }
+
+    /// Records that a node is of the wrong type.
+    pub fn wrong_type(&mut self, node: &Node, wanted: &str) {
+        let message = format!("`{}` must be {wanted}, and is {}", self.path.join("."), node.type_name());
+        self.diag.push(Diagnostic::error(Code::WrongType, node.span, message));
+    }
+
+    /// Records that a value is not allowed.
+    pub fn bad_value(&mut self, node: &Node, why: &str, help: &str) {
+        let message = format!("`{}` {why}", self.path.join("."));
+        self.diag.push(Diagnostic::error(Code::BadValue, node.span, message).help(help));
+    }
+
+    /// Records a finding.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.diag.push(diagnostic);
+    }
+
+    /// Returns the path of the node being decoded.
+    pub fn path(&self) -> String {
+        self.path.join(".")
+    }
+
+    fn unknown_key(&mut self, key: &str, span: Span, known: &[&str]) {
+        let place =
+            if self.path.is_empty() { "a compose file".to_owned() } else { format!("`{}`", self.path.join(".")) };
+        let error = Diagnostic::error(Code::UnknownKey, span, format!("{place} has no key `{key}`"));
+        self.diag.push(error.suggest(key, known.iter().copied()));
+    }
+}
+
+/// Where a struct of the model was written. Two origins are always equal, so models compare by value.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The whole of it; nothing where claw made it.
+    pub span: Option<Span>,
+    /// The value of each key written.
+    pub fields: BTreeMap<String, Span>,
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
+
+impl Origin {
+    /// Returns where a key's value stands, else where the whole does, else `fallback`.
+    pub fn of(&self, key: &str, fallback: Span) -> Span {
+        self.fields.get(key).copied().or(self.span).unwrap_or(fallback)
+    }
+}
+
+/// Opens a mapping for [`shape!`]: the entries, or nothing after recording that it is none.
+pub(crate) fn open<'n>(node: &'n Node, cx: &mut Decoder<'_>) -> Option<&'n [crate::yaml::Entry]> {
+    match &node.kind {
+        Kind::Map(entries) => Some(entries),
+        _ if node.is_null() => Some(&[]),
+        _ => {
+            cx.wrong_type(node, "a mapping");
+            None
+        }
+    }
+}
+
+pub(crate) fn unknown(key: &str, span: Span, known: &[&str], cx: &mut Decoder<'_>) {
+    cx.unknown_key(key, span, known);
+}
+
+macro_rules! shape {
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal,)* })+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+            /// Keys that start with `x-`, as written.
+            pub extensions: std::collections::BTreeMap<String, $crate::yaml::Node>,
+            /// Where it was written.
+            pub origin: $crate::shape::Origin,
+        }
+
+        impl $name {
+            /// The keys of the schema.
+            pub const KEYS: &'static [&'static str] = &[$($key),*];
+        }
+
+        impl $crate::shape::Shape for $name {
+            fn decode(node: &$crate::yaml::Node, cx: &mut $crate::shape::Decoder<'_>) -> Option<Self> {
+                let entries = $crate::shape::open(node, cx)?;
+                let mut made = Self::default();
+                made.origin.span = Some(node.span);
+                for entry in entries {
+                    match entry.key.as_str() {
+                        $($key => {
+                            if entry.value.is_null() && !$crate::shape::keeps_null($key) {
+                                continue;
+                            }
+                            made.origin.fields.insert($key.to_owned(), entry.value.span);
+                            if let Some(value) = cx.at($key, |cx| $crate::shape::Shape::decode(&entry.value, cx)) {
+                                made.$field = value;
+                            }
+                        })*
+                        key if key.starts_with("x-") => {
+                            made.extensions.insert(key.to_owned(), entry.value.clone());
+                        }
+                        key => $crate::shape::unknown(key, entry.key_span, Self::KEYS, cx),
+                    }
+                }
+                Some(made)
+            }
+
+            fn encode(&self) -> Option<$crate::value::Value> {
+                let mut entries = Vec::new();
+                $(if let Some(value) = $crate::shape::Shape::encode(&self.$field) {
+                    entries.push(($key.to_owned(), value));
+                })*
+                for (key, node) in &self.extensions {
+                    entries.push((key.clone(), $crate::shape::tree(node)));
+                }
+                Some($crate::value::Value::Map(entries))
+            }
+        }
+    )+};
+}
+pub(crate) use shape;
+
+/// Returns whether nothing is a value of this key, rather than its absence.
+pub(crate) fn keeps_null(key: &str) -> bool {
+    matches!(key, "command" | "entrypoint")
+}
+
+/// Returns an untyped node as a value.
+pub fn tree(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Seq(items) => Value::List(items.iter().map(tree).collect()),
+        Kind::Map(entries) => {
+            let mut entries: Vec<_> = entries.iter().map(|entry| (entry.key.clone(), tree(&entry.value))).collect();
+            entries.sort_by(|left, right| left.0.cmp(&right.0));
+            Value::Map(entries)
+        }
+        Kind::Scalar(scalar) => match scalar.resolve() {
+            Resolved::Null => Value::Null,
+            Resolved::Bool(value) => Value::Bool(value),
+            Resolved::Int(value) => Value::Number(value.to_string()),
+            Resolved::Float(text) => match text.parse::<f64>() {
+                Ok(value) if value.is_finite() => Value::Number(value.to_string()),
+                _ => Value::Str(text),
+            },
+            Resolved::Timestamp(text) | Resolved::Str(text) => Value::Str(text),
+        },
+    }
+}
+
+impl Shape for String {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        match node.scalar().map(crate::yaml::Scalar::resolve) {
+            Some(Resolved::Str(text)) => Some(text),
+            _ => {
+                cx.wrong_type(node, "a string");
+                None
+            }
+        }
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(Value::Str(self.clone()))
+    }
+}
+
+impl Shape for bool {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        let scalar = node.scalar();
+        match scalar.map(crate::yaml::Scalar::resolve) {
+            Some(Resolved::Bool(value)) => return Some(value),
+            Some(Resolved::Str(text)) if text == "true" => return Some(true),
+            Some(Resolved::Str(text)) if text == "false" => return Some(false),
+            _ => cx.wrong_type(node, "a boolean"),
+        }
+        None
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(Value::Bool(*self))
+    }
+}
+
+impl Shape for i64 {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        let scalar = node.scalar();
+        match scalar.map(crate::yaml::Scalar::resolve) {
+            Some(Resolved::Int(value)) => return Some(value),
+            Some(Resolved::Str(text)) => {
+                if let Ok(value) = text.parse() {
+                    return Some(value);
+                }
+                cx.wrong_type(node, "an integer");
+            }
+            _ => cx.wrong_type(node, "an integer"),
+        }
+        None
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(Value::Number(self.to_string()))
+    }
+}
+
+/// A scalar that may be text or a number, kept as text.
+fn loose<'n>(node: &'n Node, wanted: &str, cx: &mut Decoder<'_>) -> Option<&'n str> {
+    match node.scalar().map(|scalar| (scalar.resolve(), scalar)) {
+        Some((Resolved::Int(_) | Resolved::Float(_) | Resolved::Str(_), scalar)) => Some(scalar.text.as_str()),
+        _ => {
+            cx.wrong_type(node, wanted);
+            None
+        }
+    }
+}
+
+macro_rules! quantity {
+    ($($type:ty, $wanted:literal, $help:literal, $encode:expr;)+) => {$(
+        impl Shape for $type {
+            fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+                let text = loose(node, $wanted, cx)?;
+                let value = <$type>::parse(text);
+                if value.is_none() {
+                    cx.bad_value(node, &format!("is not {}: `{text}`", $wanted), $help);
+                }
+                value
+            }
+
+            fn encode(&self) -> Option<Value> {
+                let encode: fn(&$type) -> Value = $encode;
+                Some(encode(self))
+            }
+        }
+    )+};
+}
+
+quantity! {
+    Bytes, "a size", "write a number and a unit, such as `64m`", |bytes| Value::Str(bytes.0.to_string());
+    Duration, "a duration", "write numbers and units, such as `1m30s`", |duration| Value::Str(duration.to_string());
+    Cpus, "a number of CPUs", "write a number, such as `0.5`", |cpus| Value::Number(cpus.to_string());
+}
+
+impl<T: Shape> Shape for Option<T> {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        if node.is_null() {
+            return Some(None);
+        }
+        T::decode(node, cx).map(Some)
+    }
+
+    fn encode(&self) -> Option<Value> {
+        self.as_ref().and_then(T::encode)
+    }
+}
+
+impl<T: Shape> Shape for Vec<T> {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        let Kind::Seq(items) = &node.kind else {
+            cx.wrong_type(node, "a list");
+            return None;
+        };
+        let decode = |(index, item): (usize, &Node)| cx.at(&index.to_string(), |cx| T::decode(item, cx));
+        Some(items.iter().enumerate().filter_map(decode).collect())
+    }
+
+    fn encode(&self) -> Option<Value> {
+        if self.is_empty() { None } else { Some(Value::List(self.iter().filter_map(T::encode).collect())) }
+    }
+}
+
+impl<T: Shape> Shape for BTreeMap<String, T> {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        let entries = open(node, cx)?;
+        let mut made = BTreeMap::new();
+        for entry in entries {
+            if let Some(value) = cx.at(&entry.key, |cx| T::decode(&entry.value, cx)) {
+                made.insert(entry.key.clone(), value);
+            }
+        }
+        Some(made)
+    }
+
+    fn encode(&self) -> Option<Value> {
+        if self.is_empty() {
+            return None;
+        }
+        Some(Value::Map(self.iter().map(|(key, value)| (key.clone(), value.encode().unwrap_or(Value::Null))).collect()))
+    }
+}
+
+/// A value of a mapping that may be nothing, such as a variable without `=`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maybe<T>(pub Option<T>);
+
+impl<T: Shape> Shape for Maybe<T> {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        Option::<T>::decode(node, cx).map(Self)
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(self.0.as_ref().and_then(T::encode).unwrap_or(Value::Null))
+    }
+}
+
+/// A list whose emptiness is not its absence, such as `command: []`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Argv(pub Vec<String>);
+
+impl Shape for Argv {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        Vec::decode(node, cx).map(Self)
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(Value::List(self.0.iter().map(|each| Value::Str(each.clone())).collect()))
+    }
+}
+
+impl Shape for Template {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        let text = loose(node, "a string or a number", cx)?;
+        if !(cx.keep)(&cx.path) {
+            return Some(Template::literal(text));
+        }
+        match Template::parse(text) {
+            Ok(template) => Some(template),
+            Err(_) => {
+                crate::load::interpolate::bad_template(node, text, cx);
+                None
+            }
+        }
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(match self.as_literal() {
+            Some(text) => Value::Str(text.to_owned()),
+            None => Value::Template(self.clone()),
+        })
+    }
+}
