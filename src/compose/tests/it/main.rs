@@ -2,6 +2,7 @@
 
 mod interpolation;
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 /// Returns the folder of the corpora, where it is there.
 fn corpora() -> Option<std::path::PathBuf> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");

@@ -1,0 +1,34 @@
+# Everything a person or a machine does with this project. `make help` lists it.
+
+CARGO ?= cargo
+
+.PHONY: help build test ci fmt lint docs conformance engine clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+build: ## claw, optimised
+	$(CARGO) build --release
+
+test: ## all tests
+	$(CARGO) test --workspace
+
+ci: fmt lint docs test ## what CI runs
+
+fmt: ## formatting, checked
+	$(CARGO) fmt --all --check
+
+lint: ## clippy, warnings are errors
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+docs: ## API documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+conformance: ## the shared corpora, where they lie beside the project: passed and total
+	$(CARGO) test --workspace --test it -- --nocapture corpus
+
+engine: ## makes sure a Docker engine answers
+	sh scripts/engine.sh ensure
+
+clean: ## removes what was built
+	$(CARGO) clean

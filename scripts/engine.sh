@@ -1,0 +1,54 @@
+#!/bin/sh
+# Makes sure a Docker engine answers: `engine.sh ensure`. Installs Debian's or Ubuntu's docker.io where there is none and we
+# may, and starts it where no init system does.
+set -eu
+
+say() { printf '%s\n' "engine: $*" >&2; }
+answers() { docker version --format '{{.Server.Version}}' 2>/dev/null; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null 2>&1; then sudo "$@"
+    else say "this needs root or sudo: $*"; exit 1
+    fi
+}
+
+install() {
+    command -v dockerd >/dev/null 2>&1 && return
+    command -v apt-get >/dev/null 2>&1 || { say "no engine and no apt-get: install Docker Engine 20.10 or later"; exit 1; }
+    say "installing docker.io from the distribution's packages"
+    as_root apt-get update -q >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker.io iptables >/dev/null
+}
+
+start() {
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl start docker
+        return
+    fi
+    say "starting dockerd in the background (log: /var/log/dockerd.log)"
+    as_root sh -c 'setsid nohup dockerd >/var/log/dockerd.log 2>&1 </dev/null &'
+}
+
+ensure() {
+    if version=$(answers); then say "Docker Engine $version answers"; return; fi
+    if [ -n "${DOCKER_HOST:-}" ]; then say "no engine answers at DOCKER_HOST=$DOCKER_HOST"; exit 1; fi
+    install
+    start
+    tries=0
+    until version=$(answers); do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 60 ]; then
+            say "dockerd did not answer within 60 s; the end of its log:"
+            tail -n 20 /var/log/dockerd.log >&2 || true
+            exit 1
+        fi
+        sleep 1
+    done
+    say "Docker Engine $version answers"
+}
+
+case "${1:-}" in
+    ensure) ensure ;;
+    *) say "usage: engine.sh ensure"; exit 2 ;;
+esac
