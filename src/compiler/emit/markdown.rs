@@ -70,7 +70,9 @@ fn surfaces(out: &mut String, unit: &AgentUnit) {
             Surface::Volume { name, access, mount } => {
                 writeln!(out, "- Volume `{name}`: {}, at `{mount}`", access.name())
             }
-            Surface::Host { path, access } => writeln!(out, "- Host path `{path}`: {}, at the same path", access.name()),
+            Surface::Host { path, access } => {
+                writeln!(out, "- Host path `{path}`: {}, at the same path", access.name())
+            }
             Surface::Service { service, ports, mcp } => {
                 let ports = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let ports = if ports.is_empty() { "ports not declared".to_owned() } else { format!("ports {ports}") };

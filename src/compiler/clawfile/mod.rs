@@ -1,0 +1,226 @@
+//! A Clawfile: Dockerfile text in, directives and a plain Dockerfile out.
+//!
+//! `lex` joins lines, `ast` takes instructions apart, `check` refuses what BuildKit refuses, `directive` types what is claw's,
+//! `lower` writes the Dockerfile. Any valid Dockerfile is a valid Clawfile and lowers to itself, byte for byte.
+
+use std::collections::BTreeMap;
+
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::span::{Source, Span, Spanned};
+
+pub mod ast;
+mod check;
+pub mod directive;
+pub mod label;
+mod lex;
+mod lower;
+pub mod schedule;
+mod words;
+
+pub use directive::Directive;
+pub use lex::{Heredoc, Instruction};
+
+/// A checked Clawfile.
+#[derive(Clone, Debug)]
+pub struct Clawfile {
+    text: String,
+    escape: char,
+    /// Docker's instructions and claw's directives, in order.
+    pub instructions: Vec<Instruction>,
+    /// Docker's instructions taken apart; nothing for a directive.
+    pub nodes: Vec<Option<ast::Node>>,
+    /// The directives, typed.
+    pub directives: Vec<Spanned<Directive>>,
+}
+
+/// What the text alone tells of the image it builds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StageFacts {
+    /// The image the last stage starts from, stages followed to their start.
+    pub base: Option<String>,
+    /// The last `USER`.
+    pub user: Option<String>,
+    /// The last `ENTRYPOINT`.
+    pub entrypoint: Option<Vec<String>>,
+    /// The last `CMD`, where no later `ENTRYPOINT` takes it away.
+    pub command: Option<Vec<String>>,
+    /// Ports of `EXPOSE`.
+    pub exposed: Vec<String>,
+    /// Whether a `HEALTHCHECK` stands in it.
+    pub has_healthcheck: bool,
+    /// Labels of `LABEL`, without variables.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Returns a Clawfile; `runtimes` are the names `CLAW_TYPE` may give.
+///
+/// # Errors
+/// Where the text is not a Dockerfile with directives; every reason is in `diag`.
+pub fn parse(source: &Source, runtimes: &[&str], diag: &mut Diagnostics) -> Result<Clawfile, Reported> {
+    let mark = diag.mark();
+    let lexed = lex::lex(source, diag);
+    let mut nodes = Vec::new();
+    let mut directives: Vec<Spanned<Directive>> = Vec::new();
+    let mut checker = check::Checker { source, diag, has_stage: false };
+    for instruction in &lexed.instructions {
+        let keyword = instruction.keyword();
+        if directive::is_directive(keyword) {
+            nodes.push(None);
+            let span = instruction.keyword_span(source);
+            if !checker.has_stage {
+                let message = format!("the directive `{}` stands before `FROM`", keyword.to_ascii_uppercase());
+                let error = Diagnostic::error(Code::MisplacedDirective, span, message);
+                checker.diag.push(error.help("directives describe the image: put them after its `FROM`"));
+            }
+            let arguments = directive::Arguments {
+                keyword: keyword.to_ascii_uppercase(),
+                text: instruction.rest(),
+                span: instruction.rest_span(source),
+                keyword_span: span,
+            };
+            directives.extend(directive::parse(&arguments, runtimes, checker.diag));
+            continue;
+        }
+        match ast::parse(&instruction.text, lexed.escape) {
+            Ok(node) => {
+                checker.check(instruction, &node);
+                nodes.push(Some(node));
+            }
+            Err(bad) => {
+                let span = instruction.span(source, 0, instruction.text.len());
+                let message = bad.message(&keyword.to_ascii_uppercase());
+                checker.diag.push(Diagnostic::error(Code::DockerfileSyntax, span, message));
+                nodes.push(None);
+            }
+        }
+    }
+    whole(&lexed.instructions, &directives, source, diag);
+    let clawfile = Clawfile {
+        text: source.text.clone(),
+        escape: lexed.escape,
+        instructions: lexed.instructions,
+        nodes,
+        directives,
+    };
+    diag.finish(mark, clawfile)
+}
+
+/// Records what is wrong with the directives taken together.
+fn whole(instructions: &[Instruction], directives: &[Spanned<Directive>], source: &Source, diag: &mut Diagnostics) {
+    let first = instructions.iter().find(|each| directive::is_directive(each.keyword()));
+    let has_type = instructions.iter().any(|each| each.keyword().eq_ignore_ascii_case("CLAW_TYPE"));
+    if let Some(first) = first.filter(|_| !has_type) {
+        let span = first.keyword_span(source);
+        let error = Diagnostic::error(Code::MissingClawType, span, "a Clawfile with directives needs `CLAW_TYPE`");
+        diag.push(error.help("add `CLAW_TYPE <runtime>` after `FROM`"));
+    }
+    let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+    for Spanned { value, span } in directives {
+        let once = match value {
+            Directive::ClawType(_) => "CLAW_TYPE".to_owned(),
+            Directive::Agent(_) => "AGENT".to_owned(),
+            Directive::Persona(_) => "PERSONA".to_owned(),
+            Directive::Model { slot, .. } if slot.as_str() != "fallback" => format!("MODEL {slot}"),
+            Directive::Handle(platform) => format!("HANDLE {platform}"),
+            Directive::Privilege { mode, .. } => format!("PRIVILEGE {mode}"),
+            _ => continue,
+        };
+        if let Some(first) = seen.get(&once) {
+            let error = Diagnostic::error(Code::DuplicateDirective, *span, format!("`{once}` stands twice"));
+            diag.push(error.note_at(*first, "it stands here first"));
+        } else {
+            seen.insert(once, *span);
+        }
+    }
+}
+
+impl Clawfile {
+    /// Returns whether there is no directive: the file is a Dockerfile.
+    pub fn is_plain(&self) -> bool {
+        self.directives.is_empty()
+    }
+
+    /// Returns the `claw.*` labels of the image.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        label::write(self.directives.iter().map(|directive| &directive.value))
+    }
+
+    /// Returns the Dockerfile: every byte as it is, but each directive a comment on its own lines, the labels at the end.
+    pub fn lower(&self) -> String {
+        lower::lower(self)
+    }
+
+    /// Returns what the text alone tells of the image of its last stage.
+    pub fn last_stage(&self) -> StageFacts {
+        let mut stages: Vec<(Option<String>, StageFacts)> = Vec::new();
+        for node in self.nodes.iter().flatten() {
+            let keyword = node.keyword.to_ascii_uppercase();
+            if keyword == "FROM" {
+                let image = node.args.first().cloned().unwrap_or_default();
+                let name = node.args.get(2).map(|name| name.to_ascii_lowercase());
+                let parent = stages.iter().rev().find(|(stage, _)| stage.as_deref() == Some(image.as_str()));
+                let facts =
+                    parent.map_or(StageFacts { base: Some(image), ..StageFacts::default() }, |(_, f)| f.clone());
+                stages.push((name, facts));
+            } else if let Some((_, facts)) = stages.last_mut() {
+                facts.take(&keyword, node);
+            }
+        }
+        stages.pop().map(|(_, facts)| facts).unwrap_or_default()
+    }
+
+    /// Returns what the builder must be able to do, by name, with the line that needs it.
+    pub fn features(&self) -> Vec<(&'static str, usize)> {
+        let mut features = Vec::new();
+        for (instruction, node) in self.instructions.iter().zip(&self.nodes) {
+            let Some(node) = node else { continue };
+            if !instruction.heredocs.is_empty() {
+                features.push(("heredocs", instruction.start_line));
+            }
+            for flag in &node.flags {
+                let name = flag[2..].split('=').next().unwrap_or("");
+                let feature = match (node.keyword.to_ascii_uppercase().as_str(), name) {
+                    ("RUN", "mount") => "RUN --mount",
+                    ("RUN", "network") => "RUN --network",
+                    ("RUN", "security") => "RUN --security",
+                    ("COPY", "link") | ("ADD", "link") => "COPY --link",
+                    ("COPY", "chmod") | ("ADD", "chmod") => "COPY --chmod",
+                    ("COPY", "parents") => "COPY --parents",
+                    ("COPY", "exclude") | ("ADD", "exclude") => "COPY --exclude",
+                    ("ADD", "checksum") => "ADD --checksum",
+                    ("ADD", "keep-git-dir") => "ADD --keep-git-dir",
+                    ("HEALTHCHECK", "start-interval") => "HEALTHCHECK --start-interval",
+                    _ => continue,
+                };
+                features.push((feature, instruction.start_line));
+            }
+        }
+        features
+    }
+}
+
+impl StageFacts {
+    fn take(&mut self, keyword: &str, node: &ast::Node) {
+        let argv = |args: &[String]| {
+            if node.is_json { args.to_vec() } else { vec!["/bin/sh".into(), "-c".into(), args.join(" ")] }
+        };
+        match keyword {
+            "USER" => self.user = node.args.first().cloned(),
+            "ENTRYPOINT" => {
+                self.entrypoint = Some(argv(&node.args));
+                self.command = None;
+            }
+            "CMD" => self.command = Some(argv(&node.args)),
+            "EXPOSE" => self.exposed.extend(node.args.iter().cloned()),
+            "HEALTHCHECK" => {
+                self.has_healthcheck = node.args.first().is_some_and(|kind| !kind.eq_ignore_ascii_case("NONE"))
+            }
+            "LABEL" => {
+                for pair in node.args.chunks(3).filter(|pair| pair.len() == 3 && !pair[1].contains('$')) {
+                    self.labels.insert(words::unquoted(&pair[0]), words::unquoted(&pair[1]));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests of the compiler, stage by stage.
+
+mod clawfile;
+
+use std::path::PathBuf;
+
+/// Returns the folder of the corpora, where it is there.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn corpora() -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
+    if path.is_dir() {
+        return Some(path);
+    }
+    println!("skipped: no corpora");
+    None
+}
