@@ -1,5 +1,27 @@
 //! Clawfile and claw-pod.yml in, plan out. Pure: what must be read or inspected is asked for and comes in as facts.
+//!
+//! `facts::missing` until nothing is missing, then [`compile`]: `resolve → expand → lower → harden → assemble → audit`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 pub mod clawfile;
 pub mod emit;
+pub mod facts;
+pub mod plan;
+pub mod pod;
+pub mod resolve;
+
+use claw_types::diag::{Diagnostics, Reported};
+
+/// Returns the plan of a pod file, everything it needs being known.
+///
+/// # Errors
+/// Where the pod cannot be resolved or planned; every reason is in `diag`.
+pub fn compile(
+    spec: &facts::PodSpec,
+    known: &facts::Facts,
+    cx: &facts::Context<'_>,
+    diag: &mut Diagnostics,
+) -> Result<plan::Plan, Reported> {
+    let pod = resolve::resolve(spec, known, cx, diag)?;
+    plan::plan(&pod, cx, diag)
+}

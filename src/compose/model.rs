@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::shape::{Argv, Decoder, Maybe, Shape, shape};
+use crate::shape;
+use crate::shape::{Argv, Decoder, Maybe, Shape};
 use crate::template::Template;
 use crate::units::{Bytes, Cpus, Duration};
 use crate::value::Value;

@@ -96,8 +96,8 @@ impl Origin {
     }
 }
 
-/// Opens a mapping for [`shape!`]: the entries, or nothing after recording that it is none.
-pub(crate) fn open<'n>(node: &'n Node, cx: &mut Decoder<'_>) -> Option<&'n [crate::yaml::Entry]> {
+/// Returns the entries of a mapping; nothing after recording that the node is none.
+pub fn open<'n>(node: &'n Node, cx: &mut Decoder<'_>) -> Option<&'n [crate::yaml::Entry]> {
     match &node.kind {
         Kind::Map(entries) => Some(entries),
         _ if node.is_null() => Some(&[]),
@@ -108,10 +108,13 @@ pub(crate) fn open<'n>(node: &'n Node, cx: &mut Decoder<'_>) -> Option<&'n [crat
     }
 }
 
-pub(crate) fn unknown(key: &str, span: Span, known: &[&str], cx: &mut Decoder<'_>) {
+/// Records a key that the schema does not know.
+pub fn unknown(key: &str, span: Span, known: &[&str], cx: &mut Decoder<'_>) {
     cx.unknown_key(key, span, known);
 }
 
+/// Declares structs of a model, each field with its type and its key, and derives [`Shape`] for them.
+#[macro_export]
 macro_rules! shape {
     ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal,)* })+) => {$(
         $(#[$meta])*
@@ -167,10 +170,9 @@ macro_rules! shape {
         }
     )+};
 }
-pub(crate) use shape;
 
 /// Returns whether nothing is a value of this key, rather than its absence.
-pub(crate) fn keeps_null(key: &str) -> bool {
+pub fn keeps_null(key: &str) -> bool {
     matches!(key, "command" | "entrypoint")
 }
 

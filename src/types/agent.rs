@@ -42,6 +42,8 @@ pub struct AgentUnit {
     pub budgets: Vec<Budget>,
     /// Limits of going round in circles.
     pub brakes: Option<Brakes>,
+    /// A directory or an OCI reference that shapes how it speaks.
+    pub persona: Option<String>,
     /// How it reaches its models.
     pub inference: Inference,
     /// Its accounts.

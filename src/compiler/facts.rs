@@ -1,0 +1,234 @@
+//! What the compiler must be told, and what it was told: needs and facts.
+//!
+//! The shell asks [`missing`], finds the answers, and asks again until nothing is missing. An answer may be "absent", so the
+//! loop ends. Facts are a value: recorded, they replay a compile without the machine it ran on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_compose::load::{self, Loaded, Options};
+use claw_compose::yaml::Node;
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::image::{INFRA_REPOSITORY, ImageFacts, ImageRef};
+use claw_types::path::PodPath;
+use claw_types::secret::is_secret_name;
+use claw_types::span::{FileId, SourceMap, Span};
+
+use crate::clawfile;
+use crate::pod::makes_agent;
+use crate::resolve::Agentish;
+
+/// What a pod file says, before anything is looked up.
+#[derive(Clone, Debug)]
+pub struct PodSpec {
+    /// The pod file.
+    pub file: FileId,
+    /// Its tree.
+    pub tree: Node,
+    /// The project's name, where the command line or the environment gives one.
+    pub name: Option<String>,
+    /// The name of the pod's directory.
+    pub directory: String,
+}
+
+/// Something the compiler must be told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// The value of a variable.
+    Variable(String),
+    /// Whether a variable is set; its value is secret by position.
+    IsSet(String),
+    /// The text of a file inside the pod's directory.
+    File(PodPath),
+    /// The build file of a context: the one named, or `Clawfile` before `Dockerfile`.
+    BuildFile {
+        /// The context as written.
+        context: String,
+        /// The build file as written.
+        dockerfile: Option<String>,
+    },
+    /// What is known of an image.
+    Image(ImageRef),
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFact {
+    /// Its text.
+    Text(FileId),
+    /// It is not there.
+    Missing,
+    /// It is a directory or something else that is no regular file.
+    NotRegular,
+    /// Its bytes are not UTF-8.
+    NotText,
+    /// It leads out of the pod's directory.
+    Outside,
+}
+
+/// A build file that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildFact {
+    /// Its name in the context.
+    pub name: String,
+    /// Its text.
+    pub file: FileId,
+}
+
+/// Everything the compiler was told.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Variables: a value, or nothing where unset.
+    pub variables: BTreeMap<String, Option<String>>,
+    /// Secret variables: whether they are set.
+    pub set: BTreeMap<String, bool>,
+    /// Files by path.
+    pub files: BTreeMap<PodPath, FileFact>,
+    /// Build files by context and name; nothing where there is none.
+    pub builds: BTreeMap<(String, Option<String>), Option<BuildFact>>,
+    /// Images; nothing where neither engine nor text knows them.
+    pub images: BTreeMap<ImageRef, Option<ImageFacts>>,
+}
+
+impl Facts {
+    fn has(&self, need: &Need) -> bool {
+        match need {
+            Need::Variable(name) => self.variables.contains_key(name),
+            Need::IsSet(name) => self.set.contains_key(name),
+            Need::File(path) => self.files.contains_key(path),
+            Need::BuildFile { context, dockerfile } => self.builds.contains_key(&(context.clone(), dockerfile.clone())),
+            Need::Image(image) => self.images.contains_key(image),
+        }
+    }
+
+    /// Returns what is known of an image; claw's own is always known.
+    pub fn image(&self, image: &ImageRef) -> Option<ImageFacts> {
+        if image.repository() == INFRA_REPOSITORY {
+            return Some(ImageFacts {
+                user: Some("65532:65532".to_owned()),
+                entrypoint: Some(vec![claw_types::image::INFRA_PROGRAM.to_owned()]),
+                ..ImageFacts::default()
+            });
+        }
+        self.images.get(image).cloned().flatten()
+    }
+}
+
+impl claw_compose::template::Lookup for Facts {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).and_then(|value| value.as_deref())
+    }
+}
+
+/// Returns whether the scalar at a path keeps its variables: it may hold a secret.
+pub(crate) fn keeps(path: &[String]) -> bool {
+    let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(
+        keys.as_slice(),
+        ["services", _, "environment", ..]
+            | ["services", _, "x-claw", "cllama-env", ..]
+            | ["x-claw", "cllama-env", ..]
+            | ["x-claw", "providers", _, "key"]
+    )
+}
+
+/// Returns whether a variable's value stays with the engine, seen from where it is used.
+pub(crate) fn is_sealed(name: &str, path: &[String]) -> bool {
+    if !keeps(path) {
+        return false;
+    }
+    let is_environment = path.get(2).is_some_and(|key| key == "environment");
+    !is_environment
+        || is_secret_name(name)
+        || path.get(3).is_some_and(|key| is_secret_name(key.split('=').next().unwrap_or(key)))
+}
+
+/// Returns the typed project of a pod file with the facts known so far.
+pub(crate) fn load_pod(
+    spec: &PodSpec,
+    facts: &Facts,
+    cx: &Context<'_>,
+    diag: &mut Diagnostics,
+) -> Result<Loaded, Reported> {
+    let Some(source) = cx.sources.get(spec.file) else {
+        return Err(diag.report(Diagnostic::error(
+            Code::MissingFile,
+            Span::start_of(spec.file),
+            "the pod file is gone",
+        )));
+    };
+    let agents = agents_by_text(&spec.tree);
+    let mut unset = |name: &str, path: &[String], span: Span| {
+        let is_agent = path.first().is_some_and(|key| key == "x-claw")
+            || path.get(2).is_some_and(|key| key == "x-claw")
+            || path.get(1).is_some_and(|service| agents.contains(service.as_str()));
+        let message = format!("the variable `{name}` is not set");
+        let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
+        Some(if is_agent {
+            Diagnostic::error(Code::UnsetVariable, span, message).help(help)
+        } else {
+            Diagnostic::warning(Code::UnsetVariable, span, format!("{message}; it is taken as empty")).help(help)
+        })
+    };
+    let options = Options { lookup: facts, keep: &keeps, unset: &mut unset };
+    load::load(spec.tree.clone(), source, options, diag)
+}
+
+/// Services whose own text makes them agents.
+fn agents_by_text(tree: &Node) -> BTreeSet<&str> {
+    let services = tree.get("services").map_or(&[][..], Node::entries);
+    let is_agent = |service: &Node| service.get("x-claw").is_some_and(makes_agent);
+    services.iter().filter(|entry| is_agent(&entry.value)).map(|entry| entry.key.as_str()).collect()
+}
+
+/// What the stages share: the sources behind the spans, and the drivers.
+#[derive(Clone, Copy)]
+pub struct Context<'c> {
+    /// Every text read so far.
+    pub sources: &'c SourceMap,
+    /// The drivers, in the order of their names.
+    pub drivers: &'c [&'static dyn claw_types::driver::Driver],
+    /// Claw's version: the tag of its own image.
+    pub version: &'c str,
+}
+
+impl Context<'_> {
+    /// Returns the names of the runtimes.
+    pub fn runtimes(&self) -> Vec<&'static str> {
+        self.drivers.iter().map(|driver| driver.facts().name).collect()
+    }
+}
+
+/// Returns what must be known before the pod can be resolved; empty when nothing is missing.
+pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need> {
+    let mut needs = BTreeSet::new();
+    for each in load::variables(&spec.tree) {
+        let is_sealed = is_sealed(&each.name, &each.path);
+        needs.insert(if is_sealed { Need::IsSet(each.name) } else { Need::Variable(each.name) });
+    }
+    needs.retain(|need| !facts.has(need));
+    if !needs.is_empty() {
+        return needs;
+    }
+    // Diagnostics of this look ahead are dropped: `resolve` makes them again, with everything known.
+    let mut unused = Diagnostics::new();
+    let Ok(loaded) = load_pod(spec, facts, cx, &mut unused) else { return needs };
+    for name in loaded.project.services.keys() {
+        needs.extend(crate::resolve::needs_of(&Agentish::new(&loaded, name), facts, cx));
+    }
+    needs.retain(|need| !facts.has(need));
+    needs
+}
+
+/// Returns a context's Clawfile with the names it must be read by.
+pub(crate) fn clawfile_of(
+    fact: &BuildFact,
+    cx: &Context<'_>,
+    diag: &mut Diagnostics,
+) -> Result<clawfile::Clawfile, Reported> {
+    match cx.sources.get(fact.file) {
+        Some(source) => clawfile::parse(source, &cx.runtimes(), diag),
+        None => {
+            Err(diag.report(Diagnostic::error(Code::MissingFile, Span::start_of(fact.file), "the build file is gone")))
+        }
+    }
+}

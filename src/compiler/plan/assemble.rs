@@ -1,0 +1,389 @@
+//! Assemble: units, services and files become one compose project. Name collisions are errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_compose::model::{
+    Attachment, BindOptions, FileMount, FileObject, Healthcheck, Logging, Mount, Network, Project, Service, Ulimit,
+    Volume,
+};
+use claw_compose::shape::{Argv, Maybe};
+use claw_compose::template::Template;
+use claw_compose::units::{Bytes, Cpus, Duration};
+use claw_types::agent::{Access, AgentUnit, EnvValue, Inference, Surface};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::doc::Content;
+use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery};
+use claw_types::files::{FileSpec, FileTree};
+use claw_types::image::{INFRA_REPOSITORY, label};
+use claw_types::path::PodPath;
+use claw_types::secret::SecretRef;
+use sha2::{Digest, Sha256};
+
+use super::{Hardening, Plan, PlannedUnit};
+use crate::emit::markdown;
+use crate::facts::Context;
+use crate::resolve::Pod;
+
+/// The network of agents.
+pub(crate) const INTERNAL: &str = "claw-internal";
+
+/// Returns a unit with its documents written and its directory named.
+pub(crate) fn planned(
+    unit: AgentUnit,
+    mut lowered: Lowered,
+    hardening: Hardening,
+    facts: &DriverFacts,
+    diag: &mut Diagnostics,
+) -> Option<PlannedUnit> {
+    let mut documents = vec![
+        ("claw/AGENTS.md".to_owned(), markdown::contract(&unit)),
+        ("claw/CLAWDAPUS.md".to_owned(), markdown::letter(&unit)),
+    ];
+    for (name, skill) in &unit.skills {
+        documents.push((markdown::skill_path(name, facts.skill_layout), markdown::skill(name, skill)));
+    }
+    if unit.skills.is_empty() {
+        documents.push(("claw/skills/.keep".to_owned(), "\n".to_owned()));
+    }
+    let mut secrets: BTreeSet<SecretRef> = BTreeSet::new();
+    for value in unit.env.values().chain(lowered.env.values()) {
+        if let EnvValue::Secret(secret) = value {
+            secrets.insert(secret.clone());
+        }
+    }
+    match &unit.inference {
+        Inference::Direct { upstreams } => {
+            secrets.extend(upstreams.values().filter_map(|upstream| upstream.key.clone()))
+        }
+        Inference::Proxied { token, .. } => {
+            secrets.insert(token.clone());
+        }
+    }
+    let mut add = |path: String, content: Content, diag: &mut Diagnostics| {
+        let added = PodPath::parse(&path).ok().map(|path| lowered.files.insert(path, FileSpec::managed(content)));
+        if !matches!(added, Some(Ok(()))) {
+            let message = format!("`{}` has two files at `{path}`", unit.id);
+            diag.push(Diagnostic::error(Code::NameCollision, unit.origin, message));
+        }
+    };
+    for (path, text) in documents {
+        add(path, Content::text(text), diag);
+    }
+    for secret in &secrets {
+        add(format!("secrets/{}", secret.file_name()), Content::secret(secret.clone()), diag);
+    }
+    let digest = digest(&lowered.files);
+    let directory = PodPath::parse(&format!(".claw/{}/units/{}/{digest}", unit.pod, unit.id)).ok()?;
+    needs_shim(&unit, &lowered, facts, diag);
+    Some(PlannedUnit { unit, lowered, hardening, directory, secrets })
+}
+
+/// A runtime that takes secrets from its environment needs the shim, which is not there yet.
+fn needs_shim(unit: &AgentUnit, lowered: &Lowered, facts: &DriverFacts, diag: &mut Diagnostics) {
+    let has_secret = unit.env.values().chain(lowered.env.values()).any(|value| matches!(value, EnvValue::Secret(_)));
+    if has_secret && facts.secrets == SecretDelivery::Environment {
+        let message = format!("`{}` takes secrets from its environment, which claw does not deliver yet", unit.service);
+        let warning = Diagnostic::warning(Code::NotYet, unit.origin, message);
+        diag.push(warning.help("they are files below `/run/secrets`, each called like its variable"));
+    }
+}
+
+/// Returns the digest of files with their holes unfilled: 16 hexadecimal digits.
+fn digest(files: &FileTree) -> String {
+    let mut hash = Sha256::new();
+    for (path, file) in files.iter() {
+        let masked = file.content.masked();
+        hash.update(format!("{path}\0{:o}\0{}\0", file.mode.bits(), masked.len()));
+        hash.update(masked);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the plan of planned units and the pod's other services.
+pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, diag: &mut Diagnostics) -> Plan {
+    let mut project = Project { name: Some(pod.name.to_string()), ..Project::default() };
+    project.networks = pod.project.networks.clone();
+    project.volumes = pod.project.volumes.clone();
+    project.secrets = pod.project.secrets.clone();
+    project.configs = pod.project.configs.clone();
+    let has_agents = !planned.is_empty();
+    if has_agents && project.networks.contains_key(INTERNAL) {
+        let message = format!("the network `{INTERNAL}` is claw's");
+        diag.push(Diagnostic::error(Code::ReservedName, pod.origin, message).help("give yours another name"));
+    }
+    let reached: BTreeSet<&str> =
+        planned.iter().flat_map(|each| each.unit.reach.services.iter().map(AsRef::as_ref)).collect();
+    let mut files = FileTree::new();
+    let mut units = BTreeMap::new();
+    for (name, service) in &pod.project.services {
+        let is_agent = pod.agents.keys().any(|agent| agent.as_str() == name);
+        if !is_agent {
+            project.services.insert(name.clone(), plain(pod, name, service, reached.contains(name.as_str()), cx));
+        }
+    }
+    for each in planned {
+        let Some(service) = pod.project.services.get(each.unit.service.as_str()) else { continue };
+        let made = agent(pod, &each, service, &mut project, cx);
+        project.services.insert(each.unit.id.to_string(), made);
+        for (path, file) in each.lowered.files.iter() {
+            if files.insert(each.directory.join(path), file.clone()).is_err() {
+                let message = format!("two units want `{}`", each.directory.join(path));
+                diag.push(Diagnostic::error(Code::NameCollision, each.unit.origin, message));
+            }
+        }
+        units.insert(each.unit.id.clone(), each);
+    }
+    if has_agents {
+        let driver_opts = [("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned())];
+        let internal = Network { internal: Some(true), driver_opts: driver_opts.into(), ..Network::default() };
+        project.networks.insert(INTERNAL.to_owned(), internal);
+    }
+    let infra = format!("{INFRA_REPOSITORY}:");
+    let is_infra = |image: &Option<String>| image.as_deref().is_some_and(|image| image.starts_with(&infra));
+    let bases = pod.builds.values().any(|build| {
+        build
+            .base
+            .as_deref()
+            .is_some_and(|base| claw_types::image::ImageRef::new(base).repository() == INFRA_REPOSITORY)
+    });
+    let needs_infra = bases || project.services.values().any(|service| is_infra(&service.image));
+    Plan { pod: pod.name.clone(), project, units, files, builds: pod.builds.clone(), needs_infra }
+}
+
+/// Returns the image of a service: claw's own with its version, whatever the file says.
+fn image(service: &Service, cx: &Context<'_>) -> Option<String> {
+    let image = claw_types::image::ImageRef::new(service.image.clone()?);
+    if image.as_str() == INFRA_REPOSITORY {
+        return Some(format!("{INFRA_REPOSITORY}:{}", cx.version));
+    }
+    Some(image.to_string())
+}
+
+fn labels(service: &mut Service, pod: &Pod, rows: &[(&str, &str)]) {
+    let common = [(label::SCHEMA, "1"), (label::POD, pod.name.as_str())];
+    for (key, value) in common.iter().chain(rows) {
+        service.labels.insert((*key).to_owned(), (*value).to_owned());
+    }
+}
+
+/// A service that is no agent runs as written, with labels, identities, and a place where agents find it.
+fn plain(pod: &Pod, name: &str, service: &Service, is_reached: bool, cx: &Context<'_>) -> Service {
+    let mut made = service.clone();
+    made.extensions.clear();
+    made.image = image(service, cx);
+    build(&mut made, pod, name);
+    dependencies(&mut made, pod);
+    labels(&mut made, pod, &[(label::SERVICE, name)]);
+    for (key, value) in &pod.broadcast {
+        made.environment.entry(key.clone()).or_insert_with(|| Maybe(Some(Template::literal(value.as_str()))));
+    }
+    if is_reached && made.network_mode.is_none() {
+        if made.networks.is_empty() {
+            made.networks.insert("default".to_owned(), Maybe(None));
+        }
+        made.networks.insert(INTERNAL.to_owned(), Maybe(None));
+    }
+    made
+}
+
+fn build(made: &mut Service, pod: &Pod, name: &str) {
+    let (Some(build), Some(planned)) = (made.build.as_mut(), pod.builds.get(name)) else { return };
+    made.image = Some(planned.image.to_string());
+    let file = planned.generated.as_ref().map_or(&planned.dockerfile, |(generated, _)| generated);
+    build.dockerfile = Some(file.clone());
+    build.context = Some(planned.context.clone());
+}
+
+/// `depends_on` an agent means all its replicas.
+fn dependencies(made: &mut Service, pod: &Pod) {
+    let written = std::mem::take(&mut made.depends_on);
+    for (target, dependency) in written {
+        let count = pod.agents.iter().find(|(name, _)| name.as_str() == target).map_or(1, |(_, agent)| agent.count);
+        if count == 1 {
+            made.depends_on.insert(target, dependency);
+            continue;
+        }
+        for index in 0..count {
+            made.depends_on.insert(format!("{target}-{index}"), dependency.clone());
+        }
+    }
+}
+
+fn agent(pod: &Pod, each: &PlannedUnit, service: &Service, project: &mut Project, cx: &Context<'_>) -> Service {
+    let (unit, hardening) = (&each.unit, &each.hardening);
+    let mut made = service.clone();
+    made.extensions.clear();
+    made.image = image(service, cx);
+    build(&mut made, pod, unit.service.as_str());
+    if unit.replica.index > 0 {
+        made.build = None;
+    }
+    dependencies(&mut made, pod);
+    made.environment = environment(pod, each);
+    if let Some(program) = &each.lowered.program {
+        made.entrypoint = Some(Argv(program.clone()));
+        made.command = Some(Argv(Vec::new()));
+    }
+    for port in &mut made.ports {
+        port.host_ip.get_or_insert_with(|| "127.0.0.1".to_owned());
+    }
+    networks(&mut made, unit);
+    mounts(&mut made, each, project);
+    hold(&mut made, hardening);
+    health(&mut made, each);
+    let ordinal = unit.replica.index.to_string();
+    let rows = [
+        (label::SERVICE, unit.service.as_str()),
+        (label::AGENT, unit.id.as_str()),
+        (label::ORDINAL, ordinal.as_str()),
+        (label::ROLE, "agent"),
+        (label::TYPE, unit.runtime.as_str()),
+    ];
+    labels(&mut made, pod, &rows);
+    made
+}
+
+/// Precedence: identities, then `environment:`, then the driver. Secrets are not in it.
+fn environment(pod: &Pod, each: &PlannedUnit) -> claw_compose::model::Variables {
+    let unit = &each.unit;
+    let mut texts: BTreeMap<String, Template> =
+        pod.broadcast.iter().map(|(key, value)| (key.clone(), Template::literal(value.as_str()))).collect();
+    for (key, value) in unit.env.iter().chain(&each.lowered.env) {
+        let template = match value {
+            EnvValue::Literal(text) => Template::literal(text.as_str()),
+            EnvValue::Template { written, .. } => Template::parse(written).unwrap_or_default(),
+            EnvValue::Secret(_) => continue,
+        };
+        texts.insert(key.to_string(), template);
+    }
+    let fixed = [
+        ("CLAW_MANAGED", "true"),
+        ("CLAW_POD", unit.pod.as_str()),
+        ("CLAW_SERVICE", unit.service.as_str()),
+        ("CLAW_AGENT_ID", unit.id.as_str()),
+    ];
+    texts.extend(fixed.map(|(key, value)| (key.to_owned(), Template::literal(value))));
+    if let Some(timezone) = &unit.timezone {
+        texts.entry("TZ".to_owned()).or_insert_with(|| Template::literal(timezone.as_str()));
+    }
+    texts.into_iter().map(|(key, template)| (key, Maybe(Some(template)))).collect()
+}
+
+fn networks(made: &mut Service, unit: &AgentUnit) {
+    let aliases = if unit.replica.of > 1 { vec![unit.service.to_string()] } else { Vec::new() };
+    let attachment = || {
+        if aliases.is_empty() { None } else { Some(Attachment { aliases: aliases.clone(), ..Attachment::default() }) }
+    };
+    let own = made.networks.keys().any(|network| network != "default");
+    if !own {
+        made.networks.clear();
+    }
+    if !unit.reach.outside.is_empty() && !own {
+        made.networks.insert("default".to_owned(), Maybe(attachment()));
+    }
+    made.networks.insert(INTERNAL.to_owned(), Maybe(attachment()));
+    made.dns_opt = vec!["timeout:1".to_owned(), "attempts:1".to_owned()];
+}
+
+fn bind(source: String, target: &str, is_read_only: bool) -> Mount {
+    Mount {
+        kind: "bind".to_owned(),
+        source: Some(source),
+        target: target.to_owned(),
+        read_only: is_read_only.then_some(true),
+        bind: Some(BindOptions { create_host_path: Some(false), ..BindOptions::default() }),
+        ..Mount::default()
+    }
+}
+
+fn volume(source: &str, target: &str, is_read_only: bool) -> Mount {
+    Mount {
+        kind: "volume".to_owned(),
+        source: Some(source.to_owned()),
+        target: target.to_owned(),
+        read_only: is_read_only.then_some(true),
+        ..Mount::default()
+    }
+}
+
+fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project) {
+    let unit = &each.unit;
+    made.volumes.push(bind(format!("./{}/claw", each.directory), "/claw", true));
+    for mount in &each.lowered.mounts {
+        made.volumes.push(bind(format!("./{}/{}", each.directory, mount.source), mount.target.as_str(), true));
+    }
+    for surface in &unit.surfaces {
+        match surface {
+            Surface::Volume { name, access, mount } => {
+                project.volumes.entry(name.to_string()).or_default();
+                made.volumes.push(volume(name.as_str(), mount.as_str(), *access == Access::ReadOnly));
+            }
+            Surface::Host { path, access } => {
+                made.volumes.push(bind(path.to_string(), path.as_str(), *access == Access::ReadOnly));
+            }
+            Surface::Service { .. } | Surface::Channel { .. } | Surface::Egress { .. } => {}
+        }
+    }
+    for state in &each.lowered.state {
+        // Replica 0 keeps the name without a number, so that going from one to three loses no memory.
+        let owner = if unit.replica.index == 0 { unit.service.as_str() } else { unit.id.as_str() };
+        let key = format!("{owner}-{}", state.key);
+        project.volumes.entry(key.clone()).or_insert_with(Volume::default);
+        made.volumes.push(volume(&key, state.target.as_str(), false));
+    }
+    for secret in &each.secrets {
+        let file = secret.file_name();
+        let key = format!("{}-{file}", unit.id);
+        let path = format!("./{}/secrets/{file}", each.directory);
+        project.secrets.insert(key.clone(), FileObject { file: Some(path), ..FileObject::default() });
+        made.secrets.push(FileMount { source: key, target: Some(file), ..FileMount::default() });
+    }
+}
+
+fn hold(made: &mut Service, hardening: &Hardening) {
+    made.user = Some(hardening.user.clone());
+    made.init = Some(true);
+    made.read_only.get_or_insert(true);
+    made.cap_drop = vec!["ALL".to_owned()];
+    if !made.security_opt.iter().any(|option| option.starts_with("no-new-privileges")) {
+        made.security_opt.push("no-new-privileges:true".to_owned());
+    }
+    for tmpfs in &hardening.tmpfs {
+        let path = tmpfs.split(':').next().unwrap_or(tmpfs);
+        if !made.tmpfs.iter().any(|own| own.split(':').next() == Some(path)) {
+            made.tmpfs.push(tmpfs.clone());
+        }
+    }
+    made.pids_limit.get_or_insert(hardening.pids);
+    let limits = made.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
+    let (has_memory, has_cpus) =
+        limits.map_or((false, false), |limits| (limits.memory.is_some(), limits.cpus.is_some()));
+    if !has_memory {
+        let memory = *made.mem_limit.get_or_insert(Bytes(hardening.memory));
+        made.memswap_limit.get_or_insert(memory);
+    }
+    if !has_cpus {
+        made.cpus.get_or_insert(Cpus(hardening.cpus));
+    }
+    let nofile = Ulimit { soft: 4096, hard: 8192, is_single: false };
+    made.ulimits.entry("nofile".to_owned()).or_insert(nofile);
+    made.restart.get_or_insert_with(|| format!("on-failure:{}", hardening.restarts));
+    made.stop_grace_period.get_or_insert(Duration::seconds(hardening.stop_grace_seconds));
+    let options = [("max-file".to_owned(), "3".to_owned()), ("max-size".to_owned(), "10m".to_owned())];
+    let logging = Logging { driver: Some("json-file".to_owned()), options: options.into(), ..Logging::default() };
+    made.logging.get_or_insert(logging);
+}
+
+fn health(made: &mut Service, each: &PlannedUnit) {
+    let Probe::Exec(command) = &each.lowered.probe else { return };
+    let mut test = vec!["CMD".to_owned()];
+    test.extend(command.iter().cloned());
+    made.healthcheck.get_or_insert(Healthcheck {
+        test,
+        interval: Some(Duration::seconds(10)),
+        timeout: Some(Duration::seconds(5)),
+        retries: Some(3),
+        start_period: Some(Duration::seconds(each.hardening.start_seconds)),
+        ..Healthcheck::default()
+    });
+}

@@ -1,0 +1,78 @@
+//! The plan: the whole compose file that will run, the files it mounts, and what is checked afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_compose::model::Project;
+use claw_types::agent::AgentUnit;
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::driver::Lowered;
+use claw_types::files::FileTree;
+use claw_types::id::{PodName, UnitId};
+use claw_types::path::PodPath;
+use claw_types::secret::SecretRef;
+
+use crate::facts::Context;
+use crate::resolve::{Build, Pod};
+
+mod assemble;
+mod audit;
+mod expand;
+mod harden;
+
+pub use expand::expand;
+pub use harden::{Hardening, harden};
+
+/// One agent with everything that was decided about it.
+#[derive(Clone, Debug)]
+pub struct PlannedUnit {
+    /// The row.
+    pub unit: AgentUnit,
+    /// What its runtime needs.
+    pub lowered: Lowered,
+    /// How its container is held.
+    pub hardening: Hardening,
+    /// The directory of its files, below the pod's directory; the digest of their content is part of it.
+    pub directory: PodPath,
+    /// Its secrets, each in a file of its own.
+    pub secrets: BTreeSet<SecretRef>,
+}
+
+/// What will run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The pod.
+    pub pod: PodName,
+    /// The compose file: plain, hardened, complete.
+    pub project: Project,
+    /// The agents.
+    pub units: BTreeMap<UnitId, PlannedUnit>,
+    /// Files to write, by path below the pod's directory.
+    pub files: FileTree,
+    /// Images to build, by service.
+    pub builds: BTreeMap<String, Build>,
+    /// Whether claw's own image is needed.
+    pub needs_infra: bool,
+}
+
+/// Returns the plan of a pod.
+///
+/// # Errors
+/// Where a driver refuses a unit, names collide, or the audit finds what an agent may not have.
+pub fn plan(pod: &Pod, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Plan, Reported> {
+    let mark = diag.mark();
+    let mut planned = Vec::new();
+    for unit in expand(pod, diag) {
+        let driver = cx.drivers.iter().copied().find(|driver| driver.facts().name == unit.runtime.as_str());
+        let Some(driver) = driver else {
+            let message = format!("there is no runtime `{}`", unit.runtime);
+            diag.push(Diagnostic::error(Code::UnknownRuntime, unit.origin, message));
+            continue;
+        };
+        let Ok(lowered) = driver.lower(&unit, diag) else { continue };
+        let hardening = harden(&unit, &lowered, driver.facts());
+        planned.push(assemble::planned(unit, lowered, hardening, driver.facts(), diag));
+    }
+    let plan = assemble::assemble(pod, planned.into_iter().flatten().collect(), cx, diag);
+    audit::audit(pod, diag);
+    diag.finish(mark, plan)
+}

@@ -1,0 +1,230 @@
+//! What an agent may use, the manuals claw writes of it, and whom it may therefore talk to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_compose::model::Service;
+use claw_types::agent::{
+    Access, ChannelPolicy, DirectPolicy, GuildPolicy, Inference, Reach, RuntimeUser, Skill, SkillOrigin, Surface,
+};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::id::{ServiceName, SkillName, VolumeName};
+use claw_types::image::{ImageFacts, ImageRef, label};
+use claw_types::path::ContainerPath;
+use claw_types::platform::Platform;
+use claw_types::roster::Identity;
+use claw_types::span::Span;
+
+use super::{Row, Shared};
+use crate::clawfile::{Directive, directive};
+use crate::facts::Facts;
+use crate::pod::{ChannelRules, Texts};
+
+/// The surfaces of an agent, and the rules of its channels.
+#[derive(Default)]
+pub(crate) struct Surfaces {
+    pub(crate) list: Vec<Surface>,
+    pub(crate) channels: BTreeMap<Platform, ChannelPolicy>,
+}
+
+/// Returns the surfaces: the pod's where it names any, else the image's.
+pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> Surfaces {
+    let mut surfaces = Surfaces::default();
+    if row.block.surfaces.is_empty() {
+        for each in row.directives() {
+            if let Directive::Surface(surface) = &each.value {
+                surfaces.list.extend(bound(surface, each.span, shared, facts, diag));
+            }
+        }
+        return surfaces;
+    }
+    for entry in &row.block.surfaces {
+        match directive::surface(&entry.text.value, entry.text.span) {
+            Ok(surface) => {
+                let found = bound(&surface, entry.text.span, shared, facts, diag);
+                if let (Some(rules), Some(Surface::Channel { platform })) = (&entry.rules, &found) {
+                    surfaces.channels.insert(*platform, policy(rules, entry.text.span, shared, diag));
+                }
+                surfaces.list.extend(found);
+            }
+            Err(error) => diag.push(error),
+        }
+    }
+    surfaces
+}
+
+fn bound(
+    surface: &directive::Surface,
+    span: Span,
+    shared: &Shared<'_>,
+    facts: &Facts,
+    diag: &mut Diagnostics,
+) -> Option<Surface> {
+    match surface.scheme.as_str() {
+        "volume" => {
+            let name = VolumeName::parse(&surface.target).ok()?;
+            let mount = ContainerPath::parse(&format!("/mnt/{name}")).ok()?;
+            Some(Surface::Volume { name, access: surface.access.unwrap_or(Access::ReadWrite), mount })
+        }
+        "host" => {
+            let path = ContainerPath::parse(&surface.target).ok()?;
+            if surface.access.is_none() {
+                let warning = Diagnostic::warning(Code::Discouraged, span, format!("`host://{path}` is read-only"));
+                diag.push(warning.help("write `read-only` or `read-write` after it"));
+            }
+            Some(Surface::Host { path, access: surface.access.unwrap_or(Access::ReadOnly) })
+        }
+        "service" => service(&surface.target, span, shared, facts, diag),
+        "channel" => Platform::parse(&surface.target).map(|platform| Surface::Channel { platform }),
+        _ => directive::egress(&surface.target).map(|(host, port)| Surface::Egress { host, port }),
+    }
+}
+
+fn service(name: &str, span: Span, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> Option<Surface> {
+    let Some(target) = shared.project.services.get(name) else {
+        let error =
+            Diagnostic::error(Code::UnknownService, span, format!("no service named `{name}`")).label("this surface");
+        diag.push(error.suggest(name, shared.everyone.iter().copied()));
+        return None;
+    };
+    let image = target.image.as_ref().and_then(|image| facts.image(&ImageRef::new(image.as_str()))).unwrap_or_default();
+    let number = |text: &String| text.split('/').next().and_then(|port| port.parse::<u16>().ok());
+    let published = target.ports.iter().filter_map(|port| u16::try_from(port.target).ok());
+    let ports: BTreeSet<u16> = target.expose.iter().chain(&image.exposed).filter_map(number).chain(published).collect();
+    let declared = target.extensions.get("x-claw").and_then(|block| block.get("mcp")).and_then(|mcp| mcp.scalar());
+    let mcp = declared.map(|scalar| scalar.text.clone()).or_else(|| target.labels.get(label::MCP).cloned());
+    let mcp = mcp.or_else(|| image.labels.get(label::MCP).cloned());
+    Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports: ports.into_iter().collect(), mcp })
+}
+
+fn policy(rules: &ChannelRules, span: Span, shared: &Shared<'_>, diag: &mut Diagnostics) -> ChannelPolicy {
+    let ids = |texts: &[crate::pod::Text]| texts.iter().map(|text| text.0.clone()).collect::<Vec<_>>();
+    let mut services = Vec::new();
+    for name in &rules.allow_from_services {
+        if !shared.everyone.contains(name.as_str()) {
+            let error = Diagnostic::error(Code::UnknownService, span, format!("no service named `{name}`"));
+            diag.push(error.suggest(name, shared.everyone.iter().copied()));
+        }
+        services.extend(ServiceName::parse(name));
+    }
+    let direct = rules.dm.as_ref().map(|dm| {
+        let words = ["pairing", "allowlist", "open", "disabled"];
+        if let Some(word) = dm.policy.as_deref().filter(|word| !words.contains(word)) {
+            let error =
+                Diagnostic::error(Code::BadValue, dm.origin.of("policy", span), format!("`{word}` is not a policy"));
+            diag.push(error.help(format!("write `{}`", words.join("`, `"))));
+        }
+        DirectPolicy { enabled: dm.enabled.unwrap_or(true), policy: dm.policy.clone(), allow_from: ids(&dm.allow_from) }
+    });
+    let guilds = rules.guilds.iter().map(|(id, guild)| {
+        let users = ids(&guild.users);
+        (id.clone(), GuildPolicy { policy: guild.policy.clone(), users, require_mention: guild.require_mention })
+    });
+    ChannelPolicy {
+        guilds: guilds.collect(),
+        direct,
+        allow_from_handles: rules.allow_from_handles.unwrap_or(false),
+        allow_from_services: services,
+    }
+}
+
+/// Returns the manuals that claw writes itself: one for each service, platform and account.
+pub(crate) fn generated_skills(
+    surfaces: &[Surface],
+    identities: &BTreeMap<Platform, Identity>,
+) -> BTreeMap<SkillName, Skill> {
+    let mut skills = BTreeMap::new();
+    let mut add = |name: String, description: String, body: String| {
+        if let Ok(name) = SkillName::parse(&name) {
+            skills.insert(name, Skill { description, body, origin: SkillOrigin::Generated });
+        }
+    };
+    for surface in surfaces {
+        match surface {
+            Surface::Service { service, ports, mcp } => {
+                let ports: Vec<String> = ports.iter().map(|port| format!("- http://{service}:{port}")).collect();
+                let listens = if ports.is_empty() { "It declares no ports.".to_owned() } else { ports.join("\n") };
+                let mcp = mcp.as_ref().map(|path| format!("\n\nIts MCP endpoint is `{path}`.")).unwrap_or_default();
+                let body = format!("# {service}\n\nA service of this pod. Reach it by its name:\n\n{listens}{mcp}\n");
+                add(format!("surface-{service}"), format!("How to reach the service {service}."), body);
+            }
+            Surface::Channel { platform } => {
+                let body = format!("# {platform}\n\nMessages of {platform} reach you through your runtime.\n");
+                add(format!("surface-{platform}"), format!("How messages of {platform} reach you."), body);
+            }
+            Surface::Volume { .. } | Surface::Host { .. } | Surface::Egress { .. } => {}
+        }
+    }
+    for (platform, identity) in identities {
+        let id = identity.id.as_deref().map_or("no id declared".to_owned(), |id| format!("id `{id}`"));
+        let name = identity.username.as_deref().map(|name| format!(", user name @{name}")).unwrap_or_default();
+        let guilds: Vec<String> = identity.guilds.iter().map(|guild| format!("- guild `{}`", guild.id)).collect();
+        let body = format!("# You on {platform}\n\nYour account: {id}{name}.\n\n{}\n", guilds.join("\n"));
+        add(format!("handle-{platform}"), format!("Who you are on {platform}."), body);
+    }
+    skills
+}
+
+/// Returns whom an agent may talk to, and why it needs a way out.
+pub(crate) fn reach(surfaces: &[Surface], inference: &Inference, service: &Service, egress: Option<&Texts>) -> Reach {
+    let mut services = BTreeSet::new();
+    let mut outside = Vec::new();
+    for surface in surfaces {
+        match surface {
+            Surface::Service { service, .. } => {
+                services.insert(service.clone());
+            }
+            Surface::Egress { host, .. } => outside.push(format!("egress to {host}")),
+            Surface::Channel { platform } => outside.push(format!("channel {platform}")),
+            Surface::Volume { .. } | Surface::Host { .. } => {}
+        }
+    }
+    if let Inference::Direct { upstreams } = inference {
+        for (provider, upstream) in upstreams {
+            match &upstream.service {
+                Some(service) => {
+                    services.insert(service.clone());
+                }
+                None => outside.push(format!("provider {provider}")),
+            }
+        }
+    }
+    outside.extend(egress.iter().flat_map(|texts| &texts.0).map(|text| format!("egress to {}", text.value)));
+    if !service.ports.is_empty() {
+        outside.push("published ports".to_owned());
+    }
+    Reach { services: services.into_iter().collect(), outside }
+}
+
+/// Returns the user an agent runs as: the pod's, the image's unless root, else the driver's.
+pub(crate) fn user(
+    image: &ImageFacts,
+    service: &Service,
+    default: (u32, u32),
+    at: Span,
+    diag: &mut Diagnostics,
+) -> RuntimeUser {
+    let default = RuntimeUser { uid: default.0, gid: default.1 };
+    let (text, at) = match (&service.user, &image.user) {
+        (Some(user), _) => (user.as_str(), service.origin.of("user", at)),
+        (None, Some(user)) if !user.is_empty() => (user.as_str(), at),
+        _ => return default,
+    };
+    let (uid, gid) = text.split_once(':').unwrap_or((text, text));
+    match (uid.parse(), gid.parse()) {
+        (Ok(0), _) => {
+            if service.user.is_some() {
+                let error = Diagnostic::error(Code::PrivilegedSurface, at, "an agent does not run as root");
+                diag.push(error.help("name a user of the image by number, such as `1000:1000`"));
+            }
+            default
+        }
+        (Ok(uid), Ok(gid)) => RuntimeUser { uid, gid },
+        _ if text == "root" => default,
+        _ => {
+            let message =
+                format!("the user `{text}` has no number here; the agent runs as {}:{}", default.uid, default.gid);
+            diag.push(Diagnostic::warning(Code::Discouraged, at, message).help("write `user: \"<uid>:<gid>\"`"));
+            default
+        }
+    }
+}
