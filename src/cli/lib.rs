@@ -1,5 +1,26 @@
-//! Arguments, messages, exit codes.
-/// Runs claw.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: arguments in, messages and an exit code out. Every command is a few calls into the other crates.
+
+use std::process::ExitCode;
+
+mod args;
+mod commands;
+mod exit;
+mod input;
+mod render;
+mod ui;
+
+/// Runs claw with the process's arguments and returns its exit code.
+pub fn main() -> ExitCode {
+    let arguments = match args::parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return ui::usage(&error),
+    };
+    let ui = ui::Ui::new(arguments.global.format);
+    match commands::run(&arguments, &ui) {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            ui.failure(&error);
+            error.exit().code()
+        }
+    }
 }

@@ -1,1 +1,4 @@
-//! Empty until its first module lands.
+//! The only crate that touches the host: reads inputs, answers needs, writes files.
+
+pub mod files;
+pub mod gather;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::model::{
     Attachment, BindOptions, FileMount, FileObject, Healthcheck, Logging, Mount, Network, Project, Service, Ulimit,
-    Volume,
 };
 use claw_compose::shape::{Argv, Maybe};
 use claw_compose::template::Template;
@@ -328,7 +327,7 @@ fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project) {
         // Replica 0 keeps the name without a number, so that going from one to three loses no memory.
         let owner = if unit.replica.index == 0 { unit.service.as_str() } else { unit.id.as_str() };
         let key = format!("{owner}-{}", state.key);
-        project.volumes.entry(key.clone()).or_insert_with(Volume::default);
+        project.volumes.entry(key.clone()).or_default();
         made.volumes.push(volume(&key, state.target.as_str(), false));
     }
     for secret in &each.secrets {

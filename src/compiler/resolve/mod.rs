@@ -270,7 +270,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         };
         let block = agentish.decode(diag);
         if let Some((service, driver)) = named(&agentish, &runtime, at, cx, diag) {
-            rows.push(Row { agentish, at, image, block, runtime, service, driver });
+            rows.push(Row { agentish, at, image, block, service, driver });
         }
     }
     let roster = Arc::new(identity::roster(&rows, &block, diag));
@@ -292,7 +292,6 @@ pub(crate) struct Row<'l> {
     pub(crate) at: Span,
     image: FromImage,
     pub(crate) block: AgentBlock,
-    runtime: Spanned<String>,
     pub(crate) service: ServiceName,
     driver: &'static dyn Driver,
 }

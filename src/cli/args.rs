@@ -1,0 +1,104 @@
+//! Arguments, as clap reads them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Compiles and checks pods of AI agents: one Clawfile, one claw-pod.yml.
+#[derive(Debug, Parser)]
+#[command(
+    name = "claw",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Example: claw check && claw compile && docker compose -f compose.generated.yml config"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Pod file [default: claw-pod.yml, claw-pod.yaml, then compose's names]
+    #[arg(short, long = "file", value_name = "FILE", global = true)]
+    pub(crate) file: Vec<PathBuf>,
+    /// Project name
+    #[arg(short, long = "project-name", value_name = "NAME", global = true)]
+    pub(crate) project_name: Option<String>,
+    /// File of variables, instead of .env
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) env_file: Vec<PathBuf>,
+    /// Directory that relative paths start from
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) project_directory: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value = "text", global = true)]
+    pub(crate) format: Format,
+    /// Short for --format json
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Refusals for agents become warnings
+    #[arg(long, global = true)]
+    pub(crate) compat: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// Compose's own form; `config` only.
+    Yaml,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compile a Clawfile to a Dockerfile
+    Build {
+        /// Print the Dockerfile; nothing is written or built
+        #[arg(long)]
+        emit: bool,
+        /// Directory of the Clawfile
+        #[arg(value_name = "CONTEXT")]
+        context: Option<PathBuf>,
+    },
+    /// All diagnostics of the compiler and of the audit
+    Check {
+        /// Warnings are errors
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Write the hardened compose file and every generated file
+    Compile {
+        /// Directory to write to [default: the pod's own]
+        #[arg(short, long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+    /// The pod file as loaded: interpolated, in the long syntax
+    Config,
+    /// What a diagnostic means
+    Explain {
+        /// Its name, such as `unset-variable`
+        code: String,
+    },
+    /// The version
+    Version,
+    /// Commands of later versions
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// Returns the arguments of the process.
+pub(crate) fn parse() -> Result<Arguments, clap::Error> {
+    let mut arguments = Arguments::try_parse()?;
+    if arguments.global.json {
+        arguments.global.format = Format::Json;
+    }
+    Ok(arguments)
+}

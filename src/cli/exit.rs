@@ -1,0 +1,69 @@
+//! Exit codes, and the errors that choose between them. `docs/cli.md` has the table.
+
+use std::process::ExitCode;
+
+use claw_engine::files::FileError;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// An operation failed: disk, engine, network.
+    Failed,
+    /// What was given is wrong; nothing was written.
+    Wrong,
+    /// A finding.
+    Finding,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Wrong => 2,
+            Exit::Finding => 3,
+        })
+    }
+}
+
+/// Why a command stopped, where no diagnostic says so.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The host refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is no pod file.
+    #[error("there is no pod file here: no `claw-pod.yml`, `compose.yaml` or `docker-compose.yml`")]
+    NoPodFile,
+    /// A file named on the command line is not there.
+    #[error("`{0}` is not a readable file")]
+    NoFile(String),
+    /// Arguments that do not fit together.
+    #[error("{0}")]
+    Usage(String),
+    /// The command is not there yet.
+    #[error("claw does not carry out `{0}` yet")]
+    NotYet(String),
+}
+
+impl CommandError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            CommandError::File(_) => Exit::Failed,
+            CommandError::NoPodFile | CommandError::NoFile(_) | CommandError::Usage(_) | CommandError::NotYet(_) => {
+                Exit::Wrong
+            }
+        }
+    }
+
+    /// Returns what to do, where it is known.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            CommandError::NoPodFile => Some("name one with `-f FILE`, or go to the directory that has it"),
+            CommandError::NotYet(_) => Some("`claw compile` writes a plain compose file that docker compose runs"),
+            CommandError::NoFile(_) | CommandError::Usage(_) | CommandError::File(_) => None,
+        }
+    }
+}
