@@ -219,8 +219,11 @@ impl Shape for bool {
         let scalar = node.scalar();
         match scalar.map(crate::yaml::Scalar::resolve) {
             Some(Resolved::Bool(value)) => return Some(value),
-            Some(Resolved::Str(text)) if text == "true" => return Some(true),
-            Some(Resolved::Str(text)) if text == "false" => return Some(false),
+            Some(Resolved::Str(text)) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "y" => return Some(true),
+                "false" | "no" | "off" | "n" => return Some(false),
+                _ => cx.wrong_type(node, "a boolean"),
+            },
             _ => cx.wrong_type(node, "a boolean"),
         }
         None

@@ -78,7 +78,7 @@ pub struct Scalar {
 pub enum Resolved {
     /// Nothing.
     Null,
-    /// A boolean, in one of YAML 1.1's words.
+    /// A boolean; YAML 1.1's other words (`yes`, `off`) are text that a boolean may be read from.
     Bool(bool),
     /// An integer.
     Int(i64),
@@ -99,12 +99,8 @@ impl Scalar {
         let text = self.text.as_str();
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Resolved::Null,
-            "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => {
-                return Resolved::Bool(true);
-            }
-            "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => {
-                return Resolved::Bool(false);
-            }
+            "true" | "True" | "TRUE" => return Resolved::Bool(true),
+            "false" | "False" | "FALSE" => return Resolved::Bool(false),
             ".inf" | ".Inf" | "-.inf" | ".nan" | ".NaN" => return Resolved::Float(text.to_owned()),
             _ => {}
         }
@@ -483,7 +479,7 @@ mod tests {
         let resolve = |text: &str| Scalar { text: text.to_owned(), is_plain: true }.resolve();
         assert_eq!(resolve("0440"), Resolved::Int(0o440));
         assert_eq!(resolve("22:22"), Resolved::Str("22:22".to_owned()));
-        assert_eq!(resolve("yes"), Resolved::Bool(true));
+        assert_eq!(resolve("yes"), Resolved::Str("yes".to_owned()));
         assert_eq!(resolve("1.5"), Resolved::Float("1.5".to_owned()));
         assert_eq!(resolve("2001-01-01"), Resolved::Timestamp("2001-01-01".to_owned()));
         assert_eq!(resolve("1_000"), Resolved::Int(1000));

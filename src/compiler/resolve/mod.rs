@@ -269,7 +269,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
             continue;
         };
         let block = agentish.decode(diag);
-        if let Some((service, driver)) = named(&agentish, &runtime, at, cx, diag) {
+        if let Some((service, driver)) = named(&agentish, &runtime, cx, diag) {
             rows.push(Row { agentish, at, image, block, service, driver });
         }
     }
@@ -348,14 +348,13 @@ fn pod_name(
 fn named(
     agentish: &Agentish<'_>,
     runtime: &Spanned<String>,
-    at: Span,
     cx: &Context<'_>,
     diag: &mut Diagnostics,
 ) -> Option<(ServiceName, &'static dyn Driver)> {
     let service = ServiceName::parse(agentish.name).ok()?;
     if runtime.value.is_empty() {
         let message = format!("`{service}` has an `x-claw`, and its image has no `{}`", label::TYPE);
-        let error = Diagnostic::error(Code::MissingClawType, at, message);
+        let error = Diagnostic::error(Code::MissingClawType, runtime.span, message);
         diag.push(error.help("add `type: <runtime>` to its `x-claw`, or build it from a Clawfile with `CLAW_TYPE`"));
         return None;
     }
@@ -382,9 +381,11 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let inference = inference::inference(row, shared, &models, facts, diag);
     let surfaces = surface::surfaces(row, shared, facts, diag);
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();
-    let (contract, inference) = (contract?, inference?);
+    let env = environment::environment(row, service, facts, diag);
+    let schedules = identity::schedules(row, shared, diag);
     let mut skills = surface::generated_skills(&surfaces.list, &identities);
     contract::skills(row, facts, cx, &mut skills, diag);
+    let (contract, inference) = (contract?, inference?);
     let unit = AgentUnit {
         id: UnitId::parse(row.service.as_str()).ok()?,
         service: row.service.clone(),
@@ -408,9 +409,9 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         user: surface::user(&row.image.facts, service, row.driver.facts().user, row.at, diag),
         timezone: row.block.timezone.clone(),
         skills,
-        schedules: identity::schedules(row, shared, diag),
+        schedules,
         settings: inference::settings(row, diag),
-        env: environment::environment(row, service, facts, diag),
+        env,
         origin: row.at,
     };
     row.driver.check(&unit, diag);

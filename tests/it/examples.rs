@@ -1,0 +1,89 @@
+//! The examples: each compiles without a finding to its golden, and to the same bytes wherever it lies and however it is shuffled.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{Folder, claw, files, root};
+
+/// Compiles a copy of an example and returns what was written.
+fn compiled(example: &Path, name: &str) -> BTreeMap<String, String> {
+    let folder = Folder::new(name);
+    for (path, text) in files(example).into_iter().filter(|(path, _)| !path.starts_with("expected/")) {
+        folder.write(&path, &text);
+    }
+    let run = claw(&folder.0, &["compile", "-o", "out"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+    files(&folder.0.join("out"))
+}
+
+#[test]
+fn every_example_compiles_to_its_golden() {
+    for entry in std::fs::read_dir(root().join("examples")).expect("examples").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let made = compiled(&entry.path(), &format!("golden-{name}"));
+        let golden = entry.path().join("expected");
+        if std::env::var_os("CLAW_SNAP").is_some() {
+            let _ = std::fs::remove_dir_all(&golden);
+            for (path, text) in &made {
+                let target = golden.join(renamed(path));
+                std::fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
+                std::fs::write(target, text).expect("written");
+            }
+        }
+        let made: BTreeMap<String, String> = made.into_iter().map(|(path, text)| (renamed(&path), text)).collect();
+        let expected = files(&golden);
+        assert_eq!(
+            made.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>(),
+            "{name}: `make snap` after reading why"
+        );
+        for (path, text) in &expected {
+            assert_eq!(made.get(path), Some(text), "{name}: {path}: `make snap` after reading why");
+        }
+    }
+}
+
+/// Goldens are no state: their folder and their compose file have names that nothing ignores.
+fn renamed(path: &str) -> String {
+    path.replace(".claw/", "claw/").replace("compose.generated.yml", "compose.yml").replace(".gitignore", "gitignore")
+}
+
+#[test]
+fn the_same_pod_gives_the_same_bytes_in_two_places_and_in_any_order() {
+    let example = root().join("examples/multi-claw");
+    let first = compiled(&example, "here");
+    assert_eq!(first, compiled(&example, "there-with-another-name"));
+    let shuffled = Folder::new("shuffled");
+    for (path, text) in files(&example).into_iter().filter(|(path, _)| !path.starts_with("expected/")) {
+        shuffled.write(&path, &text);
+    }
+    let pod = std::fs::read_to_string(example.join("claw-pod.yml")).expect("the pod");
+    let (head, services) = pod.split_once("services:\n").expect("services");
+    let (services, tail) = services.split_once("\nvolumes:").expect("volumes");
+    let mut blocks: Vec<&str> = services.split("\n\n").collect();
+    blocks.reverse();
+    shuffled.write("claw-pod.yml", &format!("volumes:{tail}\nservices:\n{}\n\n{head}", blocks.join("\n\n")));
+    assert_eq!(first, compiled(&shuffled.0, "shuffled-copy"));
+}
+
+#[test]
+fn docker_compose_reads_what_is_written_where_it_is_installed() {
+    let folder = Folder::new("peer");
+    for (path, text) in
+        files(&root().join("examples/multi-claw")).into_iter().filter(|(path, _)| !path.starts_with("expected/"))
+    {
+        folder.write(&path, &text);
+    }
+    assert_eq!(claw(&folder.0, &["compile"]).code, Some(0));
+    let peer = std::process::Command::new("docker").args(["compose", "version"]).output();
+    if !peer.is_ok_and(|output| output.status.success()) {
+        println!("skipped: no docker compose");
+        return;
+    }
+    let output = std::process::Command::new("docker")
+        .args(["compose", "-f", "compose.generated.yml", "config", "--quiet"])
+        .current_dir(&folder.0)
+        .output()
+        .expect("docker runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
