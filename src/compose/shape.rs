@@ -19,6 +19,9 @@ pub trait Shape: Sized {
 
     /// Returns the value to write; nothing where the field is absent.
     fn encode(&self) -> Option<Value>;
+
+    /// Remembers where the key stands that this is the value of.
+    fn set_key(&mut self, _key: Span) {}
 }
 
 /// What decoding needs to know and to say.
@@ -77,6 +80,8 @@ impl<'d> Decoder<'d> {
 pub struct Origin {
     /// The whole of it; nothing where claw made it.
     pub span: Option<Span>,
+    /// The key it is the value of, in a mapping of names.
+    pub key: Option<Span>,
     /// The value of each key written.
     pub fields: BTreeMap<String, Span>,
 }
@@ -92,7 +97,12 @@ impl Eq for Origin {}
 impl Origin {
     /// Returns where a key's value stands, else where the whole does, else `fallback`.
     pub fn of(&self, key: &str, fallback: Span) -> Span {
-        self.fields.get(key).copied().or(self.span).unwrap_or(fallback)
+        self.fields.get(key).copied().unwrap_or(self.place(fallback))
+    }
+
+    /// Returns where the key stands that this is the value of, else where the whole does, else `fallback`.
+    pub fn place(&self, fallback: Span) -> Span {
+        self.key.or(self.span).unwrap_or(fallback)
     }
 }
 
@@ -166,6 +176,10 @@ macro_rules! shape {
                     entries.push((key.clone(), $crate::shape::tree(node)));
                 }
                 Some($crate::value::Value::Map(entries))
+            }
+
+            fn set_key(&mut self, key: claw_types::span::Span) {
+                self.origin.key = Some(key);
             }
         }
     )+};
@@ -325,7 +339,8 @@ impl<T: Shape> Shape for BTreeMap<String, T> {
         let entries = open(node, cx)?;
         let mut made = BTreeMap::new();
         for entry in entries {
-            if let Some(value) = cx.at(&entry.key, |cx| T::decode(&entry.value, cx)) {
+            if let Some(mut value) = cx.at(&entry.key, |cx| T::decode(&entry.value, cx)) {
+                value.set_key(entry.key_span);
                 made.insert(entry.key.clone(), value);
             }
         }
@@ -351,6 +366,10 @@ impl<T: Shape> Shape for Maybe<T> {
 
     fn encode(&self) -> Option<Value> {
         Some(self.0.as_ref().and_then(T::encode).unwrap_or(Value::Null))
+    }
+
+    fn set_key(&mut self, key: Span) {
+        self.0.iter_mut().for_each(|value| value.set_key(key));
     }
 }
 

@@ -18,7 +18,7 @@ const HOST_PATHS: &[&str] = &["/", "/proc", "/sys", "/etc", "/var/lib/docker", "
 /// Records what is privileged: errors for agents, warnings for the rest.
 pub(crate) fn audit(pod: &Pod, diag: &mut Diagnostics) {
     for (name, service) in &pod.project.services {
-        let at = service.origin.span.unwrap_or(pod.origin);
+        let at = service.origin.place(pod.origin);
         let agent = ServiceName::parse(name).ok().and_then(|name| pod.agents.get(&name));
         for privilege in privileges(service, agent.is_some()) {
             let at = service.origin.of(privilege.key, at);

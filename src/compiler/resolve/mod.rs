@@ -257,7 +257,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
     let mut found = Vec::new();
     for service in loaded.project.services.keys() {
         let agentish = Agentish::new(&loaded, service);
-        let at = agentish.service.and_then(|service| service.origin.span).unwrap_or(origin);
+        let at = agentish.service.map_or(origin, |service| service.origin.place(origin));
         let Ok(image) = from_image(&agentish, name.as_str(), at, facts, cx, diag) else { continue };
         builds.extend(image.build.clone().map(|build| (service.clone(), build)));
         found.push((agentish, at, image));

@@ -10,7 +10,7 @@ use crate::model::{Project, Service};
 /// Records what does not fit together.
 pub(crate) fn check(project: &Project, file: Span, diag: &mut Diagnostics) {
     for (name, service) in &project.services {
-        let at = service.origin.span.unwrap_or(file);
+        let at = service.origin.place(file);
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
             || name.is_empty()
         {
@@ -68,7 +68,7 @@ fn references(project: &Project, name: &str, service: &Service, at: Span, diag: 
     }
     for (target, dependency) in &service.depends_on {
         if !project.services.contains_key(target) {
-            let at = dependency.origin.span.unwrap_or(at);
+            let at = dependency.origin.place(at);
             let help = "depends_on names services of this file".to_owned();
             missing("service", target, at, project.services.keys().map(String::as_str).collect(), help);
         }
@@ -101,7 +101,7 @@ fn cycles(project: &Project, file: Span, diag: &mut Diagnostics) {
                     let mut way: Vec<&str> = stack.iter().map(|(name, _)| *name).collect();
                     way.drain(..way.iter().position(|name| *name == target).unwrap_or(0));
                     way.push(target);
-                    let at = project.services.get(target).and_then(|service| service.origin.span).unwrap_or(file);
+                    let at = project.services.get(target).map_or(file, |service| service.origin.place(file));
                     let message = format!("services depend on each other: `{}`", way.join("` -> `"));
                     diag.push(Diagnostic::error(Code::DependencyCycle, at, message));
                     return;
