@@ -61,6 +61,7 @@ pub fn load(mut tree: Node, source: &Source, options: Options<'_>, diag: &mut Di
     let mut pass =
         interpolate::Interpolation { source, lookup: options.lookup, keep: options.keep, unset: options.unset };
     pass.run(&mut tree, &mut Vec::new(), diag);
+    diag.finish(mark, ())?;
     let tree = canonical::canonical(tree, diag);
     let project = Project::decode(&tree, &mut Decoder::new(diag, options.keep));
     let project = project.unwrap_or_default();
