@@ -26,8 +26,8 @@ static FACTS: DriverFacts = DriverFacts {
     user: (65532, 65532),
     home: STATE,
     skill_layout: SkillLayout::Directory,
-    formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
-    has_schedules: true,
+    formats: &[WireFormat::OpenAi],
+    has_schedules: false,
     platforms: &[],
     secrets: SecretDelivery::Files,
     memory_mib: 256,
@@ -63,6 +63,10 @@ impl Driver for Reference {
                     .suggest(path, SETTINGS.iter().copied()),
                 );
             }
+        }
+        if !unit.schedules.is_empty() {
+            let message = format!("`{}` has schedules, and the runtime `reference` fires none yet", unit.service);
+            diag.push(Diagnostic::warning(Code::RuntimeCannot, unit.origin, message));
         }
         if unit.models.is_empty() {
             diag.report(

@@ -89,9 +89,38 @@ pub(crate) enum Command {
     },
     /// The version
     Version,
+    /// The small agent runtime inside this executable
+    Reference {
+        #[command(subcommand)]
+        command: Reference,
+    },
     /// Commands of later versions
     #[command(external_subcommand)]
     Other(Vec<String>),
+}
+
+/// What runs inside containers of the runtime `reference`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Reference {
+    /// Run an agent
+    Serve {
+        /// Its configuration
+        #[arg(default_value = "/claw/reference.json")]
+        manifest: String,
+    },
+    /// Run a model provider that answers by rule
+    Provider {
+        /// Address and port
+        #[arg(long, default_value = "127.0.0.1:8701")]
+        listen: String,
+    },
+    /// Print the health of the agent in this container
+    Health,
+    /// Send a message to the agent in this container
+    Ask {
+        /// The message
+        text: String,
+    },
 }
 
 /// Returns the arguments of the process.

@@ -34,6 +34,12 @@ pub(crate) enum CommandError {
     /// The host refused.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The runtime inside this executable stopped.
+    #[error(transparent)]
+    Reference(#[from] claw_reference::ReferenceError),
+    /// The async runtime cannot start.
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
     /// There is no pod file.
     #[error("there is no pod file here: no `claw-pod.yml`, `compose.yaml` or `docker-compose.yml`")]
     NoPodFile,
@@ -51,7 +57,7 @@ pub(crate) enum CommandError {
 impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            CommandError::File(_) => Exit::Failed,
+            CommandError::File(_) | CommandError::Reference(_) | CommandError::Start(_) => Exit::Failed,
             CommandError::NoPodFile | CommandError::NoFile(_) | CommandError::Usage(_) | CommandError::NotYet(_) => {
                 Exit::Wrong
             }
@@ -63,7 +69,7 @@ impl CommandError {
         match self {
             CommandError::NoPodFile => Some("name one with `-f FILE`, or go to the directory that has it"),
             CommandError::NotYet(_) => Some("`claw compile` writes a plain compose file that docker compose runs"),
-            CommandError::NoFile(_) | CommandError::Usage(_) | CommandError::File(_) => None,
+            _ => None,
         }
     }
 }

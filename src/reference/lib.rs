@@ -1,1 +1,63 @@
-//! Empty until its first module lands.
+//! A small agent runtime, and a scripted model provider for it: real enough for demo and tests, nothing from outside.
+//!
+//! `serve` is the agent, `provider` the model server, `client` what health checks and `claw ask` run inside the container.
+
+pub mod client;
+pub mod manifest;
+mod memory;
+mod model;
+pub mod provider;
+pub mod serve;
+mod tools;
+
+/// Why the runtime stopped or could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// A file cannot be read or written.
+    #[error("`{path}`: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// What the host said.
+        source: std::io::Error,
+    },
+    /// The configuration is none.
+    #[error("`{path}` is not a configuration: {source}")]
+    Manifest {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`: {source}")]
+    Listen {
+        /// Which.
+        address: String,
+        /// What the host said.
+        source: std::io::Error,
+    },
+    /// The HTTP client cannot be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// No model answered.
+    #[error("no model answered: {0}")]
+    Model(String),
+    /// The agent answered with an error.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Returns an HTTP client that trusts the compiled-in roots and follows no redirect.
+pub(crate) fn http(timeout: std::time::Duration) -> Result<reqwest::Client, ReferenceError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = versions
+        .map_err(|error| ReferenceError::Refused(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let builder = reqwest::Client::builder().use_preconfigured_tls(config).timeout(timeout);
+    Ok(builder.redirect(reqwest::redirect::Policy::none()).build()?)
+}

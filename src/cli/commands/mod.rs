@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod config;
 mod explain;
+mod reference;
 
 /// Runs the command that was asked for.
 pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> {
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             ui.bare(concat!("claw ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(Exit::Done)
         }
+        Command::Reference { command } => reference::run(command, ui),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
     }
 }
@@ -55,7 +57,7 @@ fn unknown(word: &str) -> CommandError {
     if PLANNED.contains(&word) {
         return CommandError::NotYet(word.to_owned());
     }
-    let known = ["build", "check", "compile", "config", "explain", "version"];
+    let known = ["build", "check", "compile", "config", "explain", "reference", "version"];
     let near = claw_types::diag::nearest(word, known.into_iter().chain(PLANNED.iter().copied()));
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     CommandError::Usage(format!("there is no command `{word}`{hint}"))

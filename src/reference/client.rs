@@ -1,0 +1,35 @@
+//! The other end of the agent's door, run inside its container: the health check, and `claw ask`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{ReferenceError, http};
+
+/// Where the agent listens, seen from inside its container.
+pub const LOCAL: &str = "127.0.0.1:8700";
+
+/// Returns the agent's health as one line of JSON, and whether it is healthy.
+///
+/// # Errors
+/// Where it does not answer.
+pub async fn health(address: &str) -> Result<(String, bool), ReferenceError> {
+    let response = http(Duration::from_secs(4))?.get(format!("http://{address}/health")).send().await?;
+    let document: Value = response.json().await?;
+    let is_healthy = document["status"] == "healthy";
+    Ok((document.to_string(), is_healthy))
+}
+
+/// Sends a message and returns the reply.
+///
+/// # Errors
+/// Where the agent does not answer, or answers with an error.
+pub async fn ask(address: &str, text: &str) -> Result<String, ReferenceError> {
+    let request =
+        http(Duration::from_secs(300))?.post(format!("http://{address}/message")).json(&json!({"text": text}));
+    let document: Value = request.send().await?.json().await?;
+    match document["reply"].as_str() {
+        Some(reply) => Ok(reply.to_owned()),
+        None => Err(ReferenceError::Refused(document["error"].as_str().unwrap_or("no reply").to_owned())),
+    }
+}
