@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test ci fmt lint docs conformance engine clean
+.PHONY: help build test demo ci fmt lint docs snap conformance engine clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -10,8 +10,14 @@ help: ## this list
 build: ## claw, optimised
 	$(CARGO) build --release
 
-test: ## all tests
+test: engine ## all tests, on a real engine
 	$(CARGO) test --workspace
+
+demo: engine ## builds claw and brings the quickstart up
+	sh scripts/demo.sh
+
+snap: ## writes the goldens of the examples anew: read the difference afterwards
+	CLAW_SNAP=1 $(CARGO) test -p claw --test it examples
 
 ci: fmt lint docs test ## what CI runs
 

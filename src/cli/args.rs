@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "claw",
     version,
     disable_help_subcommand = true,
-    after_help = "Example: claw check && claw compile && docker compose -f compose.generated.yml config"
+    after_help = "Example: claw check && claw up -d --wait && claw ps"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -87,8 +87,48 @@ pub(crate) enum Command {
         /// Its name, such as `unset-variable`
         code: String,
     },
+    /// Converge: build, create and start what differs from the pod file
+    Up {
+        /// Return once everything is started
+        #[arg(short, long)]
+        detach: bool,
+        /// Return once everything is healthy
+        #[arg(long)]
+        wait: bool,
+    },
+    /// What `up` would do, and why
+    Plan {
+        /// Exit with 3 where there is something to do
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Remove the pod's containers and networks
+    Down {
+        /// Volumes and generated files too
+        #[arg(short, long)]
+        volumes: bool,
+    },
+    /// What runs
+    Ps,
+    /// What the pod's containers printed, in the order of time
+    Logs,
+    /// How the agents are
+    Health,
+    /// Send one message to an agent and print its answer
+    Ask {
+        /// The agent
+        agent: String,
+        /// The message
+        text: String,
+    },
     /// The version
     Version,
+    /// What runs inside containers on claw's behalf
+    #[command(hide = true)]
+    Shim {
+        #[command(subcommand)]
+        command: Shim,
+    },
     /// The small agent runtime inside this executable
     Reference {
         #[command(subcommand)]
@@ -97,6 +137,18 @@ pub(crate) enum Command {
     /// Commands of later versions
     #[command(external_subcommand)]
     Other(Vec<String>),
+}
+
+/// What runs inside containers on claw's behalf.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shim {
+    /// Make a new volume belong to an agent
+    Own {
+        /// User and group: UID:GID
+        owner: String,
+        /// The volume's directory
+        path: PathBuf,
+    },
 }
 
 /// What runs inside containers of the runtime `reference`.

@@ -13,8 +13,10 @@ pub(crate) enum Exit {
     Failed,
     /// What was given is wrong; nothing was written.
     Wrong,
-    /// A finding.
+    /// A finding, or a difference.
     Finding,
+    /// Running, but not healthy.
+    Unhealthy,
 }
 
 impl Exit {
@@ -24,6 +26,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::Wrong => 2,
             Exit::Finding => 3,
+            Exit::Unhealthy => 4,
         })
     }
 }
@@ -40,6 +43,15 @@ pub(crate) enum CommandError {
     /// The async runtime cannot start.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] claw_engine::docker::EngineError),
+    /// The pod could not be brought up.
+    #[error(transparent)]
+    Apply(#[from] claw_engine::apply::ApplyError),
+    /// The shim could not do what it was told.
+    #[error("{0}")]
+    Shim(std::io::Error),
     /// There is no pod file.
     #[error("there is no pod file here: no `claw-pod.yml`, `compose.yaml` or `docker-compose.yml`")]
     NoPodFile,
@@ -57,7 +69,12 @@ pub(crate) enum CommandError {
 impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            CommandError::File(_) | CommandError::Reference(_) | CommandError::Start(_) => Exit::Failed,
+            CommandError::File(_)
+            | CommandError::Reference(_)
+            | CommandError::Engine(_)
+            | CommandError::Apply(_)
+            | CommandError::Shim(_)
+            | CommandError::Start(_) => Exit::Failed,
             CommandError::NoPodFile | CommandError::NoFile(_) | CommandError::Usage(_) | CommandError::NotYet(_) => {
                 Exit::Wrong
             }

@@ -24,7 +24,7 @@ pub(crate) struct Input {
     pub(crate) root: PathBuf,
     pub(crate) file: FileId,
     pub(crate) environment: Environment,
-    name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// Reads a text file that must be there.

@@ -55,6 +55,11 @@ impl Ui {
         }
     }
 
+    /// Prints a line of progress.
+    pub(crate) fn progress(&self, line: &str) {
+        eprintln!("{line}");
+    }
+
     /// Prints diagnostics for people.
     pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
         for diagnostic in diagnostics.sorted() {

@@ -163,3 +163,14 @@ pub fn write_units(root: &Path, files: &FileTree) -> Result<usize, FileError> {
     }
     Ok(written)
 }
+
+/// Removes a tree; one that is not there is removed already.
+///
+/// # Errors
+/// Where the host refuses.
+pub fn remove_tree(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}

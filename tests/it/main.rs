@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod engine;
 mod errors;
 mod examples;
 mod tidy;

@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod config;
 mod explain;
+mod pod;
 mod reference;
 
 /// Runs the command that was asked for.
@@ -24,40 +25,43 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             ui.bare(concat!("claw ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(Exit::Done)
         }
+        Command::Up { detach, wait } => pod::up(global, *detach, *wait, ui),
+        Command::Plan { exit_code } => pod::plan(global, *exit_code, ui),
+        Command::Down { volumes } => pod::down(global, *volumes, ui),
+        Command::Ps => pod::ps(global, ui),
+        Command::Logs => pod::logs(global, ui),
+        Command::Health => pod::health(global, ui),
+        Command::Ask { agent, text } => pod::ask(global, agent, text, ui),
+        Command::Shim { command } => reference::shim(command),
         Command::Reference { command } => reference::run(command, ui),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
     }
 }
 
 /// Commands that later versions carry out.
-const PLANNED: &[&str] = &[
-    "ask",
-    "cllama",
-    "doctor",
-    "down",
-    "egress",
-    "exec",
-    "health",
-    "inspect",
-    "logs",
-    "plan",
-    "ps",
-    "reference",
-    "restart",
-    "run",
-    "start",
-    "stop",
-    "top",
-    "up",
-    "verify",
-    "wait",
-];
+const PLANNED: &[&str] =
+    &["cllama", "doctor", "egress", "exec", "inspect", "restart", "run", "start", "stop", "top", "verify", "wait"];
 
 fn unknown(word: &str) -> CommandError {
     if PLANNED.contains(&word) {
         return CommandError::NotYet(word.to_owned());
     }
-    let known = ["build", "check", "compile", "config", "explain", "reference", "version"];
+    let known = [
+        "ask",
+        "build",
+        "check",
+        "compile",
+        "config",
+        "down",
+        "explain",
+        "health",
+        "logs",
+        "plan",
+        "ps",
+        "reference",
+        "up",
+        "version",
+    ];
     let near = claw_types::diag::nearest(word, known.into_iter().chain(PLANNED.iter().copied()));
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     CommandError::Usage(format!("there is no command `{word}`{hint}"))

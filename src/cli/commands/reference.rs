@@ -2,7 +2,7 @@
 
 use claw_reference::{client, provider, serve};
 
-use crate::args::Reference;
+use crate::args::{Reference, Shim};
 use crate::exit::{CommandError, Exit};
 use crate::ui::Ui;
 
@@ -21,4 +21,13 @@ pub(crate) fn run(command: &Reference, ui: &Ui) -> Result<Exit, CommandError> {
         }
         Ok(Exit::Done)
     })
+}
+
+/// Runs what claw does inside containers for itself.
+pub(crate) fn shim(command: &Shim) -> Result<Exit, CommandError> {
+    let Shim::Own { owner, path } = command;
+    let numbers = owner.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+    let owner = numbers.ok_or_else(|| CommandError::Usage(format!("`{owner}` is not UID:GID")))?;
+    claw_shim::own(owner, path).map_err(CommandError::Shim)?;
+    Ok(Exit::Done)
 }

@@ -379,8 +379,8 @@ fn health(made: &mut Service, each: &PlannedUnit) {
     test.extend(command.iter().cloned());
     made.healthcheck.get_or_insert(Healthcheck {
         test,
-        interval: Some(Duration::seconds(10)),
-        timeout: Some(Duration::seconds(5)),
+        interval: Some(Duration::seconds(5)),
+        timeout: Some(Duration::seconds(4)),
         retries: Some(3),
         start_period: Some(Duration::seconds(each.hardening.start_seconds)),
         ..Healthcheck::default()

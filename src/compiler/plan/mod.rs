@@ -18,6 +18,7 @@ mod assemble;
 mod audit;
 mod expand;
 mod harden;
+pub mod steps;
 
 pub use expand::expand;
 pub use harden::{Hardening, harden};
