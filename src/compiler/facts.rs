@@ -28,6 +28,16 @@ pub struct PodSpec {
     pub name: Option<String>,
     /// The name of the pod's directory.
     pub directory: String,
+    /// Profiles that are enabled; `*` for all.
+    pub profiles: Vec<String>,
+}
+
+impl PodSpec {
+    /// Returns whether the file speaks of agents at all: `x-claw` at the top or in a service.
+    pub fn has_agents(&self) -> bool {
+        let services = self.tree.get("services").map_or(&[][..], Node::entries);
+        self.tree.get("x-claw").is_some() || services.iter().any(|service| service.value.get("x-claw").is_some())
+    }
 }
 
 /// Something the compiler must be told.
@@ -37,8 +47,12 @@ pub enum Need {
     Variable(String),
     /// Whether a variable is set; its value is secret by position.
     IsSet(String),
+    /// Whether the file of a secret is there; its content is secret.
+    HasSecretFile(String),
     /// The text of a file inside the pod's directory.
     File(PodPath),
+    /// The variables of an env file, each with its value unless its name makes it secret: the path as written.
+    EnvFile(String),
     /// The build file of a context: the one named, or `Clawfile` before `Dockerfile`.
     BuildFile {
         /// The context as written.
@@ -74,6 +88,9 @@ pub struct BuildFact {
     pub file: FileId,
 }
 
+/// What an env file says: a variable and its value, nothing where the value is secret and stays with the engine.
+pub type EnvFileFact = BTreeMap<String, Option<String>>;
+
 /// Everything the compiler was told.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -81,12 +98,18 @@ pub struct Facts {
     pub variables: BTreeMap<String, Option<String>>,
     /// Secret variables: whether they are set.
     pub set: BTreeMap<String, bool>,
+    /// Files of secrets: whether they are there.
+    pub secret_files: BTreeMap<String, bool>,
     /// Files by path.
     pub files: BTreeMap<PodPath, FileFact>,
+    /// Env files by path; nothing where there is none.
+    pub env_files: BTreeMap<String, Option<EnvFileFact>>,
     /// Build files by context and name; nothing where there is none.
     pub builds: BTreeMap<(String, Option<String>), Option<BuildFact>>,
     /// Images; nothing where neither engine nor text knows them.
     pub images: BTreeMap<ImageRef, Option<ImageFacts>>,
+    /// Images that were just built, by service: what only a build can tell.
+    pub built: BTreeMap<String, ImageFacts>,
 }
 
 impl Facts {
@@ -94,7 +117,9 @@ impl Facts {
         match need {
             Need::Variable(name) => self.variables.contains_key(name),
             Need::IsSet(name) => self.set.contains_key(name),
+            Need::HasSecretFile(path) => self.secret_files.contains_key(path),
             Need::File(path) => self.files.contains_key(path),
+            Need::EnvFile(path) => self.env_files.contains_key(path),
             Need::BuildFile { context, dockerfile } => self.builds.contains_key(&(context.clone(), dockerfile.clone())),
             Need::Image(image) => self.images.contains_key(image),
         }
@@ -132,9 +157,12 @@ pub(crate) fn keeps(path: &[String]) -> bool {
 }
 
 /// Returns whether a variable's value stays with the engine, seen from where it is used.
-pub(crate) fn is_sealed(name: &str, path: &[String]) -> bool {
+fn is_sealed(name: &str, path: &[String], declared: &BTreeSet<&str>) -> bool {
     if !keeps(path) {
         return false;
+    }
+    if declared.contains(name) {
+        return true;
     }
     let is_environment = path.get(2).is_some_and(|key| key == "environment");
     !is_environment
@@ -201,8 +229,15 @@ impl Context<'_> {
 /// Returns what must be known before the pod can be resolved; empty when nothing is missing.
 pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
+    let secrets = spec.tree.get("x-claw").and_then(|top| top.get("secrets")).map_or(&[][..], Node::entries);
+    let declared: BTreeSet<&str> = secrets.iter().map(|entry| entry.key.as_str()).collect();
+    for secret in secrets {
+        let text = |key: &str| secret.value.get(key).and_then(Node::scalar).map(|scalar| scalar.text.clone());
+        needs.extend(text("env").map(Need::IsSet));
+        needs.extend(text("file").map(Need::HasSecretFile));
+    }
     for each in load::variables(&spec.tree) {
-        let is_sealed = is_sealed(&each.name, &each.path);
+        let is_sealed = is_sealed(&each.name, &each.path, &declared);
         needs.insert(if is_sealed { Need::IsSet(each.name) } else { Need::Variable(each.name) });
     }
     needs.retain(|need| !facts.has(need));

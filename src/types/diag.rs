@@ -4,6 +4,8 @@
 //! error, so no stage can fail silently, and a stage can go on after its first error. Turning a diagnostic into text is the
 //! business of `claw-cli`.
 
+use std::collections::BTreeSet;
+
 use crate::span::Span;
 
 macro_rules! codes {
@@ -234,6 +236,12 @@ pub struct Reported(());
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// What is in the list, so that one finding is kept once.
+    known: BTreeSet<(Code, Span, String)>,
+    /// How many errors were recorded, repetitions too.
+    errors: usize,
+    /// Errors of these kinds are warnings.
+    softened: Vec<Code>,
 }
 
 impl Diagnostics {
@@ -242,16 +250,29 @@ impl Diagnostics {
         Self::default()
     }
 
+    /// Returns an empty list in which errors of some kinds become warnings when they are pushed.
+    pub fn softening(codes: &[Code]) -> Self {
+        Self { softened: codes.to_vec(), ..Self::default() }
+    }
+
     /// Records an error and returns the proof. A warning handed in becomes an error.
     pub fn report(&mut self, mut diagnostic: Diagnostic) -> Reported {
         diagnostic.severity = Severity::Error;
-        self.push(diagnostic);
+        self.keep(diagnostic);
         Reported(())
     }
 
     /// Records a finding of any severity; the same finding is kept once.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.list.contains(&diagnostic) {
+    pub fn push(&mut self, mut diagnostic: Diagnostic) {
+        if self.softened.contains(&diagnostic.code) {
+            diagnostic.severity = Severity::Warning;
+        }
+        self.keep(diagnostic);
+    }
+
+    fn keep(&mut self, diagnostic: Diagnostic) {
+        self.errors += usize::from(diagnostic.severity == Severity::Error);
+        if self.known.insert((diagnostic.code, diagnostic.primary, diagnostic.message.clone())) {
             self.list.push(diagnostic);
         }
     }
@@ -261,15 +282,12 @@ impl Diagnostics {
     /// # Errors
     /// Where an error was recorded after `mark`.
     pub fn finish<T>(&self, mark: Mark, value: T) -> Result<T, Reported> {
-        if self.list[mark.0.min(self.list.len())..].iter().any(|each| each.severity == Severity::Error) {
-            return Err(Reported(()));
-        }
-        Ok(value)
+        if self.errors > mark.0 { Err(Reported(())) } else { Ok(value) }
     }
 
-    /// Returns where the list ends now, for [`Diagnostics::finish`].
+    /// Returns how much was recorded until now, for [`Diagnostics::finish`].
     pub fn mark(&self) -> Mark {
-        Mark(self.list.len())
+        Mark(self.errors)
     }
 
     /// Returns whether any finding is an error.
@@ -293,15 +311,6 @@ impl Diagnostics {
     pub fn extend(&mut self, other: Diagnostics) {
         for diagnostic in other.list {
             self.push(diagnostic);
-        }
-    }
-
-    /// Turns the errors for which `which` holds into warnings.
-    pub fn soften(&mut self, which: impl Fn(&Diagnostic) -> bool) {
-        for diagnostic in &mut self.list {
-            if which(diagnostic) {
-                diagnostic.severity = Severity::Warning;
-            }
         }
     }
 }
@@ -357,6 +366,9 @@ mod tests {
         diagnostics.push(Diagnostic::warning(Code::NoEffect, here(), "y"));
         assert!(diagnostics.finish(before, ()).is_err());
         assert!(diagnostics.finish(after, ()).is_ok());
+        diagnostics.report(Diagnostic::error(Code::BadValue, here(), "x"));
+        assert!(diagnostics.finish(after, ()).is_err(), "a repetition is an error too");
+        assert_eq!(diagnostics.iter().count(), 2, "and it is kept once");
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub const INFRA_REPOSITORY: &str = "claw/infra";
 /// Where claw's executable is in that image.
 pub const INFRA_PROGRAM: &str = "/bin/claw";
 
+/// The version of what the shim is told and does. The shim that containers mount is replaced only where this changes, so
+/// that an upgrade of claw alone recreates no agent.
+pub const SHIM_PROTOCOL: u32 = 1;
+
 /// Labels on images, written by `claw build` and read from any image.
 pub mod label {
     /// The runtime.
@@ -86,6 +90,38 @@ pub mod label {
     pub const ROLE: &str = "claw.role";
     /// Set at create: an HMAC over the filled content of a unit's sealed files.
     pub const SEAL: &str = "claw.seal";
+    /// On built images: the digest of what they were built from.
+    pub const CONTEXT: &str = "claw.context";
+}
+
+/// Docker compose's labels (observed with 2.40.3), through which each tool finds what the other made.
+pub mod compose {
+    /// The project.
+    pub const PROJECT: &str = "com.docker.compose.project";
+    /// The service.
+    pub const SERVICE: &str = "com.docker.compose.service";
+    /// Which container of the service, from 1.
+    pub const NUMBER: &str = "com.docker.compose.container-number";
+    /// The hash of the service a container was made from.
+    pub const HASH: &str = "com.docker.compose.config-hash";
+    /// `True` for a container that is no service.
+    pub const ONEOFF: &str = "com.docker.compose.oneoff";
+    /// The id of the image a container was made from.
+    pub const IMAGE: &str = "com.docker.compose.image";
+    /// What a service depends on.
+    pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+    /// The files of the project.
+    pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
+    /// The directory of the project.
+    pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
+    /// A network's key.
+    pub const NETWORK: &str = "com.docker.compose.network";
+    /// A volume's key.
+    pub const VOLUME: &str = "com.docker.compose.volume";
+    /// The version of the tool.
+    pub const VERSION: &str = "com.docker.compose.version";
+    /// The version of docker compose whose behaviour claw has.
+    pub const LEVEL: &str = "2.40.3";
 }
 
 #[cfg(test)]

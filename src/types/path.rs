@@ -52,6 +52,11 @@ fn normal(text: &str) -> Result<Vec<&str>, BadPath> {
 }
 
 impl PodPath {
+    /// Returns whether another path lies below this one.
+    pub fn is_above(&self, other: &PodPath) -> bool {
+        other.as_str().strip_prefix(self.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// Returns the normal form of a relative path.
     ///
     /// # Errors

@@ -32,9 +32,10 @@ pub(crate) fn lower(clawfile: &Clawfile) -> String {
     if !out.ends_with('\n') {
         out.push_str(line_end);
     }
-    for (key, value) in clawfile.labels() {
-        out.push_str(&format!("LABEL {key}={}{line_end}", quoted(&value, clawfile.escape)));
-    }
+    // One instruction: the classic builder makes a container and a layer for each.
+    let labels: Vec<String> =
+        clawfile.labels().iter().map(|(key, value)| format!("{key}={}", quoted(value, clawfile.escape))).collect();
+    out.push_str(&format!("LABEL {}{line_end}", labels.join(&format!(" {}{line_end}      ", clawfile.escape))));
     out
 }
 

@@ -169,6 +169,23 @@ impl Clawfile {
         stages.pop().map(|(_, facts)| facts).unwrap_or_default()
     }
 
+    /// Returns whether a stage, by name or number, is the last one: the one directives describe.
+    pub fn ends_with_stage(&self, stage: &str) -> bool {
+        let stages: Vec<_> =
+            self.nodes.iter().flatten().filter(|node| node.keyword.eq_ignore_ascii_case("FROM")).collect();
+        let name = stages.last().and_then(|from| from.args.get(2));
+        let number = stages.len().saturating_sub(1).to_string();
+        stage == number || name.is_some_and(|name| name.eq_ignore_ascii_case(stage))
+    }
+
+    /// Returns whether the file asks for a frontend by a parser directive (`# syntax=`).
+    pub fn has_frontend(&self) -> bool {
+        let lines = self.text.trim_start_matches('\u{feff}').lines();
+        let directives = lines.map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
+        let mut keys = directives.map(|(key, _)| key.trim());
+        keys.any(|key| key.eq_ignore_ascii_case("syntax"))
+    }
+
     /// Returns what the builder must be able to do, by name, with the line that needs it.
     pub fn features(&self) -> Vec<(&'static str, usize)> {
         let mut features = Vec::new();

@@ -13,7 +13,8 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Content;
 use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery};
 use claw_types::files::{FileSpec, FileTree};
-use claw_types::image::{INFRA_REPOSITORY, label};
+use claw_types::id::EnvName;
+use claw_types::image::{INFRA_REPOSITORY, SHIM_PROTOCOL, label};
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
 use sha2::{Digest, Sha256};
@@ -73,18 +74,58 @@ pub(crate) fn planned(
     }
     let digest = digest(&lowered.files);
     let directory = PodPath::parse(&format!(".claw/{}/units/{}/{digest}", unit.pod, unit.id)).ok()?;
-    needs_shim(&unit, &lowered, facts, diag);
-    Some(PlannedUnit { unit, lowered, hardening, directory, secrets })
+    let needs_shim = !secrets.is_empty() && facts.secrets == SecretDelivery::Environment;
+    Some(PlannedUnit { unit, lowered, hardening, directory, secrets, needs_shim })
 }
 
-/// A runtime that takes secrets from its environment needs the shim, which is not there yet.
-fn needs_shim(unit: &AgentUnit, lowered: &Lowered, facts: &DriverFacts, diag: &mut Diagnostics) {
-    let has_secret = unit.env.values().chain(lowered.env.values()).any(|value| matches!(value, EnvValue::Secret(_)));
-    if has_secret && facts.secrets == SecretDelivery::Environment {
-        let message = format!("`{}` takes secrets from its environment, which claw does not deliver yet", unit.service);
-        let warning = Diagnostic::warning(Code::NotYet, unit.origin, message);
-        diag.push(warning.help("they are files below `/run/secrets`, each called like its variable"));
+/// Where the shim is in a container.
+const SHIM: &str = "/run/claw/shim";
+
+/// A runtime that takes secrets from its environment is started by the shim, which puts them there and becomes it.
+fn shim(made: &mut Service, each: &PlannedUnit, diag: &mut Diagnostics) {
+    if !each.needs_shim {
+        return;
     }
+    let unit = &each.unit;
+    let image = &unit.image_facts;
+    let own = |argv: &Option<Argv>| argv.as_ref().map(|argv| argv.0.clone());
+    let is_own = made.entrypoint.is_some();
+    let mut program = own(&made.entrypoint).or_else(|| image.entrypoint.clone()).unwrap_or_default();
+    // An entrypoint of one's own takes the image's command away, as in docker compose.
+    let command = if is_own { None } else { image.command.clone() };
+    program.extend(own(&made.command).or(command).unwrap_or_default());
+    if program.is_empty() && !image.is_partial {
+        let message = format!("`{}` has secrets, and its image names no program to give them to", unit.service);
+        diag.push(Diagnostic::error(Code::MissingKey, unit.origin, message).help("write `command:` or `entrypoint:`"));
+        return;
+    }
+    let mut variables: BTreeMap<String, String> = BTreeMap::new();
+    for secret in &each.secrets {
+        let name = secret.file_name();
+        if EnvName::parse(&name).is_ok() {
+            variables.insert(name, secret.delivered_path());
+        }
+    }
+    for (name, value) in unit.env.iter().chain(&each.lowered.env) {
+        if let EnvValue::Secret(secret) = value {
+            variables.insert(name.to_string(), secret.delivered_path());
+        }
+    }
+    let mut entrypoint = vec![SHIM.to_owned(), "shim".to_owned(), "exec".to_owned()];
+    entrypoint.extend(variables.iter().map(|(name, path)| format!("{name}={path}")));
+    entrypoint.push("--".to_owned());
+    made.entrypoint = Some(Argv(entrypoint));
+    made.command = Some(Argv(program));
+    let source = format!("./.claw/{}/bin/shim-v{}", unit.pod, SHIM_PROTOCOL);
+    made.volumes.push(bind(source, SHIM, true));
+}
+
+fn unknown_program(each: &PlannedUnit) -> Diagnostic {
+    let unit = &each.unit;
+    let message =
+        format!("what `{}` runs is known to its image `{}` alone, which is not here", unit.service, unit.image);
+    let error = Diagnostic::error(Code::NeedsEngine, unit.origin, message);
+    error.help("build or pull the image first, or write `entrypoint:`: its secrets are put into the environment of that program")
 }
 
 /// Returns the digest of files with their holes unfilled: 16 hexadecimal digits.
@@ -122,7 +163,7 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
     }
     for each in planned {
         let Some(service) = pod.project.services.get(each.unit.service.as_str()) else { continue };
-        let made = agent(pod, &each, service, &mut project, cx);
+        let made = agent(pod, &each, service, &mut project, cx, diag);
         project.services.insert(each.unit.id.to_string(), made);
         for (path, file) in each.lowered.files.iter() {
             if files.insert(each.directory.join(path), file.clone()).is_err() {
@@ -146,7 +187,27 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
             .is_some_and(|base| claw_types::image::ImageRef::new(base).repository() == INFRA_REPOSITORY)
     });
     let needs_infra = bases || project.services.values().any(|service| is_infra(&service.image));
-    Plan { pod: pod.name.clone(), project, units, files, builds: pod.builds.clone(), needs_infra }
+    let unknown = units.values().filter_map(|unit: &PlannedUnit| {
+        let service = project.services.get(unit.unit.id.as_str())?;
+        let is_unknown = unit.needs_shim && service.command.as_ref().is_none_or(|command| command.0.is_empty());
+        is_unknown.then(|| unknown_program(unit))
+    });
+    let unknown = unknown.collect();
+    let needs_owner = units.values().any(|unit: &PlannedUnit| !unit.secrets.is_empty());
+    let writes = |service: &Service| service.volumes.iter().any(|mount| mount.kind == "volume");
+    let needs_owner = needs_owner || units.keys().any(|unit| project.services.get(unit.as_str()).is_some_and(writes));
+    Plan {
+        pod: pod.name.clone(),
+        needs_infra: needs_infra || needs_owner,
+        needs_shim: units.values().any(|unit| unit.needs_shim),
+        project,
+        units,
+        files,
+        builds: pod.builds.clone(),
+        version: cx.version.to_owned(),
+        sources: pod.sources.clone(),
+        unknown,
+    }
 }
 
 /// Returns the image of a service: claw's own with its version, whatever the file says.
@@ -208,7 +269,14 @@ fn dependencies(made: &mut Service, pod: &Pod) {
     }
 }
 
-fn agent(pod: &Pod, each: &PlannedUnit, service: &Service, project: &mut Project, cx: &Context<'_>) -> Service {
+fn agent(
+    pod: &Pod,
+    each: &PlannedUnit,
+    service: &Service,
+    project: &mut Project,
+    cx: &Context<'_>,
+    diag: &mut Diagnostics,
+) -> Service {
     let (unit, hardening) = (&each.unit, &each.hardening);
     let mut made = service.clone();
     made.extensions.clear();
@@ -219,6 +287,7 @@ fn agent(pod: &Pod, each: &PlannedUnit, service: &Service, project: &mut Project
     }
     dependencies(&mut made, pod);
     made.environment = environment(pod, each);
+    made.env_file.clear();
     if let Some(program) = &each.lowered.program {
         made.entrypoint = Some(Argv(program.clone()));
         made.command = Some(Argv(Vec::new()));
@@ -230,6 +299,7 @@ fn agent(pod: &Pod, each: &PlannedUnit, service: &Service, project: &mut Project
     mounts(&mut made, each, project);
     hold(&mut made, hardening);
     health(&mut made, each);
+    shim(&mut made, each, diag);
     let ordinal = unit.replica.index.to_string();
     let rows = [
         (label::SERVICE, unit.service.as_str()),

@@ -1,6 +1,7 @@
 //! Audit: what an agent may not have unless `x-claw.allow` names it, and what is risky in the other services.
 
 use claw_compose::model::Service;
+use claw_types::agent::Inference;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::ServiceName;
 
@@ -34,6 +35,14 @@ pub(crate) fn audit(pod: &Pod, diag: &mut Diagnostics) {
                     diag.push(Diagnostic::warning(Code::RiskyService, at, message));
                 }
             }
+        }
+        if let Some(Inference::Proxied { chain, .. }) = agent.map(|agent| &agent.unit.inference) {
+            let names = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join("`, `");
+            let message = format!("`{name}` has the proxy `{names}`, which claw does not start yet");
+            let warning = Diagnostic::warning(Code::NotYet, at, message);
+            diag.push(
+                warning.help("it compiles; `up` refuses it, and never falls back to calling the provider directly"),
+            );
         }
         if let Some(agent) = agent.filter(|agent| !agent.unit.reach.outside.is_empty()) {
             let why = agent.unit.reach.outside.join(", ");

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::model::Project;
-use claw_types::agent::AgentUnit;
+use claw_types::agent::{AgentUnit, RuntimeUser};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Lowered;
 use claw_types::files::FileTree;
-use claw_types::id::{PodName, UnitId};
+use claw_types::id::{PodName, SecretName, UnitId};
+use claw_types::image::INFRA_REPOSITORY;
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
 
 use crate::facts::Context;
-use crate::resolve::{Build, Pod};
+use crate::resolve::{Build, Pod, SecretSource};
 
 mod assemble;
 mod audit;
@@ -36,6 +37,8 @@ pub struct PlannedUnit {
     pub directory: PodPath,
     /// Its secrets, each in a file of its own.
     pub secrets: BTreeSet<SecretRef>,
+    /// Whether the shim puts its secrets into its environment.
+    pub needs_shim: bool,
 }
 
 /// What will run.
@@ -53,6 +56,43 @@ pub struct Plan {
     pub builds: BTreeMap<String, Build>,
     /// Whether claw's own image is needed.
     pub needs_infra: bool,
+    /// Whether an agent takes its secrets through the shim.
+    pub needs_shim: bool,
+    /// The tag of claw's own image: its version.
+    pub version: String,
+    /// What only an image that is not here could tell: errors of whoever needs it now.
+    pub unknown: Vec<Diagnostic>,
+    /// Where the values of named secrets come from.
+    pub sources: BTreeMap<SecretName, SecretSource>,
+}
+
+impl Plan {
+    /// Returns the name of claw's own image.
+    pub fn infra(&self) -> String {
+        format!("{INFRA_REPOSITORY}:{}", self.version)
+    }
+
+    /// Returns the compose services a name means: one, or all replicas of an agent; none where there is no such service.
+    pub fn compose_services(&self, name: &str) -> Vec<String> {
+        if self.project.services.contains_key(name) {
+            return vec![name.to_owned()];
+        }
+        let replicas = self.units.values().filter(|unit| unit.unit.service.as_str() == name);
+        replicas.map(|unit| unit.unit.id.to_string()).collect()
+    }
+
+    /// Returns who owns a volume: the user of the first agent that writes to it; nobody where no agent does.
+    pub fn owner_of(&self, volume: &str) -> Option<RuntimeUser> {
+        let writes = |unit: &&PlannedUnit| {
+            let service = self.project.services.get(unit.unit.id.as_str());
+            let mounts = service.map_or(&[][..], |service| &service.volumes);
+            mounts.iter().any(|mount| {
+                let is_it = mount.kind == "volume" && mount.source.as_deref() == Some(volume);
+                is_it && mount.read_only != Some(true)
+            })
+        };
+        self.units.values().find(writes).map(|unit| unit.unit.user)
+    }
 }
 
 /// Returns the plan of a pod.

@@ -1,74 +1,179 @@
 //! Steps: what must be done so that what runs is what was planned, and why. A function of plan and observation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use claw_compose::model::Service;
 use claw_compose::shape::Shape;
 use claw_compose::write;
+use claw_types::id::UnitId;
 use sha2::{Digest, Sha256};
 
 use super::Plan;
 
-/// What an engine was seen to have of this pod.
+/// What an engine and its host were seen to have of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Networks by key.
     pub networks: BTreeSet<String>,
     /// Volumes by key.
     pub volumes: BTreeSet<String>,
-    /// Containers by compose service.
-    pub containers: BTreeMap<String, Container>,
-    /// Ids of the images the plan names, where the engine has them.
-    pub images: BTreeMap<String, String>,
+    /// Containers by compose service, in the order of their numbers.
+    pub containers: BTreeMap<String, Vec<Container>>,
+    /// Images by the name the plan gives them, where the engine has them.
+    pub images: BTreeMap<String, Image>,
+    /// The digest of what each image is built from, by service.
+    pub contexts: BTreeMap<String, String>,
+    /// The id of claw's own image as this claw packs it.
+    pub infra: Option<String>,
+    /// The seal each agent with secrets must carry.
+    pub seals: BTreeMap<UnitId, String>,
+    /// Agents whose files are not all where they must be.
+    pub unwritten: BTreeSet<UnitId>,
+    /// Agents whose sealed files do not belong to them.
+    pub unowned: BTreeSet<UnitId>,
+}
+
+/// An image that was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Its id.
+    pub id: String,
+    /// The digest of what it was built from, where claw built it.
+    pub context: Option<String>,
 }
 
 /// A container that was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     /// Its id.
     pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Which container of its service, from 1.
+    pub number: u32,
     /// The hash of the service it was made from.
     pub hash: String,
     /// The id of the image it was made from.
     pub image: String,
+    /// The seal it carries, where it has secrets.
+    pub seal: Option<String>,
+    /// Whether claw made it.
+    pub is_claws: bool,
     /// Whether it runs.
     pub is_running: bool,
+    /// It ended by itself and without an error.
+    pub is_completed: bool,
+    /// Where it differs from what its service says, by the name of the setting.
+    pub drift: Vec<String>,
 }
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// Its number, from 1.
+    pub id: u32,
     /// What.
     pub action: Action,
     /// Why.
     pub cause: String,
+    /// Steps that come first.
+    pub after: Vec<u32>,
 }
 
 /// What is done; the plan has the details of what is named.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
+    /// Claw's own image is packed.
+    Pack,
+    /// An image is pulled.
+    Pull(String),
+    /// An image is built: the service it is for.
+    Build(String),
+    /// An agent's files are written.
+    Write(UnitId),
     /// A network is made.
     CreateNetwork(String),
-    /// A volume is made, and belongs to the agents that write to it.
+    /// A volume is made.
     CreateVolume(String),
-    /// A container is stopped and taken away: service, id.
-    RemoveContainer(String, String),
-    /// A container is made.
-    CreateContainer(String),
-    /// A container is started once what it depends on is ready.
-    Start(String),
+    /// New volumes and sealed files are handed to the agents they are for: volumes, and agents with sealed files.
+    Own(BTreeSet<String>, BTreeSet<UnitId>),
+    /// A container is stopped and taken away: service, name, id.
+    RemoveContainer(String, String, String),
+    /// A container is made: service, number.
+    CreateContainer(String, u32),
+    /// A container is started once what it depends on is ready: service, number.
+    Start(String, u32),
 }
 
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.action {
-            Action::CreateNetwork(key) => write!(f, "create network {key}")?,
-            Action::CreateVolume(key) => write!(f, "create volume {key}")?,
-            Action::RemoveContainer(service, _) => write!(f, "remove container {service}")?,
-            Action::CreateContainer(service) => write!(f, "create container {service}")?,
-            Action::Start(service) => write!(f, "start container {service}")?,
+impl Action {
+    /// Returns what is done, in the words of `plan --json`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Pack => "pack",
+            Action::Pull(_) => "pull",
+            Action::Build(_) => "build",
+            Action::Write(_) => "write",
+            Action::CreateNetwork(_) => "create-network",
+            Action::CreateVolume(_) => "create-volume",
+            Action::Own(..) => "own",
+            Action::RemoveContainer(..) => "remove-container",
+            Action::CreateContainer(..) => "create-container",
+            Action::Start(..) => "start",
         }
-        write!(f, ": {}", self.cause)
+    }
+
+    /// Returns what it is done to.
+    pub fn resource(&self) -> String {
+        let numbered = |service: &str, number: u32| match number {
+            1 => service.to_owned(),
+            number => format!("{service}-{number}"),
+        };
+        match self {
+            Action::Pack => claw_types::image::INFRA_REPOSITORY.to_owned(),
+            Action::Pull(name) | Action::Build(name) => name.clone(),
+            Action::Write(unit) => unit.to_string(),
+            Action::CreateNetwork(key) | Action::CreateVolume(key) => key.clone(),
+            Action::Own(volumes, units) => {
+                volumes.iter().cloned().chain(units.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
+            }
+            Action::RemoveContainer(_, name, _) => name.clone(),
+            Action::CreateContainer(service, number) | Action::Start(service, number) => numbered(service, *number),
+        }
+    }
+
+    /// Returns the service it is about, where it is about one.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Action::RemoveContainer(service, ..) | Action::CreateContainer(service, _) | Action::Start(service, _) => {
+                Some(service)
+            }
+            Action::Write(unit) => Some(unit.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Returns whether it makes an image, so that what follows is known only afterwards.
+    pub fn is_image(&self) -> bool {
+        matches!(self, Action::Pack | Action::Pull(_) | Action::Build(_))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match &self.action {
+            Action::Pack => "pack image",
+            Action::Pull(_) => "pull image",
+            Action::Build(_) => "build image of",
+            Action::Write(_) => "write files of",
+            Action::CreateNetwork(_) => "create network",
+            Action::CreateVolume(_) => "create volume",
+            Action::Own(..) => "set owner of",
+            Action::RemoveContainer(..) => "remove container",
+            Action::CreateContainer(..) => "create container",
+            Action::Start(..) => "start container",
+        };
+        write!(f, "{verb} {}: {}", self.action.resource(), self.cause)
     }
 }
 
@@ -78,9 +183,15 @@ pub fn service_hash(service: &Service) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns how many containers a service has.
+pub fn containers_of(service: &Service) -> u32 {
+    let count = service.scale.or_else(|| service.deploy.as_ref().and_then(|deploy| deploy.replicas)).unwrap_or(1);
+    u32::try_from(count).unwrap_or(0)
+}
+
 /// Returns the networks a project uses: those its services name, `default` where they name none.
-pub fn networks(plan: &Plan) -> BTreeSet<String> {
-    let services = plan.project.services.values().filter(|service| service.network_mode.is_none());
+pub fn networks(plan: &Plan, mode: &Mode) -> BTreeSet<String> {
+    let services = mode.services(plan).map(|(_, service)| service).filter(|service| service.network_mode.is_none());
     let named = services.flat_map(|service| match service.networks.is_empty() {
         true => vec!["default".to_owned()],
         false => service.networks.keys().cloned().collect(),
@@ -88,68 +199,286 @@ pub fn networks(plan: &Plan) -> BTreeSet<String> {
     named.collect()
 }
 
-/// Returns the steps from what is there to what is planned, in an order that works.
-pub fn steps(plan: &Plan, observed: &Observed) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let step = |action: Action, cause: &str| Step { action, cause: cause.to_owned() };
-    for key in networks(plan).into_iter().filter(|key| !observed.networks.contains(key)) {
-        steps.push(step(Action::CreateNetwork(key), "it is missing"));
-    }
-    for key in plan.project.volumes.keys().filter(|key| !observed.volumes.contains(*key)) {
-        steps.push(step(Action::CreateVolume(key.clone()), "it is missing"));
-    }
-    let mut starts = BTreeMap::new();
-    for (name, service) in &plan.project.services {
-        let image = service.image.as_ref().and_then(|image| observed.images.get(image));
-        let cause = match observed.containers.get(name) {
-            None => Some("it is missing"),
-            Some(container) if container.hash != service_hash(service) => Some("its configuration changed"),
-            Some(container) if image.is_some_and(|image| *image != container.image) => Some("its image changed"),
-            Some(container) if !container.is_running => {
-                starts.insert(name.clone(), "it does not run");
-                None
+/// Returns the volumes a project uses: those its services mount.
+pub fn volumes(plan: &Plan, mode: &Mode) -> BTreeSet<String> {
+    let mounts = mode.services(plan).flat_map(|(_, service)| &service.volumes);
+    mounts.filter(|mount| mount.kind == "volume").filter_map(|mount| mount.source.clone()).collect()
+}
+
+/// How steps are chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// Compose services that are looked at, with what they depend on; all where absent.
+    pub selected: Option<BTreeSet<String>>,
+    /// Containers of services that are gone are removed even where another tool made them.
+    pub removes_orphans: bool,
+}
+
+impl Mode {
+    /// Returns the mode of some services: those named and all they depend on; a name may be a compose service, or the
+    /// service of the pod file whose replicas are meant.
+    ///
+    /// # Errors
+    /// Where there is no service of a name: that name.
+    pub fn of(names: &[String], plan: &Plan) -> Result<Self, String> {
+        if names.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut open = Vec::new();
+        for name in names {
+            let found = plan.compose_services(name);
+            if found.is_empty() {
+                return Err(name.clone());
             }
-            Some(_) => None,
+            open.extend(found);
+        }
+        let mut selected = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            let needed = plan.project.services.get(&name).map(|service| service.depends_on.keys().cloned());
+            if selected.insert(name) {
+                open.extend(needed.into_iter().flatten());
+            }
+        }
+        Ok(Self { selected: Some(selected), removes_orphans: false })
+    }
+
+    /// Returns whether a compose service is looked at.
+    pub fn has(&self, service: &str) -> bool {
+        self.selected.as_ref().is_none_or(|selected| selected.contains(service))
+    }
+
+    /// Returns the services that are looked at.
+    fn services<'p>(&'p self, plan: &'p Plan) -> impl Iterator<Item = (&'p String, &'p Service)> {
+        plan.project.services.iter().filter(|(name, _)| self.has(name))
+    }
+}
+
+/// The steps made so far.
+#[derive(Default)]
+struct List {
+    steps: Vec<Step>,
+}
+
+impl List {
+    fn add(&mut self, action: Action, cause: impl Into<String>, after: Vec<u32>) -> u32 {
+        let id = u32::try_from(self.steps.len()).unwrap_or(u32::MAX).saturating_add(1);
+        self.steps.push(Step { id, action, cause: cause.into(), after });
+        id
+    }
+
+    /// Returns the ids of the steps whose action `which` holds for.
+    fn ids(&self, which: impl Fn(&Action) -> bool) -> Vec<u32> {
+        self.steps.iter().filter(|step| which(&step.action)).map(|step| step.id).collect()
+    }
+}
+
+/// Returns the steps from what is there to what is planned, in an order that works.
+///
+/// Where an image is made first, what follows is a forecast: containers of that image are known after the build.
+pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
+    let mut list = List::default();
+    images(plan, observed, mode, &mut list);
+    let units = || plan.units.keys().filter(|unit| mode.has(unit.as_str()));
+    for unit in units().filter(|unit| observed.unwritten.contains(*unit)) {
+        list.add(Action::Write(unit.clone()), "they are new or changed", Vec::new());
+    }
+    let is_external = |external: Option<bool>| external == Some(true);
+    for key in networks(plan, mode).into_iter().filter(|key| !observed.networks.contains(key)) {
+        if !plan.project.networks.get(&key).is_some_and(|network| is_external(network.external)) {
+            list.add(Action::CreateNetwork(key), "it is missing", Vec::new());
+        }
+    }
+    let mut fresh = BTreeSet::new();
+    for key in volumes(plan, mode).into_iter().filter(|key| !observed.volumes.contains(key)) {
+        if !plan.project.volumes.get(&key).is_some_and(|volume| is_external(volume.external)) {
+            list.add(Action::CreateVolume(key.clone()), "it is missing", Vec::new());
+            fresh.insert(key);
+        }
+    }
+    let sealed = units().filter(|unit| observed.unowned.contains(*unit)).cloned().collect();
+    own(plan, fresh, sealed, &mut list);
+    containers(plan, observed, mode, &mut list);
+    list.steps
+}
+
+fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
+    let infra = plan.infra();
+    let packed = observed.images.get(&infra).map(|image| &image.id);
+    if plan.needs_infra && packed.is_none_or(|id| observed.infra.as_ref() != Some(id)) {
+        let cause = if packed.is_none() { "the engine does not have it" } else { "it is of another claw" };
+        list.add(Action::Pack, cause, Vec::new());
+    }
+    let packs = list.ids(|action| *action == Action::Pack);
+    let is_built = |service: &str| {
+        let image = plan.builds.get(service).map(|build| build.image.as_str());
+        mode.services(plan).any(|(_, service)| service.image.as_deref() == image)
+    };
+    for (service, build) in plan.builds.iter().filter(|(service, _)| is_built(service)) {
+        let cause = match observed.images.get(build.image.as_str()) {
+            None => "the engine does not have it",
+            Some(image) if image.context.is_none() || image.context.as_ref() != observed.contexts.get(service) => {
+                "what it is built from changed"
+            }
+            Some(_) => continue,
         };
-        let Some(cause) = cause else { continue };
-        if let Some(container) = observed.containers.get(name) {
-            steps.push(step(Action::RemoveContainer(name.clone(), container.id.clone()), cause));
+        list.add(Action::Build(service.clone()), cause, packs.clone());
+    }
+    let mut pulled = BTreeSet::new();
+    for (name, service) in mode.services(plan) {
+        let Some(image) = &service.image else { continue };
+        let is_ours = *image == infra || plan.builds.values().any(|build| build.image.as_str() == image);
+        let is_wanted = containers_of(service) > 0 && !is_ours && pulled.insert(image.clone());
+        let is_here = observed.images.contains_key(image);
+        let cause = match (service.pull_policy.as_deref(), is_here) {
+            (Some("never" | "build"), _) => continue,
+            (Some("always"), _) => "its pull policy is `always`",
+            (_, false) => "the engine does not have it",
+            (_, true) => continue,
+        };
+        if is_wanted && !plan.builds.contains_key(name) {
+            list.add(Action::Pull(image.clone()), cause, Vec::new());
         }
-        steps.push(step(Action::CreateContainer(name.clone()), cause));
-        starts.insert(name.clone(), "it is new");
     }
-    for (service, container) in
-        observed.containers.iter().filter(|(name, _)| !plan.project.services.contains_key(*name))
-    {
-        let action = Action::RemoveContainer(service.clone(), container.id.clone());
-        steps.push(step(action, "the pod has no such service any more"));
+}
+
+/// One helper container hands over everything that is new.
+fn own(plan: &Plan, fresh: BTreeSet<String>, units: BTreeSet<UnitId>, list: &mut List) {
+    let volumes: BTreeSet<String> = fresh.into_iter().filter(|key| plan.owner_of(key).is_some()).collect();
+    if volumes.is_empty() && units.is_empty() {
+        return;
     }
+    let after = list.ids(|action| match action {
+        Action::CreateVolume(key) => volumes.contains(key),
+        Action::Write(unit) => units.contains(unit),
+        Action::Pack => true,
+        _ => false,
+    });
+    list.add(Action::Own(volumes, units), "new volumes and secrets belong to root or to you", after);
+}
+
+/// Why a container is not what its service says; nothing where it is.
+fn difference(
+    name: &str,
+    service: &Service,
+    container: &Container,
+    plan: &Plan,
+    observed: &Observed,
+) -> Option<String> {
+    let image = service.image.as_ref().and_then(|image| observed.images.get(image));
+    let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
+    let seal = unit.and_then(|(id, _)| observed.seals.get(id));
+    if container.hash != service_hash(service) {
+        return Some("its configuration changed".to_owned());
+    }
+    if image.is_some_and(|image| image.id != container.image) {
+        return Some("its image changed".to_owned());
+    }
+    if seal.is_some() && seal != container.seal.as_ref() {
+        return Some("a secret of it changed".to_owned());
+    }
+    if !container.drift.is_empty() {
+        return Some(format!("it runs otherwise than planned: {}", container.drift.join(", ")));
+    }
+    None
+}
+
+fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
+    let built: Vec<Step> = list.steps.iter().filter(|step| step.action.is_image()).cloned().collect();
+    let is_new_image = |service: &Service| {
+        built.iter().any(|step| match &step.action {
+            Action::Pack => service.image.as_deref() == Some(plan.infra().as_str()),
+            Action::Build(of) => plan.builds.get(of).map(|build| build.image.as_str()) == service.image.as_deref(),
+            Action::Pull(image) => service.image.as_ref() == Some(image),
+            _ => false,
+        })
+    };
+    let first = list.ids(|action| !action.is_image());
+    let all = list.ids(|_| true);
+    let mut starts: BTreeMap<(String, u32), String> = BTreeMap::new();
+    for (name, service) in mode.services(plan) {
+        let seen = observed.containers.get(name).map_or(&[][..], Vec::as_slice);
+        for number in 1..=containers_of(service) {
+            let container = seen.iter().find(|container| container.number == number);
+            let Some(container) = container else {
+                list.add(Action::CreateContainer(name.clone(), number), "it is missing", all.clone());
+                starts.insert((name.clone(), number), "it is new".to_owned());
+                continue;
+            };
+            let difference = difference(name, service, container, plan, observed);
+            let forecast = || is_new_image(service).then(|| "known after build: its image is made anew".to_owned());
+            match difference.or_else(forecast) {
+                Some(cause) => {
+                    let gone = remove(name, container, &cause, first.clone(), list);
+                    list.add(Action::CreateContainer(name.clone(), number), cause, [all.clone(), vec![gone]].concat());
+                    starts.insert((name.clone(), number), "it is new".to_owned());
+                }
+                None if container.is_running || (container.is_completed && runs_once(name, service, plan)) => {}
+                None => {
+                    starts.insert((name.clone(), number), "it does not run".to_owned());
+                }
+            }
+        }
+        for extra in seen.iter().filter(|container| container.number > containers_of(service)) {
+            remove(name, extra, "the service has fewer containers now", Vec::new(), list);
+        }
+    }
+    let is_orphan = |name: &str| mode.selected.is_none() && !plan.project.services.contains_key(name);
+    for (service, seen) in observed.containers.iter().filter(|(name, _)| is_orphan(name)) {
+        // What another tool made is not claw's to remove: the command line tells of it.
+        for container in seen.iter().filter(|container| container.is_claws || mode.removes_orphans) {
+            remove(service, container, "the pod has no such service any more", Vec::new(), list);
+        }
+    }
+    start(plan, &starts, list);
+}
+
+fn remove(service: &str, container: &Container, cause: &str, after: Vec<u32>, list: &mut List) -> u32 {
+    let action = Action::RemoveContainer(service.to_owned(), container.name.clone(), container.id.clone());
+    list.add(action, cause, after)
+}
+
+/// A service that is no agent and is not restarted has done its work when it ended without an error.
+fn runs_once(name: &str, service: &Service, plan: &Plan) -> bool {
+    let is_agent = plan.units.keys().any(|unit| unit.as_str() == name);
+    !is_agent && !matches!(service.restart.as_deref(), Some("always" | "unless-stopped"))
+}
+
+fn start(plan: &Plan, starts: &BTreeMap<(String, u32), String>, list: &mut List) {
     for name in order(plan) {
-        if let Some(cause) = starts.get(&name) {
-            steps.push(step(Action::Start(name), cause));
+        for ((service, number), cause) in starts.iter().filter(|((service, _), _)| *service == name) {
+            let needed = plan.project.services.get(service).map(|service| &service.depends_on);
+            let after = list.ids(|action| match action {
+                Action::CreateContainer(created, of) => created == service && of == number,
+                Action::Start(started, _) => needed.is_some_and(|needed| needed.contains_key(started)),
+                _ => false,
+            });
+            list.add(Action::Start(service.clone(), *number), cause.clone(), after);
         }
     }
-    steps
 }
 
 /// Returns the services, each after those it depends on.
 pub fn order(plan: &Plan) -> Vec<String> {
-    let mut ordered: Vec<String> = Vec::new();
     let services = &plan.project.services;
-    while ordered.len() < services.len() {
-        let before = ordered.len();
-        for (name, service) in services {
-            let is_ready =
-                service.depends_on.keys().all(|target| ordered.contains(target) || !services.contains_key(target));
-            if is_ready && !ordered.contains(name) {
-                ordered.push(name.clone());
+    let mut ordered: Vec<String> = Vec::with_capacity(services.len());
+    let mut placed: BTreeSet<&str> = BTreeSet::new();
+    let mut open: Vec<(&str, bool)> = services.keys().rev().map(|name| (name.as_str(), false)).collect();
+    // Depth first: a service follows what it depends on. Loading refuses cycles, so each is entered once.
+    let mut entered: BTreeSet<&str> = BTreeSet::new();
+    while let Some((name, is_left)) = open.pop() {
+        if is_left {
+            if placed.insert(name) {
+                ordered.push(name.to_owned());
             }
+            continue;
         }
-        if ordered.len() == before {
-            // A cycle cannot be: loading refuses it. Whatever is left follows by name.
-            let left: Vec<String> = services.keys().filter(|name| !ordered.contains(name)).cloned().collect();
-            ordered.extend(left);
+        if !entered.insert(name) {
+            continue;
         }
+        open.push((name, true));
+        let Some((_, service)) = services.get_key_value(name) else { continue };
+        let needed = service.depends_on.keys().rev().filter_map(|target| services.get_key_value(target));
+        open.extend(needed.map(|(target, _)| (target.as_str(), false)));
     }
     ordered
 }

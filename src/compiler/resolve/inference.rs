@@ -10,7 +10,7 @@ use claw_types::provider::{self, WireFormat};
 use claw_types::secret::SecretRef;
 use claw_types::span::{Span, Spanned};
 
-use super::{Row, Shared};
+use super::{Row, Shared, secret};
 use crate::clawfile::Directive;
 use crate::facts::{Facts, Need};
 use crate::pod::AgentBlock;
@@ -159,24 +159,20 @@ fn upstream(
             WireFormat::OpenAi
         }),
     };
-    let key = block.key.as_ref().and_then(|key| key_of(&key.0, block.origin.of("key", at), facts, diag));
+    let key = block.key.as_ref().and_then(|key| key_of(&key.0, shared, block.origin.of("key", at), facts, diag));
     let host = base_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or("");
     let service = if shared.everyone.contains(host) { ServiceName::parse(host).ok() } else { None };
     Some(Upstream { base_url: base_url.trim_end_matches('/').to_owned(), format, key, service })
 }
 
-fn key_of(text: &str, at: Span, facts: &Facts, diag: &mut Diagnostics) -> Option<SecretRef> {
+fn key_of(text: &str, shared: &Shared<'_>, at: Span, facts: &Facts, diag: &mut Diagnostics) -> Option<SecretRef> {
     let template = claw_compose::template::Template::parse(text).ok();
     let Some(variable) = template.as_ref().and_then(|template| template.as_variable()) else {
         let error = Diagnostic::error(Code::SecretInEnvironment, at, "a provider's key must be a variable");
         diag.push(error.help("write `key: ${NAME}` and put the value into `.env`").masked());
         return None;
     };
-    if !facts.set.get(&variable.name).copied().unwrap_or(false) {
-        let error = Diagnostic::error(Code::MissingSecret, at, format!("the secret `{}` is not set", variable.name));
-        diag.push(error.help("set it in the environment or in `.env`"));
-    }
-    EnvName::parse(&variable.name).ok().map(SecretRef::Env)
+    secret::reference(&variable.name, shared.sources, variable.operator.is_some(), at, facts, diag)
 }
 
 /// Returns what happens to a model that no slot names.

@@ -10,12 +10,12 @@ use claw_compose::yaml::{Entry, Node};
 use claw_types::agent::{AgentUnit, Contract, Replica};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Driver;
-use claw_types::id::{PodName, RuntimeName, ServiceName, UnitId};
+use claw_types::id::{PodName, RuntimeName, SecretName, ServiceName, UnitId};
 use claw_types::image::{ImageFacts, ImageRef, label};
 use claw_types::roster::Roster;
 use claw_types::span::{Span, Spanned};
 
-use crate::clawfile::{Directive, StageFacts, label as labels};
+use crate::clawfile::{Clawfile, Directive, StageFacts, label as labels};
 use crate::facts::{Context, Facts, Need, PodSpec, clawfile_of, load_pod};
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
@@ -23,7 +23,10 @@ mod contract;
 mod environment;
 mod identity;
 mod inference;
+mod secret;
 mod surface;
+
+pub use secret::SecretSource;
 
 /// A pod with every question answered.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Pod {
     pub broadcast: BTreeMap<String, String>,
     /// Images that are built, by service.
     pub builds: BTreeMap<String, Build>,
+    /// Where the values of named secrets come from.
+    pub sources: BTreeMap<SecretName, SecretSource>,
 }
 
 /// An agent and how many there are of it.
@@ -66,8 +71,31 @@ pub struct Build {
     pub generated: Option<(String, String)>,
     /// What the builder must be able to do, with the line that needs it.
     pub features: Vec<(&'static str, usize)>,
+    /// Whether the file names a frontend of its own (`# syntax=`): then the builder's built-in one does not matter.
+    pub has_frontend: bool,
     /// The image it starts from.
     pub base: Option<String>,
+    /// Something of the image can be known after the build alone: its base is not here.
+    pub is_partial: bool,
+    /// What the pod file says of it: arguments, target, labels, …
+    pub written: claw_compose::model::Build,
+}
+
+impl Build {
+    /// Returns the build of a Clawfile on its own, its context being the directory it is looked at from.
+    pub fn of(image: ImageRef, dockerfile: String, generated: Option<(String, String)>, clawfile: &Clawfile) -> Self {
+        Self {
+            image,
+            context: ".".to_owned(),
+            dockerfile,
+            generated,
+            features: clawfile.features(),
+            has_frontend: clawfile.has_frontend(),
+            is_partial: false,
+            base: clawfile.last_stage().base,
+            written: claw_compose::model::Build::default(),
+        }
+    }
 }
 
 /// A service while it is not yet decided whether it is an agent.
@@ -97,9 +125,6 @@ impl<'l> Agentish<'l> {
 
     fn build_key(&self) -> Option<(String, Option<String>)> {
         let build = self.service?.build.as_ref()?;
-        if build.dockerfile_inline.is_some() {
-            return None;
-        }
         Some((build.context.clone().unwrap_or_else(|| ".".to_owned()), build.dockerfile.clone()))
     }
 
@@ -144,6 +169,7 @@ pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>)
     }
     if runtime_of(&image, agentish).is_some() {
         let block = agentish.decode(&mut unused);
+        needs.extend(service.env_file.iter().map(|file| Need::EnvFile(file.path.clone())));
         needs.extend(contract::needs(&block, &image.directives));
         needs.extend(inference::needs(&block, &image.directives));
     }
@@ -175,6 +201,16 @@ fn from_image(
     let service = agentish.service.cloned().unwrap_or_default();
     if let Some(key) = agentish.build_key() {
         let span = service.origin.of("build", at);
+        if let Some(inline) = service.build.as_ref().filter(|build| build.dockerfile_inline.is_some()) {
+            let at = inline.origin.of("dockerfile_inline", span);
+            let error = Diagnostic::error(Code::NotYet, at, "claw does not build `dockerfile_inline` yet");
+            return Err(diag.report(error.help("write it to a file and name that with `dockerfile:`")));
+        }
+        if let Some(context) = Some(key.0.as_str()).filter(|context| is_remote(context)) {
+            let error =
+                Diagnostic::error(Code::Unsupported, span, format!("claw does not fetch the context `{context}`"));
+            return Err(diag.report(error.help("clone it, and name the directory")));
+        }
         let Some(found) = facts.builds.get(&key).and_then(Option::as_ref) else {
             let wanted = key.1.as_deref().unwrap_or("Clawfile` or `Dockerfile");
             let message = format!("there is no `{wanted}` in `{}`", key.0);
@@ -187,15 +223,25 @@ fn from_image(
         let is_scratch = base.as_deref() == Some("scratch");
         let image = service.image.clone().unwrap_or_else(|| format!("{pod}-{}", agentish.name));
         let generated = if clawfile.is_plain() { None } else { Some((generated_name(&found.name), clawfile.lower())) };
-        let build = Build {
-            image: ImageRef::new(image),
+        let mut build = Build {
             context: key.0,
-            dockerfile: found.name.clone(),
-            generated,
-            features: clawfile.features(),
-            base,
+            written: service.build.clone().unwrap_or_default(),
+            ..Build::of(ImageRef::new(image), found.name.clone(), generated, &clawfile)
         };
-        let facts = merged(stage, inherited, is_scratch, clawfile.labels());
+        if let Some(target) = build.written.target.as_deref().filter(|target| !clawfile.ends_with_stage(target))
+            && !clawfile.is_plain()
+        {
+            let at = build.written.origin.of("target", span);
+            let message =
+                format!("`target: {target}` is not the stage that the directives of `{}` describe", found.name);
+            let error = Diagnostic::error(Code::ConflictingKeys, at, message);
+            return Err(
+                diag.report(error.help("directives describe the last stage: take `target` away, or name that stage"))
+            );
+        }
+        let from_text = merged(stage, inherited, is_scratch, clawfile.labels());
+        build.is_partial = from_text.is_partial;
+        let facts = facts.built.get(agentish.name).cloned().filter(|_| build.is_partial).unwrap_or(from_text);
         let mut directives = labels::read(&facts.labels, span, &mut Diagnostics::new());
         directives.retain(|each| !clawfile.directives.iter().any(|own| same_kind(&own.value, &each.value)));
         directives.extend(clawfile.directives);
@@ -206,6 +252,12 @@ fn from_image(
     let facts = facts.image(&image).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
     let directives = labels::read(&facts.labels, span, diag);
     Ok(FromImage { directives, facts, build: None })
+}
+
+/// A context that the engine would fetch from elsewhere: what was built could not be told from what was written.
+fn is_remote(context: &str) -> bool {
+    let schemes = ["http://", "https://", "git://", "ssh://", "git@", "github.com/", "oci://"];
+    schemes.iter().any(|scheme| context.starts_with(scheme))
 }
 
 /// Returns the name of the Dockerfile that a Clawfile becomes.
@@ -273,17 +325,24 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
             rows.push(Row { agentish, at, image, block, service, driver });
         }
     }
+    let sources = secret::sources(&block, origin, diag);
     let roster = Arc::new(identity::roster(&rows, &block, diag));
     let everyone: BTreeSet<&str> = loaded.project.services.keys().map(String::as_str).collect();
     for row in &rows {
-        let shared =
-            Shared { name: &name, block: &block, project: &loaded.project, roster: &roster, everyone: &everyone };
+        let shared = Shared {
+            name: &name,
+            block: &block,
+            project: &loaded.project,
+            roster: &roster,
+            everyone: &everyone,
+            sources: &sources,
+        };
         if let Some(agent) = agent(row, &shared, facts, cx, diag) {
             agents.insert(row.service.clone(), agent);
         }
     }
     let broadcast = identity::broadcast(&roster, origin, diag);
-    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds })
+    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds, sources })
 }
 
 /// A service that is an agent, before its questions are answered.
@@ -309,6 +368,7 @@ pub(crate) struct Shared<'s> {
     pub(crate) project: &'s Project,
     pub(crate) roster: &'s Arc<Roster>,
     pub(crate) everyone: &'s BTreeSet<&'s str>,
+    pub(crate) sources: &'s BTreeMap<SecretName, SecretSource>,
 }
 
 fn pod_block(loaded: &Loaded, diag: &mut Diagnostics) -> PodBlock {
@@ -381,7 +441,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let inference = inference::inference(row, shared, &models, facts, diag);
     let surfaces = surface::surfaces(row, shared, facts, diag);
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();
-    let env = environment::environment(row, service, facts, diag);
+    let env = environment::environment(row, service, shared, facts, diag);
     let schedules = identity::schedules(row, shared, diag);
     let mut skills = surface::generated_skills(&surfaces.list, &identities);
     contract::skills(row, facts, cx, &mut skills, diag);

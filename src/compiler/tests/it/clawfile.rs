@@ -110,9 +110,9 @@ fn directives_become_comments_and_labels() {
         "# syntax=docker/dockerfile:1\nFROM scratch\n# claw: claw_type reference\n# claw: AGENT AGENTS.md\n\
          # claw: MODEL primary a/b\n# claw: MODEL fallback c/d\n# claw: MODEL fallback e/f\n\
          # claw: INVOKE */5 * * * * say \"$HI\"\n# claw: twice # not a comment\nCMD [\"x\"]\n\
-         LABEL claw.agent.file=\"AGENTS.md\"\nLABEL claw.invoke.0=\"*/5 * * * *\tsay \\\"\\$HI\\\"   twice # not a comment\"\n\
-         LABEL claw.model.fallback=\"c/d\"\nLABEL claw.model.fallback.1=\"e/f\"\nLABEL claw.model.primary=\"a/b\"\n\
-         LABEL claw.type=\"reference\"\n"
+         LABEL claw.agent.file=\"AGENTS.md\" \\\n      claw.invoke.0=\"*/5 * * * *\tsay \\\"\\$HI\\\"   twice # not a comment\" \\\n      \
+         claw.model.fallback=\"c/d\" \\\n      claw.model.fallback.1=\"e/f\" \\\n      claw.model.primary=\"a/b\" \\\n      \
+         claw.type=\"reference\"\n"
     );
 }
 

@@ -68,7 +68,7 @@ fn a_pod_file_may_be_anything() {
             judged(&diag, &sources);
             continue;
         };
-        let spec = PodSpec { file, tree, name: None, directory: "x".into() };
+        let spec = PodSpec { file, tree, name: None, directory: "x".into(), profiles: Vec::new() };
         let mut facts = Facts::default();
         let context = || Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
         for _ in 0..8 {
@@ -76,6 +76,8 @@ fn a_pod_file_may_be_anything() {
                 match need {
                     Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
                     Need::IsSet(name) => drop(facts.set.insert(name, true)),
+                    Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
+                    Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
                     Need::File(path) => drop(facts.files.insert(path, claw_compiler::facts::FileFact::Text(contract))),
                     Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
                     Need::Image(image) => drop(facts.images.insert(image, None)),
