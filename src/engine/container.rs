@@ -1,10 +1,14 @@
-//! A compose service as the body of the engine's "create container" call (facts of API 1.41; compose 2.40 sends the same).
+//! A compose service as the body of the engine's "create container" call (API 1.41; docker compose 2.40.3 sends the same).
 
-use claw_compose::model::{Mount, Project, Service};
-use claw_compose::template::Lookup;
-use claw_compose::write;
-use serde_json::{Map, Value, json};
 use std::path::Path;
+
+use claw_compiler::plan::Plan;
+use claw_compose::model::{Attachment, Mount, Project, Service};
+use claw_compose::template::Lookup;
+use claw_types::path::ContainerPath;
+use serde_json::{Map, Value, json};
+
+use crate::apply::Site;
 
 /// Where names and paths of a body come from.
 pub struct Scope<'s> {
@@ -18,48 +22,73 @@ pub struct Scope<'s> {
     pub lookup: &'s dyn Lookup,
 }
 
-impl Scope<'_> {
+impl<'s> Scope<'s> {
+    pub(crate) fn new(plan: &'s Plan, site: &Site<'s>) -> Self {
+        Self { project: plan.pod.as_str(), file: &plan.project, root: site.root, lookup: site.environment }
+    }
+
     /// Returns a network's name on the engine.
     pub fn network(&self, key: &str) -> String {
-        let own = self.file.networks.get(key).and_then(|network| network.name.clone());
-        own.unwrap_or_else(|| format!("{}_{key}", self.project))
+        let network = self.file.networks.get(key);
+        let own = network.and_then(|network| network.name.clone());
+        let is_external = network.is_some_and(|network| network.external == Some(true));
+        own.unwrap_or_else(|| if is_external { key.to_owned() } else { format!("{}_{key}", self.project) })
     }
 
     /// Returns a volume's name on the engine.
     pub fn volume(&self, key: &str) -> String {
-        let own = self.file.volumes.get(key).and_then(|volume| volume.name.clone());
-        own.unwrap_or_else(|| format!("{}_{key}", self.project))
+        let volume = self.file.volumes.get(key);
+        let own = volume.and_then(|volume| volume.name.clone());
+        let is_external = volume.is_some_and(|volume| volume.external == Some(true));
+        own.unwrap_or_else(|| if is_external { key.to_owned() } else { format!("{}_{key}", self.project) })
     }
 
-    fn path(&self, path: &str) -> String {
+    /// Returns the name of a service's first container.
+    pub fn container(&self, service: &str, number: u32) -> String {
+        let own = self.file.services.get(service).and_then(|service| service.container_name.clone());
+        own.unwrap_or_else(|| format!("{}-{service}-{number}", self.project))
+    }
+
+    /// Returns a path of the host: absolute, `~` being the user's home.
+    pub fn path(&self, path: &str) -> String {
+        let home = || self.lookup.get("HOME").filter(|home| !home.is_empty());
+        if let (Some(rest), Some(home)) =
+            (path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')), home())
+        {
+            return format!("{home}{rest}");
+        }
         let path = path.strip_prefix("./").unwrap_or(path);
-        self.root.join(path).display().to_string()
+        let joined = if path == "." { self.root.to_owned() } else { self.root.join(path) };
+        joined.display().to_string()
+    }
+
+    /// A namespace of another service is that of its first container.
+    fn namespace(&self, mode: &str) -> String {
+        match mode.strip_prefix("service:") {
+            Some(service) => format!("container:{}", self.container(service, 1)),
+            None => mode.to_owned(),
+        }
     }
 }
 
-/// Returns the body of the "create container" call.
+/// Returns the body of the "create container" call. The key `claw.networks` is for comparing; the engine's client drops it.
 pub fn body(name: &str, container: &str, service: &Service, labels: &Map<String, Value>, scope: &Scope<'_>) -> Value {
-    let mut env: Vec<String> = Vec::new();
-    for (key, value) in &service.environment {
-        match &value.0 {
-            Some(template) => {
-                env.push(format!("{key}={}", template.resolve(scope.lookup, &mut |_| {}).unwrap_or_default()))
-            }
-            None => env.extend(scope.lookup.get(key).map(|value| format!("{key}={value}"))),
-        }
-    }
-    let exposed =
-        service.expose.iter().map(|port| if port.contains('/') { port.clone() } else { format!("{port}/tcp") });
+    let mut endpoints = endpoints(name, container, service, scope).into_iter();
+    let first = endpoints.next().map(|(network, settings)| json!({ network: settings }));
+    let beside: Map<String, Value> = endpoints.collect();
     let published =
         service.ports.iter().map(|port| format!("{}/{}", port.target, port.protocol.as_deref().unwrap_or("tcp")));
     let mut body = json!({
         "Image": service.image,
-        "Env": env,
+        "Env": environment(service, scope),
         "Labels": labels,
-        "ExposedPorts": exposed.chain(published).map(|port| (port, json!({}))).collect::<Map<_, _>>(),
+        "AttachStdout": true,
+        "AttachStderr": true,
+        "ExposedPorts": service.expose.iter().cloned().chain(published).map(|port| (port, json!({}))).collect::<Map<_, _>>(),
         "Healthcheck": healthcheck(service),
         "HostConfig": host_config(service, scope),
-        "NetworkingConfig": { "EndpointsConfig": endpoint(name, container, service, scope).map(|(_, network, value)| json!({ network: value })) },
+        "NetworkingConfig": { "EndpointsConfig": first },
+        "claw.networks": beside,
     });
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -79,6 +108,18 @@ pub fn body(name: &str, container: &str, service: &Service, labels: &Map<String,
     body
 }
 
+/// A key without a value that nobody sets is sent bare: the engine then takes the image's variable away.
+fn environment(service: &Service, scope: &Scope<'_>) -> Vec<String> {
+    let line = |(key, value): (&String, &claw_compose::shape::Maybe<claw_compose::template::Template>)| {
+        let value = match &value.0 {
+            Some(template) => Some(template.resolve(scope.lookup, &mut |_| {}).unwrap_or_default()),
+            None => scope.lookup.get(key).map(ToOwned::to_owned),
+        };
+        value.map_or_else(|| key.clone(), |value| format!("{key}={value}"))
+    };
+    service.environment.iter().map(line).collect()
+}
+
 fn healthcheck(service: &Service) -> Value {
     let Some(check) = &service.healthcheck else { return Value::Null };
     if check.disable == Some(true) {
@@ -90,88 +131,100 @@ fn healthcheck(service: &Service) -> Value {
         "Interval": nanoseconds(check.interval),
         "Timeout": nanoseconds(check.timeout),
         "StartPeriod": nanoseconds(check.start_period),
+        "StartInterval": nanoseconds(check.start_interval),
         "Retries": check.retries,
     })
 }
 
-/// Returns the networks of a service by priority and name: key, name on the engine, settings.
-pub fn endpoints(name: &str, container: &str, service: &Service, scope: &Scope<'_>) -> Vec<(String, String, Value)> {
+/// Returns the networks of a service by priority and name: name on the engine, settings.
+pub fn endpoints(name: &str, container: &str, service: &Service, scope: &Scope<'_>) -> Vec<(String, Value)> {
     if service.network_mode.is_some() {
         return Vec::new();
     }
-    let settings = |key: &str| {
-        let attachment = service.networks.get(key).and_then(|attachment| attachment.0.as_ref());
-        let mut aliases = vec![container.to_owned(), name.to_owned()];
-        aliases.extend(attachment.iter().flat_map(|attachment| attachment.aliases.iter().cloned()));
-        let address = attachment.and_then(|attachment| attachment.ipv4_address.clone());
-        let ipam = address.map(|address| json!({ "IPv4Address": address }));
-        json!({ "Aliases": aliases, "IPAMConfig": ipam })
-    };
-    let priority = |key: &str| {
-        let attachment = service.networks.get(key).and_then(|attachment| attachment.0.as_ref());
-        -attachment.and_then(|attachment| attachment.priority).unwrap_or(0)
-    };
-    let mut keys: Vec<String> = service.networks.keys().cloned().collect();
+    let attachment = |key: &str| service.networks.get(key).and_then(|attachment| attachment.0.as_ref());
+    let mut keys: Vec<&str> = service.networks.keys().map(String::as_str).collect();
     if keys.is_empty() {
-        keys.push("default".to_owned());
+        keys.push("default");
     }
-    keys.sort_by_key(|key| (priority(key), key.clone()));
-    keys.into_iter().map(|key| (key.clone(), scope.network(&key), settings(&key))).collect()
+    keys.sort_by_key(|key| (-attachment(key).and_then(|attachment| attachment.priority).unwrap_or(0), *key));
+    let links = links(service, scope);
+    let settings = |key: &str| {
+        let none = Attachment::default();
+        let own = attachment(key).unwrap_or(&none);
+        let aliases = [container, name].into_iter().map(ToOwned::to_owned).chain(own.aliases.iter().cloned());
+        let mut settings = json!({ "Aliases": aliases.collect::<Vec<_>>(), "Links": links });
+        if own.ipv4_address.is_some() || own.ipv6_address.is_some() || !own.link_local_ips.is_empty() {
+            settings["IPAMConfig"] = json!({
+                "IPv4Address": own.ipv4_address,
+                "IPv6Address": own.ipv6_address,
+                "LinkLocalIPs": own.link_local_ips,
+            });
+        }
+        if let Some(address) = &own.mac_address {
+            settings["MacAddress"] = json!(address);
+        }
+        if !own.driver_opts.is_empty() {
+            settings["DriverOpts"] = json!(own.driver_opts);
+        }
+        settings
+    };
+    keys.into_iter().map(|key| (scope.network(key), settings(key))).collect()
 }
 
-fn endpoint(name: &str, container: &str, service: &Service, scope: &Scope<'_>) -> Option<(String, String, Value)> {
-    endpoints(name, container, service, scope).into_iter().next()
+/// `service:alias` becomes `container:alias`.
+fn links(service: &Service, scope: &Scope<'_>) -> Vec<String> {
+    let split = |link: &str| {
+        let (name, alias) = link.split_once(':').unwrap_or((link, link));
+        (name.to_owned(), alias.to_owned())
+    };
+    let own = service.links.iter().map(|link| {
+        let (name, alias) = split(link);
+        format!("{}:{alias}", scope.container(&name, 1))
+    });
+    let others = service.external_links.iter().map(|link| {
+        let (name, alias) = split(link);
+        format!("{name}:{alias}")
+    });
+    own.chain(others).collect()
+}
+
+/// `deploy.restart_policy` wins over `restart`; its delay and window mean nothing to one engine.
+fn restart_policy(service: &Service) -> Value {
+    let deploy = service.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
+    if let Some(policy) = deploy {
+        let name = match policy.condition.as_deref() {
+            Some("any") => "always",
+            Some("on-failure") => "on-failure",
+            Some("none") => "no",
+            _ => "",
+        };
+        return json!({ "Name": name, "MaximumRetryCount": policy.max_attempts.unwrap_or(0) });
+    }
+    let written = service.restart.as_deref().unwrap_or("");
+    let (name, count) = written.split_once(':').unwrap_or((written, "0"));
+    json!({ "Name": name, "MaximumRetryCount": count.parse::<i64>().unwrap_or(0) })
 }
 
 fn host_config(service: &Service, scope: &Scope<'_>) -> Value {
-    let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
-    let memory = service.mem_limit.or_else(|| limits.and_then(|limits| limits.memory)).map(|bytes| bytes.0);
-    let cpus = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).map(|cpus| cpus.0);
-    let pids = service.pids_limit.or_else(|| limits.and_then(|limits| limits.pids));
-    let tmpfs: Map<String, Value> = service
-        .tmpfs
-        .iter()
-        .map(|text| {
-            text.split_once(':').map_or((text.clone(), json!("")), |(path, options)| (path.to_owned(), json!(options)))
-        })
-        .collect();
-    let ulimits: Vec<Value> = service
-        .ulimits
-        .iter()
-        .map(|(name, limit)| json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard }))
-        .collect();
-    let mut ports: Map<String, Value> = Map::new();
-    for port in &service.ports {
-        let key = format!("{}/{}", port.target, port.protocol.as_deref().unwrap_or("tcp"));
-        let binding = json!({ "HostIp": port.host_ip, "HostPort": port.published });
-        match ports.entry(key).or_insert_with(|| json!([])) {
-            Value::Array(list) => list.push(binding),
-            _ => continue,
-        }
-    }
-    let (restart, retries) = match service.restart.as_deref().unwrap_or("no").split_once(':') {
-        Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(0)),
-        None => (service.restart.clone().unwrap_or_else(|| "no".to_owned()), 0),
+    let network = match &service.network_mode {
+        Some(mode) => Some(scope.namespace(mode)),
+        None => endpoints("", "", service, scope).into_iter().next().map(|(name, _)| name),
     };
-    let logging = service.logging.as_ref().map(|logging| json!({ "Type": logging.driver, "Config": logging.options }));
-    let network = match (&service.network_mode, endpoint("", "", service, scope)) {
-        (Some(mode), _) => Some(mode.clone()),
-        (None, endpoint) => endpoint.map(|(_, name, _)| name),
-    };
-    json!({
+    let namespace = |mode: &Option<String>| mode.as_deref().map(|mode| scope.namespace(mode)).unwrap_or_default();
+    let (binds, mounts) = volumes(service, scope);
+    let (security, is_masked) = security_options(service, scope);
+    let logging = service.logging.as_ref();
+    let logging = logging.map(|own| json!({ "Type": own.driver.clone().unwrap_or_default(), "Config": own.options }));
+    let mut config = json!({
         "NetworkMode": network,
-        "RestartPolicy": { "Name": restart, "MaximumRetryCount": retries },
-        "PortBindings": ports,
-        "Mounts": service.volumes.iter().map(|mount| mount_of(mount, scope)).chain(secrets(service, scope)).collect::<Vec<_>>(),
-        "Tmpfs": tmpfs,
-        "Memory": memory,
-        "MemorySwap": service.memswap_limit.map(|bytes| bytes.0),
-        "NanoCpus": cpus,
-        "PidsLimit": pids,
-        "Ulimits": ulimits,
+        "RestartPolicy": restart_policy(service),
+        "PortBindings": port_bindings(service),
+        "Binds": binds,
+        "Mounts": mounts,
+        "Tmpfs": tmpfs(service),
         "CapAdd": service.cap_add,
         "CapDrop": service.cap_drop,
-        "SecurityOpt": service.security_opt,
+        "SecurityOpt": security,
         "ReadonlyRootfs": service.read_only.unwrap_or(false),
         "Privileged": service.privileged.unwrap_or(false),
         "Init": service.init,
@@ -181,27 +234,164 @@ fn host_config(service: &Service, scope: &Scope<'_>) -> Value {
         "ExtraHosts": service.extra_hosts.iter().map(|line| line.replacen('=', ":", 1)).collect::<Vec<_>>(),
         "GroupAdd": service.group_add,
         "LogConfig": logging,
-        "ShmSize": service.shm_size.map(|bytes| bytes.0),
         "Sysctls": service.sysctls,
-        "PidMode": service.pid.clone().unwrap_or_default(),
-        "IpcMode": service.ipc,
+        "PidMode": namespace(&service.pid),
+        "IpcMode": namespace(&service.ipc),
         "UTSMode": service.uts.clone().unwrap_or_default(),
         "UsernsMode": service.userns_mode.clone().unwrap_or_default(),
+        "CgroupnsMode": service.cgroup,
         "Runtime": service.runtime,
+        "DeviceCgroupRules": service.device_cgroup_rules,
+        "Devices": devices(service),
+        "StorageOpt": service.storage_opt,
+        "VolumesFrom": volumes_from(service, scope),
+        "Links": links(service, scope),
+    });
+    if let (Value::Object(config), Value::Object(limits)) = (&mut config, limits(service)) {
+        config.extend(limits);
+    }
+    if !service.annotations.is_empty() {
+        config["Annotations"] = json!(service.annotations);
+    }
+    if !is_masked {
+        config["MaskedPaths"] = json!([]);
+        config["ReadonlyPaths"] = json!([]);
+    }
+    config
+}
+
+/// Returns how much a container may use: a service's own keys over those of `deploy`.
+fn limits(service: &Service) -> Value {
+    let resources = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref());
+    let limits = resources.and_then(|resources| resources.limits.as_ref());
+    let reservations = resources.and_then(|resources| resources.reservations.as_ref());
+    let memory = service.mem_limit.or_else(|| limits.and_then(|limits| limits.memory)).map(|bytes| bytes.0);
+    let reserved = service.mem_reservation.or_else(|| reservations.and_then(|each| each.memory)).map(|bytes| bytes.0);
+    let cpus = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).map(|cpus| cpus.0);
+    let pids = service.pids_limit.or_else(|| limits.and_then(|limits| limits.pids));
+    let ulimits: Vec<Value> = service
+        .ulimits
+        .iter()
+        .map(|(name, limit)| json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard }))
+        .collect();
+    json!({
+        "Memory": memory,
+        "MemoryReservation": reserved,
+        "MemorySwap": service.memswap_limit.map(|bytes| bytes.0),
+        "NanoCpus": cpus,
+        "CpuShares": service.cpu_shares,
+        "CpusetCpus": service.cpuset,
+        "PidsLimit": pids.filter(|pids| *pids != 0),
+        "Ulimits": ulimits,
+        "ShmSize": service.shm_size.map(|bytes| bytes.0),
         "CgroupParent": service.cgroup_parent.clone().unwrap_or_default(),
         "OomScoreAdj": service.oom_score_adj,
+        "OomKillDisable": service.oom_kill_disable.unwrap_or(false),
     })
 }
 
-fn mount_of(mount: &Mount, scope: &Scope<'_>) -> Value {
-    let source = match (mount.kind.as_str(), &mount.source) {
-        ("volume", Some(key)) => Some(scope.volume(key)),
-        ("bind", Some(path)) => Some(scope.path(path)),
-        _ => None,
+fn tmpfs(service: &Service) -> Map<String, Value> {
+    let split = |text: &String| match text.split_once(':') {
+        Some((path, options)) => (path.to_owned(), json!(options)),
+        None => (text.clone(), json!("")),
     };
+    service.tmpfs.iter().map(split).collect()
+}
+
+fn devices(service: &Service) -> Vec<Value> {
+    let device = |device: &claw_compose::model::Device| {
+        json!({
+            "PathOnHost": device.source,
+            "PathInContainer": device.target,
+            "CgroupPermissions": device.permissions,
+        })
+    };
+    service.devices.iter().map(device).collect()
+}
+
+fn volumes_from(service: &Service, scope: &Scope<'_>) -> Vec<String> {
+    let one = |text: &String| match text.strip_prefix("container:") {
+        Some(container) => container.to_owned(),
+        None => {
+            let (name, mode) = text.split_once(':').map_or((text.as_str(), None), |(name, mode)| (name, Some(mode)));
+            let container = scope.container(name, 1);
+            mode.map_or_else(|| container.clone(), |mode| format!("{container}:{mode}"))
+        }
+    };
+    service.volumes_from.iter().map(one).collect()
+}
+
+fn port_bindings(service: &Service) -> Map<String, Value> {
+    let mut ports: Map<String, Value> = Map::new();
+    for port in &service.ports {
+        let key = format!("{}/{}", port.target, port.protocol.as_deref().unwrap_or("tcp"));
+        let binding = json!({ "HostIp": port.host_ip.clone().unwrap_or_default(), "HostPort": port.published.clone().unwrap_or_default() });
+        if let Value::Array(list) = ports.entry(key).or_insert_with(|| json!([])) {
+            list.push(binding);
+        }
+    }
+    ports
+}
+
+/// A seccomp profile is sent whole, read from the pod's directory; `systempaths=unconfined` is no option of the engine but
+/// two empty lists.
+fn security_options(service: &Service, scope: &Scope<'_>) -> (Vec<String>, bool) {
+    let mut is_masked = true;
+    let mut options = Vec::new();
+    for option in &service.security_opt {
+        let (key, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
+        match (key, value) {
+            ("systempaths", "unconfined") => is_masked = false,
+            ("seccomp", profile) if !matches!(profile, "unconfined" | "builtin" | "") => {
+                let text = std::fs::read_to_string(scope.path(profile)).unwrap_or_default();
+                let compact = serde_json::from_str::<Value>(&text).map(|profile| profile.to_string());
+                options.push(format!("seccomp={}", compact.unwrap_or(text)));
+            }
+            _ => options.push(option.clone()),
+        }
+    }
+    (options, is_masked)
+}
+
+/// Returns mounts as the engine's two forms: binds of the host that may be made, and everything else.
+fn volumes(service: &Service, scope: &Scope<'_>) -> (Vec<String>, Vec<Value>) {
+    let (mut binds, mut mounts) = (Vec::new(), Vec::new());
+    for mount in &service.volumes {
+        let options = mount.bind.as_ref();
+        let may_be_made = options.is_none_or(|options| options.create_host_path != Some(false));
+        let has_label = options.is_some_and(|options| options.selinux.is_some());
+        if mount.kind == "bind" && (may_be_made || has_label) {
+            let source = scope.path(mount.source.as_deref().unwrap_or("."));
+            let mut flags = vec![if mount.read_only == Some(true) { "ro" } else { "rw" }];
+            flags.extend(options.and_then(|options| options.selinux.as_deref()));
+            flags.extend(options.and_then(|options| options.propagation.as_deref()));
+            binds.push(format!("{source}:{}:{}", mount.target, flags.join(",")));
+        } else {
+            mounts.push(mount_of(mount, scope));
+        }
+    }
+    mounts.extend(file_mounts(service, scope));
+    (binds, mounts)
+}
+
+fn mount_of(mount: &Mount, scope: &Scope<'_>) -> Value {
     let mut made = json!({ "Type": mount.kind, "Target": mount.target, "ReadOnly": mount.read_only.unwrap_or(false) });
-    if let Some(source) = source {
-        made["Source"] = json!(source);
+    match (mount.kind.as_str(), &mount.source) {
+        ("volume", Some(key)) => made["Source"] = json!(scope.volume(key)),
+        ("bind", Some(path)) => made["Source"] = json!(scope.path(path)),
+        _ => {}
+    }
+    if let Some(consistency) = &mount.consistency {
+        made["Consistency"] = json!(consistency);
+    }
+    if let Some(propagation) = mount.bind.as_ref().and_then(|bind| bind.propagation.as_ref()) {
+        made["BindOptions"] = json!({ "Propagation": propagation });
+    }
+    if let Some(volume) = &mount.volume {
+        made["VolumeOptions"] = json!({ "NoCopy": volume.nocopy.unwrap_or(false), "Labels": volume.labels });
+        if let Some(subpath) = &volume.subpath {
+            made["VolumeOptions"]["Subpath"] = json!(subpath);
+        }
     }
     if let Some(tmpfs) = &mount.tmpfs {
         made["TmpfsOptions"] = json!({ "SizeBytes": tmpfs.size.map(|bytes| bytes.0), "Mode": tmpfs.mode });
@@ -209,13 +399,25 @@ fn mount_of(mount: &Mount, scope: &Scope<'_>) -> Value {
     made
 }
 
-fn secrets<'s>(service: &'s Service, scope: &'s Scope<'_>) -> impl Iterator<Item = Value> + 's {
-    service.secrets.iter().filter_map(|secret| {
-        let file = scope.file.secrets.get(&secret.source)?.file.as_ref()?;
-        let target = secret.target.as_deref().unwrap_or(&secret.source);
-        let target = if target.starts_with('/') { target.to_owned() } else { format!("/run/secrets/{target}") };
+/// Secrets and configs that are files of the host are read-only mounts.
+fn file_mounts<'s>(service: &'s Service, scope: &'s Scope<'_>) -> impl Iterator<Item = Value> + 's {
+    let secrets = service.secrets.iter().map(|mount| (mount, &scope.file.secrets, true));
+    let configs = service.configs.iter().map(|mount| (mount, &scope.file.configs, false));
+    secrets.chain(configs).filter_map(|(mount, objects, is_secret)| {
+        let file = objects.get(&mount.source)?.file.as_ref()?;
+        let target = file_target(mount, is_secret);
         Some(json!({ "Type": "bind", "Source": scope.path(file), "Target": target, "ReadOnly": true }))
     })
+}
+
+/// Returns where a secret or config is in a container.
+pub(crate) fn file_target(mount: &claw_compose::model::FileMount, is_secret: bool) -> String {
+    let target = mount.target.as_deref().unwrap_or(&mount.source);
+    match (ContainerPath::parse(target).is_ok(), is_secret) {
+        (true, _) => target.to_owned(),
+        (false, true) => format!("/run/secrets/{target}"),
+        (false, false) => format!("/{target}"),
+    }
 }
 
 /// Returns the label that says what a service depends on, as compose writes it, sorted.
@@ -225,10 +427,4 @@ pub fn depends_on(service: &Service) -> String {
         .iter()
         .map(|(name, dependency)| format!("{name}:{}:{}", dependency.condition, dependency.restart.unwrap_or(false)));
     each.collect::<Vec<_>>().join(",")
-}
-
-/// Returns a value as compact text, for messages.
-pub fn shown(service: &Service) -> String {
-    use claw_compose::shape::Shape;
-    service.encode().map(|value| write::json(&value)).unwrap_or_default()
 }

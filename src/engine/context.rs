@@ -1,123 +1,164 @@
-//! Build contexts: a directory as a byte-stable archive, without what `.dockerignore` names and without claw's own state.
+//! Build contexts: a directory as a byte-stable archive, without what `.dockerignore` names and without what is claw's.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-/// Never sent, whatever `.dockerignore` says.
-const NEVER: &[&str] = &[".claw", ".env"];
+use sha2::{Digest, Sha256};
 
-/// Returns the archive of a context; `generated` is a Dockerfile that replaces or joins its files: name and text.
-///
-/// # Errors
-/// Where a file cannot be read.
-pub(crate) fn archive(folder: &Path, generated: Option<(&str, &str)>) -> io::Result<Vec<u8>> {
-    let rules = rules(&fs::read_to_string(folder.join(".dockerignore")).unwrap_or_default());
-    let mut builder = tar::Builder::new(Vec::new());
-    builder.follow_symlinks(false);
-    let mut names = Vec::new();
-    collect(folder, "", &mut names)?;
-    names.sort();
-    for name in names {
-        let is_dockerfile = name == "Dockerfile" || generated.is_some_and(|(own, _)| own == name);
-        if is_ignored(&name, &rules) && !is_dockerfile || generated.is_some_and(|(own, _)| own == name) {
-            continue;
-        }
-        let path = folder.join(&name);
-        let metadata = path.symlink_metadata()?;
-        let mut header = tar::Header::new_gnu();
-        header.set_metadata_in_mode(&metadata, tar::HeaderMode::Deterministic);
-        header.set_mtime(0);
-        if metadata.is_symlink() {
-            builder.append_link(&mut header, &name, fs::read_link(&path)?)?;
-        } else if metadata.is_dir() {
-            builder.append_data(&mut header, format!("{name}/"), io::empty())?;
-        } else {
-            builder.append_data(&mut header, &name, fs::File::open(&path)?)?;
-        }
-    }
-    if let Some((name, text)) = generated {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        builder.append_data(&mut header, name, text.as_bytes())?;
-    }
-    builder.into_inner()
+use crate::ignore::{BadPattern, Ignore};
+
+/// Why a context cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// A file cannot be read.
+    #[error("cannot read `{path}` of the build context: {source}")]
+    Read {
+        /// Which.
+        path: String,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// A line of `.dockerignore` is none.
+    #[error("`{0}` in `{1}` is not a pattern")]
+    Pattern(String, String),
+    /// A name that no archive of text names can hold.
+    #[error("the name `{0}` in the build context is not UTF-8")]
+    Name(String),
 }
 
-fn collect(folder: &Path, below: &str, names: &mut Vec<String>) -> io::Result<()> {
-    for entry in fs::read_dir(folder.join(below))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let name = if below.is_empty() { name } else { format!("{below}/{name}") };
-        if NEVER.contains(&name.as_str()) {
+/// What is never sent, whatever `.dockerignore` says.
+#[derive(Clone, Debug, Default)]
+pub struct Never {
+    /// Names of files and directories at any depth.
+    pub names: BTreeSet<String>,
+    /// Paths on the host.
+    pub paths: BTreeSet<PathBuf>,
+}
+
+/// A context, ready to be sent.
+pub(crate) struct Context {
+    folder: PathBuf,
+    names: Vec<String>,
+    /// The Dockerfile that is sent instead of a file, or beside them: its path in the context, its text.
+    dockerfile: Option<(String, String)>,
+}
+
+impl Context {
+    /// Opens a folder; `dockerfile` is the path of the Dockerfile in the context, `generated` its text where claw made it.
+    pub(crate) fn open(
+        folder: &Path,
+        dockerfile: &str,
+        generated: Option<&str>,
+        never: &Never,
+    ) -> Result<Self, ContextError> {
+        let ignore = ignore(folder, dockerfile)?;
+        let mut names = Vec::new();
+        collect(folder, "", never, &mut names)?;
+        names.sort();
+        // The builder needs the Dockerfile, whatever the patterns say of it.
+        names.retain(|name| name == dockerfile || !ignore.has(name));
+        let dockerfile = generated.map(|text| (dockerfile.to_owned(), text.to_owned()));
+        if let Some((own, _)) = &dockerfile {
+            names.retain(|name| name != own);
+        }
+        Ok(Self { folder: folder.to_owned(), names, dockerfile })
+    }
+
+    /// Returns the digest of the archive and of everything else that shapes the image.
+    pub(crate) fn digest(&self, seed: &str) -> Result<String, ContextError> {
+        let mut hash = Hash(Sha256::new());
+        hash.0.update(seed);
+        self.write(&mut hash)?;
+        Ok(hash.0.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Returns the archive: the same bytes from the same files, whoever owns them and whenever they were written.
+    pub(crate) fn archive(&self) -> Result<Vec<u8>, ContextError> {
+        let mut archive = Vec::new();
+        self.write(&mut archive)?;
+        Ok(archive)
+    }
+
+    fn write(&self, out: &mut dyn Write) -> Result<(), ContextError> {
+        let mut builder = tar::Builder::new(out);
+        builder.follow_symlinks(false);
+        for name in &self.names {
+            let failed = |source| ContextError::Read { path: name.clone(), source };
+            append(&mut builder, &self.folder.join(name), name).map_err(failed)?;
+        }
+        let failed = |source| ContextError::Read { path: "Dockerfile".to_owned(), source };
+        if let Some((name, text)) = &self.dockerfile {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            header.set_mtime(0);
+            builder.append_data(&mut header, name, text.as_bytes()).map_err(failed)?;
+        }
+        builder.finish().map_err(failed)
+    }
+}
+
+struct Hash(Sha256);
+
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `<Dockerfile>.dockerignore` wins over `.dockerignore`, as in BuildKit.
+fn ignore(folder: &Path, dockerfile: &str) -> Result<Ignore, ContextError> {
+    for name in [format!("{dockerfile}.dockerignore"), ".dockerignore".to_owned()] {
+        match fs::read_to_string(folder.join(&name)) {
+            Ok(text) => {
+                return Ignore::parse(&text).map_err(|BadPattern(line)| ContextError::Pattern(line, name));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(ContextError::Read { path: name, source }),
+        }
+    }
+    Ok(Ignore::default())
+}
+
+fn append(builder: &mut tar::Builder<&mut dyn Write>, path: &Path, name: &str) -> io::Result<()> {
+    let metadata = path.symlink_metadata()?;
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata_in_mode(&metadata, tar::HeaderMode::Deterministic);
+    header.set_mtime(0);
+    if metadata.is_symlink() {
+        return builder.append_link(&mut header, name, fs::read_link(path)?);
+    }
+    if metadata.is_dir() {
+        return builder.append_data(&mut header, format!("{name}/"), io::empty());
+    }
+    builder.append_data(&mut header, name, fs::File::open(path)?)
+}
+
+fn collect(folder: &Path, below: &str, never: &Never, names: &mut Vec<String>) -> Result<(), ContextError> {
+    let failed = |source| ContextError::Read { path: below.to_owned(), source };
+    for entry in fs::read_dir(folder.join(below)).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_str().ok_or_else(|| ContextError::Name(name.to_string_lossy().into_owned()))?;
+        if never.names.contains(name) || never.paths.contains(&entry.path()) {
             continue;
         }
-        let kind = entry.file_type()?;
+        let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() {
-            collect(folder, &name, names)?;
+            collect(folder, &name, never, names)?;
         }
+        // Sockets and devices cannot be sent; docker leaves them out too.
         if kind.is_dir() || kind.is_file() || kind.is_symlink() {
             names.push(name);
         }
     }
     Ok(())
-}
-
-/// Returns the patterns of a `.dockerignore`: the pattern, and whether it takes names back in.
-fn rules(text: &str) -> Vec<(String, bool)> {
-    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let (pattern, is_back) = line.strip_prefix('!').map_or((line, false), |rest| (rest.trim(), true));
-            (pattern.trim_matches('/').trim_start_matches("./").to_owned(), is_back)
-        })
-        .collect()
-}
-
-/// The last pattern that matches a name, or a directory above it, decides.
-fn is_ignored(name: &str, rules: &[(String, bool)]) -> bool {
-    let parents = name.match_indices('/').map(|(at, _)| &name[..at]).chain([name]).collect::<Vec<_>>();
-    let mut is_ignored = false;
-    for (pattern, is_back) in rules {
-        if parents.iter().any(|parent| matches(pattern.as_bytes(), parent.as_bytes())) {
-            is_ignored = !is_back;
-        }
-    }
-    is_ignored
-}
-
-/// Returns whether a name matches a pattern: `*` within a part, `**` over parts, `?` one character.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match pattern {
-        [] => name.is_empty(),
-        [b'*', b'*', b'/', rest @ ..] => {
-            matches(rest, name) || (0..name.len()).any(|at| name[at] == b'/' && matches(rest, &name[at + 1..]))
-        }
-        [b'*', b'*', rest @ ..] => (0..=name.len()).any(|at| matches(rest, &name[at..])),
-        [b'*', rest @ ..] => {
-            let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
-            (0..=end).any(|at| matches(rest, &name[at..]))
-        }
-        [b'?', rest @ ..] => name.first().is_some_and(|byte| *byte != b'/') && matches(rest, &name[1..]),
-        [byte, rest @ ..] => name.first() == Some(byte) && matches(rest, &name[1..]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_pattern_that_matches_decides() {
-        let rules = rules("# comment\n*.log\n/build\n!build/keep.txt\n**/cache\ndocs/*.md\n");
-        for name in ["a.log", "build", "build/x", "cache", "a/b/cache/c", "docs/a.md"] {
-            assert!(is_ignored(name, &rules), "{name}");
-        }
-        for name in ["a/b.log", "build/keep.txt", "cached", "docs/x/a.md", "src"] {
-            assert!(!is_ignored(name, &rules), "{name}");
-        }
-    }
 }

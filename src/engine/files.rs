@@ -80,36 +80,71 @@ pub fn read_text(path: &Path) -> Result<Found, FileError> {
     Ok(String::from_utf8(bytes).map_or(Found::NotText, Found::Text))
 }
 
-/// Writes a file in one step: whoever reads sees the old text or the new one.
+/// Reads a file of at most `limit` bytes; nothing where there is none.
+///
+/// # Errors
+/// Where the host refuses, or the file is longer.
+pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("open", path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed("read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(failed("read", path)(io::Error::other(format!("it is longer than {limit} bytes"))));
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes a text in one step: whoever reads sees the old text or the new one. The same text is not written again.
 ///
 /// # Errors
 /// Where the host refuses.
 pub fn write_atomic(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    write_bytes(path, text.as_bytes(), mode)
+}
+
+/// Writes bytes in one step.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written =
-        write_new(&temporary, text, mode).and_then(|()| fs::rename(&temporary, path).map_err(failed("replace", path)));
+        write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path).map_err(failed("replace", path)));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed("create", path))?;
-    file.write_all(text.as_bytes()).map_err(failed("write", path))?;
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    // A run that was killed may have left one that nobody may write to.
+    let _ = fs::remove_file(path);
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed("create", path))?;
+    file.write_all(bytes).map_err(failed("write", path))?;
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
     file.sync_all().map_err(failed("flush", path))
 }
 
-fn make_directory(path: &Path, mode: u32) -> Result<(), FileError> {
+/// Makes a directory and those above it.
+///
+/// # Errors
+/// Where the host refuses.
+pub fn make_directory(path: &Path, mode: u32) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(failed("create", path))
+}
+
+/// Makes a directory that nobody else may look into.
+pub(crate) fn make_private(path: &Path) -> Result<(), FileError> {
+    make_directory(path, 0o700)
 }
 
 /// Makes `.claw` beside the pod file: nobody else's business, and nothing for a repository.
@@ -118,50 +153,69 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), FileError> {
 /// Where the host refuses.
 pub fn make_state(root: &Path) -> Result<(), FileError> {
     let state = root.join(".claw");
-    make_directory(&state, 0o700)?;
+    make_private(&state)?;
     let ignore = state.join(".gitignore");
     if ignore.exists() { Ok(()) } else { write_atomic(&ignore, "*\n", 0o644) }
 }
 
+/// Returns the directory of a unit that a generated file lies in: `.claw/<pod>/units/<unit>/<digest>`.
+fn unit_directory(path: &PodPath) -> String {
+    path.as_str().split('/').take(5).collect::<Vec<_>>().join("/")
+}
+
 /// Writes the files of a tree that hold no secret and are not there yet. A directory named by its digest is never changed:
-/// it is made beside its place and moved there whole.
+/// it is made beside its place and moved there whole. Returns how many files were written.
 ///
 /// # Errors
 /// Where the host refuses; what was moved to its place before is complete.
 pub fn write_units(root: &Path, files: &FileTree) -> Result<usize, FileError> {
     make_state(root)?;
     let mut written = 0;
-    // A unit's directory: `.claw/<pod>/units/<unit>/<digest>`.
-    let mut directories: Vec<String> = Vec::new();
-    for (path, _) in files.iter() {
-        let parts: Vec<&str> = path.as_str().split('/').take(5).collect();
-        let directory = parts.join("/");
-        if directories.last() != Some(&directory) {
-            directories.push(directory);
-        }
-    }
+    let mut directories: Vec<String> = files.iter().map(|(path, _)| unit_directory(path)).collect();
+    directories.dedup();
     for directory in directories {
         let place = root.join(&directory);
         if place.exists() {
             continue;
         }
-        let parent = place.parent().unwrap_or(root);
-        make_directory(parent, 0o755)?;
+        make_directory(place.parent().unwrap_or(root), 0o755)?;
         let temporary = place.with_extension(format!("{}.tmp", std::process::id()));
         make_directory(&temporary, 0o755)?;
         for (path, file) in files.iter() {
             let Some(below) = path.as_str().strip_prefix(&format!("{directory}/")) else { continue };
+            let target = temporary.join(below);
+            make_directory(target.parent().unwrap_or(&temporary), 0o755)?;
             if file.content.is_sealed() {
                 continue;
             }
-            let target = temporary.join(below);
-            make_directory(target.parent().unwrap_or(&temporary), 0o755)?;
-            write_new(&target, &file.content.masked(), file.mode.bits())?;
+            write_new(&target, file.content.masked().as_bytes(), file.mode.bits())?;
             written += 1;
         }
         fs::rename(&temporary, &place).map_err(failed("move into place", &place))?;
     }
     Ok(written)
+}
+
+/// Removes directories of units that a plan no longer names, and what interrupted runs left beside them.
+///
+/// # Errors
+/// Where the host refuses.
+pub fn remove_stale_units(root: &Path, pod: &str, files: &FileTree) -> Result<(), FileError> {
+    let wanted: std::collections::BTreeSet<PathBuf> =
+        files.iter().map(|(path, _)| root.join(unit_directory(path))).collect();
+    let list = |path: &Path| -> Vec<PathBuf> {
+        fs::read_dir(path).map(|all| all.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+    };
+    for unit in list(&root.join(".claw").join(pod).join("units")) {
+        for directory in list(&unit) {
+            if !wanted.contains(&directory) {
+                remove_tree(&directory)?;
+            }
+        }
+        // Gone with its last directory; kept where something is left.
+        let _ = fs::remove_dir(&unit);
+    }
+    Ok(())
 }
 
 /// Removes a tree; one that is not there is removed already.

@@ -3,13 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use claw_compiler::facts::{BuildFact, Facts, FileFact, Need};
+use claw_compiler::facts::{BuildFact, EnvFileFact, Facts, FileFact, Need};
 use claw_compose::load::dotenv;
 use claw_types::diag::Diagnostics;
 use claw_types::path::PodPath;
 use claw_types::span::SourceMap;
 
+use tokio::sync::OnceCell;
+
+use crate::docker::{Docker, EngineError};
 use crate::files::{FileError, Found, read_inside, read_text};
+
+/// Why a need has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// A file is there and cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The engine answered with an error.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
 
 /// The variables a run starts from: the process's own over those of `.env`. They stay in this crate.
 pub struct Environment {
@@ -43,9 +57,14 @@ impl Environment {
                         values.extend(value.map(|value| (name, value)));
                     }
                 }
-                _ if env_files.is_empty() => {}
-                _ => {
-                    let source = std::io::Error::new(std::io::ErrorKind::NotFound, "it is no readable file");
+                Found::Missing if env_files.is_empty() => {}
+                found => {
+                    let why = match found {
+                        Found::NotText => "it is not UTF-8 text",
+                        Found::NotRegular => "it is no regular file",
+                        _ => "there is no such file",
+                    };
+                    let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
                     return Err(FileError { what: "read the env file", path: path.clone(), source });
                 }
             }
@@ -78,17 +97,44 @@ pub fn display(path: &Path) -> String {
     relative.strip_prefix(".").unwrap_or(relative).display().to_string()
 }
 
-/// Answers needs from the host's files and environment; images are absent.
+/// The engine, asked for when it is first needed: a pod whose images need no look is compiled without one.
+#[derive(Default)]
+pub struct Engine {
+    found: OnceCell<Result<Docker, EngineError>>,
+}
+
+impl Engine {
+    /// Returns an engine that nobody asked for yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the engine.
+    ///
+    /// # Errors
+    /// Where none answers; it is asked once.
+    pub async fn docker(&self) -> Result<&Docker, EngineError> {
+        self.found.get_or_init(Docker::connect).await.as_ref().map_err(Clone::clone)
+    }
+
+    /// Returns why there is no engine, where it was asked for.
+    pub fn failure(&self) -> Option<&EngineError> {
+        self.found.get().and_then(|found| found.as_ref().err())
+    }
+}
+
+/// Answers needs from the host's files and environment, and from the engine; an image is absent where the engine is.
 ///
 /// # Errors
-/// Where a file is there and cannot be read.
-pub fn answer(
+/// Where a file is there and cannot be read, or the engine answers with an error.
+pub async fn answer(
     needs: BTreeSet<Need>,
     root: &Path,
     environment: &Environment,
+    engine: &Engine,
     facts: &mut Facts,
     sources: &mut SourceMap,
-) -> Result<(), FileError> {
+) -> Result<(), GatherError> {
     for need in needs {
         match need {
             Need::Variable(name) => {
@@ -99,6 +145,14 @@ pub fn answer(
                 let is_set = environment.is_set(&name);
                 facts.set.insert(name, is_set);
             }
+            Need::HasSecretFile(path) => {
+                let is_there = root.join(&path).is_file();
+                facts.secret_files.insert(path, is_there);
+            }
+            Need::EnvFile(path) => {
+                let fact = env_file(&root.join(&path), environment)?;
+                facts.env_files.insert(path, fact);
+            }
             Need::File(path) => {
                 let fact = file(root, &path, sources)?;
                 facts.files.insert(path, fact);
@@ -108,11 +162,31 @@ pub fn answer(
                 facts.builds.insert((context, dockerfile), fact);
             }
             Need::Image(image) => {
-                facts.images.insert(image, None);
+                let fact = match engine.docker().await {
+                    Ok(docker) => docker.image(image.as_str()).await?,
+                    Err(_) => None,
+                };
+                facts.images.insert(image, fact);
             }
         }
     }
     Ok(())
+}
+
+/// A value whose name makes it secret stays here: the compiler is told that it is there, and no more.
+fn env_file(path: &Path, environment: &Environment) -> Result<Option<EnvFileFact>, FileError> {
+    let Found::Text(text) = read_text(path)? else { return Ok(None) };
+    let mut own = SourceMap::new();
+    let id = own.add(display(path), text);
+    let Some(source) = own.get(id) else { return Ok(None) };
+    let mut fact = EnvFileFact::new();
+    for (name, value) in dotenv::parse(source, environment, false, &mut Diagnostics::new()) {
+        let value = value.or_else(|| environment.plain(&name).map(ToOwned::to_owned));
+        let Some(value) = value else { continue };
+        let is_secret = claw_types::secret::is_secret_name(&name);
+        fact.insert(name, if is_secret { None } else { Some(value) });
+    }
+    Ok(Some(fact))
 }
 
 fn file(root: &Path, path: &PodPath, sources: &mut SourceMap) -> Result<FileFact, FileError> {

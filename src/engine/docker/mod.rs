@@ -1,37 +1,98 @@
 //! The Docker engine, through its API: the calls the rest needs, each error naming the call and the resource.
+//!
+//! One file per kind of resource. This folder alone names the API's library.
 
 use std::collections::HashMap;
 
 use bollard::Docker as Api;
-use bollard::container::LogOutput;
-use bollard::exec::StartExecResults;
-use bollard::models::{ContainerCreateBody, ContainerSummary, ExecConfig};
-use bollard::query_parameters as query;
-use claw_types::driver::ProbeOutput;
-use claw_types::image::ImageFacts;
-use futures_util::{StreamExt, TryStreamExt};
-use serde_json::Value;
+
+mod container;
+mod endpoint;
+mod image;
+mod resource;
+mod stream;
+
+pub use container::{Seen, State};
+pub use image::{BuildCall, Builder};
+pub use resource::Labelled;
+pub use stream::{Changes, LogLine, LogOptions};
 
 /// Why a call failed.
-#[derive(Debug, thiserror::Error)]
-#[error("the engine refused to {call} `{resource}`: {source}")]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the engine could not {call} `{resource}`: {reason}")]
 pub struct EngineError {
     /// What was asked for.
     pub call: &'static str,
     /// Of what.
     pub resource: String,
     /// What the engine said.
-    pub source: bollard::errors::Error,
+    pub reason: String,
+    /// The HTTP status, where the engine answered.
+    pub status: Option<u16>,
 }
 
 /// An engine that answers.
 pub struct Docker {
     api: Api,
+    address: String,
+    named_by: &'static str,
 }
 
-fn failed(call: &'static str, resource: &str) -> impl FnOnce(bollard::errors::Error) -> EngineError {
+/// What an engine is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// Where it is.
+    pub address: String,
+    /// What named that place.
+    pub named_by: String,
+    /// Its version.
+    pub version: String,
+    /// The version of its API.
+    pub api: String,
+    /// Its operating system.
+    pub os: String,
+    /// Its architecture, in Docker's words.
+    pub architecture: String,
+    /// Its kernel.
+    pub kernel: String,
+    /// How it stores layers.
+    pub storage: String,
+    /// `1` or `2`.
+    pub cgroups: String,
+    /// Who manages cgroups.
+    pub cgroup_driver: String,
+    /// What isolates containers: `seccomp`, `apparmor`, `userns`, `rootless`.
+    pub security: Vec<String>,
+    /// OCI runtimes by name.
+    pub runtimes: Vec<String>,
+    /// Whether memory can be limited.
+    pub has_memory_limit: bool,
+    /// Whether swap can be limited.
+    pub has_swap_limit: bool,
+    /// Whether the number of processes can be limited.
+    pub has_pids_limit: bool,
+    /// Whether CPUs can be limited.
+    pub has_cpu_limit: bool,
+    /// What it warns of by itself.
+    pub warnings: Vec<String>,
+}
+
+impl EngineFacts {
+    /// Returns the first number of the version: 20 for 20.10.24.
+    pub fn major(&self) -> u32 {
+        self.version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+}
+
+pub(crate) fn failed(call: &'static str, resource: &str) -> impl FnOnce(bollard::errors::Error) -> EngineError {
     let resource = resource.to_owned();
-    move |source| EngineError { call, resource, source }
+    move |source| {
+        let (reason, status) = match source {
+            bollard::errors::Error::DockerResponseServerError { status_code, message } => (message, Some(status_code)),
+            other => (other.to_string(), None),
+        };
+        EngineError { call, resource, reason, status }
+    }
 }
 
 fn is_missing(error: &bollard::errors::Error) -> bool {
@@ -43,287 +104,89 @@ fn labelled(labels: &[String]) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), labels.to_vec())])
 }
 
+/// Returns the label that binds a resource to a project.
+fn of_project(project: &str) -> String {
+    format!("{}={project}", claw_types::image::compose::PROJECT)
+}
+
+/// Returns a request of the API from its JSON.
+fn read<T: serde::de::DeserializeOwned>(
+    call: &'static str,
+    resource: &str,
+    body: serde_json::Value,
+) -> Result<T, EngineError> {
+    serde_json::from_value(body).map_err(|source| failed(call, resource)(bollard::errors::Error::from(source)))
+}
+
+/// The longest the engine may take to begin its answer; a stop waits for the container's own grace.
+const TIMEOUT_SECONDS: u64 = 3600;
+
 impl Docker {
-    /// Connects to `DOCKER_HOST` or the default socket and agrees on a version of the API.
+    /// Connects to the engine and agrees on a version of the API.
     ///
     /// # Errors
     /// Where no engine answers.
     pub async fn connect() -> Result<Self, EngineError> {
-        let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-        let api = match &host {
-            Some(host) => Api::connect_with_host(host),
-            None => Api::connect_with_unix_defaults(),
+        let unreachable = |resource: &str, reason: String| EngineError {
+            call: "be reached at",
+            resource: resource.to_owned(),
+            reason,
+            status: None,
         };
-        let name = host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        let api = api.map_err(failed("connect to", &name))?;
-        let api = api.negotiate_version().await.map_err(failed("connect to", &name))?;
-        Ok(Self { api })
-    }
-
-    /// Returns operating system and architecture of the engine.
-    ///
-    /// # Errors
-    /// Where the engine does not answer.
-    pub async fn platform(&self) -> Result<(String, String), EngineError> {
-        let version = self.api.version().await.map_err(failed("tell the version of", "engine"))?;
-        Ok((version.os.unwrap_or_default(), version.arch.unwrap_or_default()))
-    }
-
-    /// Returns what the engine knows of an image; nothing where it has none of that name.
-    ///
-    /// # Errors
-    /// Where the engine does not answer.
-    pub async fn image(&self, name: &str) -> Result<Option<ImageFacts>, EngineError> {
-        let found = match self.api.inspect_image(name).await {
-            Ok(found) => found,
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(failed("inspect the image", name)(error)),
+        let (address, named_by) = endpoint::endpoint().map_err(|reason| unreachable("docker's contexts", reason))?;
+        let version = bollard::API_DEFAULT_VERSION;
+        let api = match address.split_once("://") {
+            Some(("unix", path)) => Api::connect_with_unix(path, TIMEOUT_SECONDS, version),
+            Some(("tcp" | "http", _)) => Api::connect_with_http(&address, TIMEOUT_SECONDS, version),
+            _ => return Err(unreachable(&address, "claw speaks to `unix://` and `tcp://`".to_owned())),
         };
-        let config = found.config.unwrap_or_default();
-        Ok(Some(ImageFacts {
-            id: found.id,
-            labels: config.labels.unwrap_or_default().into_iter().collect(),
-            user: config.user.filter(|user| !user.is_empty()),
-            entrypoint: config.entrypoint,
-            command: config.cmd,
-            exposed: config.exposed_ports.unwrap_or_default(),
-            volumes: config.volumes.unwrap_or_default(),
-            has_healthcheck: config.healthcheck.is_some(),
-            is_partial: false,
-        }))
+        let api = api.map_err(|error| unreachable(&address, error.to_string()))?;
+        let api = api.negotiate_version().await.map_err(|error| unreachable(&address, error.to_string()))?;
+        Ok(Self { api, address, named_by })
     }
 
-    /// Loads an archive of `docker save`'s form.
-    ///
-    /// # Errors
-    /// Where the engine refuses it.
-    pub async fn load(&self, archive: Vec<u8>) -> Result<(), EngineError> {
-        let options = query::ImportImageOptionsBuilder::default().build();
-        let stream = self.api.import_image(options, bollard::body_full(archive.into()), None);
-        stream.try_collect::<Vec<_>>().await.map(|_| ()).map_err(failed("load the image", "archive"))
-    }
-
-    /// Builds an image with the classic builder; `progress` gets its lines.
-    ///
-    /// # Errors
-    /// Where a step fails.
-    pub async fn build(
-        &self,
-        tag: &str,
-        dockerfile: &str,
-        context: Vec<u8>,
-        progress: &dyn Fn(&str),
-    ) -> Result<(), EngineError> {
-        let options = query::BuildImageOptionsBuilder::default().dockerfile(dockerfile).t(tag).rm(true).build();
-        let mut stream = std::pin::pin!(self.api.build_image(options, None, Some(bollard::body_full(context.into()))));
-        while let Some(line) = stream.next().await {
-            let line = line.map_err(failed("build", tag))?;
-            if let Some(text) = line.stream.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-                progress(text);
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the containers of a project, whatever their state.
+    /// Returns what the engine is.
     ///
     /// # Errors
     /// Where the engine does not answer.
-    pub async fn containers(&self, project: &str) -> Result<Vec<ContainerSummary>, EngineError> {
-        let filters =
-            labelled(&[format!("com.docker.compose.project={project}"), "com.docker.compose.oneoff=False".into()]);
-        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        self.api.list_containers(Some(options)).await.map_err(failed("list the containers of", project))
-    }
-
-    /// Returns the networks of a project by key, each with its name.
-    ///
-    /// # Errors
-    /// Where the engine does not answer.
-    pub async fn networks(&self, project: &str) -> Result<Vec<(String, String)>, EngineError> {
-        let filters = labelled(&[format!("com.docker.compose.project={project}")]);
-        let options = query::ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let found = self.api.list_networks(Some(options)).await.map_err(failed("list the networks of", project))?;
-        let key = |labels: &HashMap<String, String>| labels.get("com.docker.compose.network").cloned();
-        Ok(found.into_iter().filter_map(|each| Some((key(&each.labels?)?, each.name?))).collect())
-    }
-
-    /// Returns the volumes of a project by key, each with its name.
-    ///
-    /// # Errors
-    /// Where the engine does not answer.
-    pub async fn volumes(&self, project: &str) -> Result<Vec<(String, String)>, EngineError> {
-        let filters = labelled(&[format!("com.docker.compose.project={project}")]);
-        let options = query::ListVolumesOptionsBuilder::default().filters(&filters).build();
-        let found = self.api.list_volumes(Some(options)).await.map_err(failed("list the volumes of", project))?;
-        let each = found.volumes.unwrap_or_default().into_iter();
-        Ok(each.filter_map(|each| Some((each.labels.get("com.docker.compose.volume")?.clone(), each.name))).collect())
-    }
-
-    /// Makes a network from the body of the engine's call.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn create_network(&self, name: &str, body: Value) -> Result<(), EngineError> {
-        let request = read("create the network", name, body)?;
-        self.api.create_network(request).await.map(|_| ()).map_err(failed("create the network", name))
-    }
-
-    /// Makes a volume from the body of the engine's call.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn create_volume(&self, name: &str, body: Value) -> Result<(), EngineError> {
-        let request: bollard::models::VolumeCreateRequest = read("create the volume", name, body)?;
-        self.api.create_volume(request).await.map(|_| ()).map_err(failed("create the volume", name))
-    }
-
-    /// Makes a container from the body of the engine's call and returns its id.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn create_container(&self, name: &str, body: Value) -> Result<String, EngineError> {
-        let body: ContainerCreateBody = read("create the container", name, body)?;
-        let options = query::CreateContainerOptionsBuilder::default().name(name).build();
-        let made = self.api.create_container(Some(options), body).await;
-        made.map(|made| made.id).map_err(failed("create the container", name))
-    }
-
-    /// Attaches a container to one more network.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn attach(&self, network: &str, container: &str, endpoint: Value) -> Result<(), EngineError> {
-        let body = serde_json::json!({ "Container": container, "EndpointConfig": endpoint });
-        let request: bollard::models::NetworkConnectRequest = read("attach to the network", network, body)?;
-        self.api.connect_network(network, request).await.map_err(failed("attach to the network", network))
-    }
-
-    /// Starts a container.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn start(&self, container: &str) -> Result<(), EngineError> {
-        self.api.start_container(container, None).await.map_err(failed("start the container", container))
-    }
-
-    /// Stops a container, with the grace it was made with, and takes it away.
-    ///
-    /// # Errors
-    /// Where the engine refuses; a container that is gone is none.
-    pub async fn remove_container(&self, container: &str, grace: Option<i32>) -> Result<(), EngineError> {
-        let options = grace.map(|grace| query::StopContainerOptionsBuilder::default().t(grace).build());
-        match self.api.stop_container(container, options).await {
-            Err(error) if !is_missing(&error) => return Err(failed("stop the container", container)(error)),
-            _ => {}
-        }
-        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        match self.api.remove_container(container, Some(options)).await {
-            Err(error) if !is_missing(&error) => Err(failed("remove the container", container)(error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes a network away.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        self.api.remove_network(name).await.map_err(failed("remove the network", name))
-    }
-
-    /// Takes a volume away.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        self.api
-            .remove_volume(name, None::<query::RemoveVolumeOptions>)
-            .await
-            .map_err(failed("remove the volume", name))
-    }
-
-    /// Returns a container's state: `running`, `healthy`, `unhealthy`, or `exited` with its code.
-    ///
-    /// # Errors
-    /// Where the engine does not answer.
-    pub async fn state(&self, container: &str) -> Result<State, EngineError> {
-        let found =
-            self.api.inspect_container(container, None).await.map_err(failed("inspect the container", container))?;
-        let state = found.state.unwrap_or_default();
-        let health = state.health.and_then(|health| health.status).map(|status| status.to_string());
-        Ok(State { is_running: state.running.unwrap_or(false), exit_code: state.exit_code.unwrap_or(0), health })
-    }
-
-    /// Returns once something happens to a container of a project, or a second has passed.
-    pub async fn something(&self, project: &str) {
-        let filters = labelled(&[format!("com.docker.compose.project={project}")]);
-        let options = query::EventsOptionsBuilder::default().filters(&filters).build();
-        let mut events = std::pin::pin!(self.api.events(Some(options)));
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), events.next()).await;
-    }
-
-    /// Runs a command in a container.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
-    pub async fn exec(&self, container: &str, command: &[String]) -> Result<ProbeOutput, EngineError> {
-        let refused = || failed("run a command in", container);
-        let config = ExecConfig {
-            cmd: Some(command.to_vec()),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            ..ExecConfig::default()
+    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        let version = self.api.version().await.map_err(failed("tell its version at", &self.address))?;
+        let info = self.api.info().await.map_err(failed("describe itself at", &self.address))?;
+        let security = info.security_options.unwrap_or_default();
+        let name = |option: &String| {
+            let name = option.split(',').find_map(|part| part.strip_prefix("name="));
+            name.unwrap_or(option).to_owned()
         };
-        let made = self.api.create_exec(container, config).await.map_err(refused())?;
-        let started = self.api.start_exec(&made.id, None).await.map_err(refused())?;
-        let mut out = ProbeOutput::default();
-        if let StartExecResults::Attached { mut output, .. } = started {
-            while let Some(piece) = output.next().await {
-                match piece.map_err(refused())? {
-                    LogOutput::StdErr { message } => out.stderr.push_str(&String::from_utf8_lossy(&message)),
-                    other => out.stdout.push_str(&String::from_utf8_lossy(&other.into_bytes())),
-                }
-            }
-        }
-        let ended = self.api.inspect_exec(&made.id).await.map_err(refused())?;
-        out.exit_code = ended.exit_code.unwrap_or(0);
-        Ok(out)
+        let mut runtimes: Vec<String> = info.runtimes.unwrap_or_default().into_keys().collect();
+        runtimes.sort_unstable();
+        Ok(EngineFacts {
+            address: self.address.clone(),
+            named_by: self.named_by.to_owned(),
+            version: version.version.unwrap_or_default(),
+            api: version.api_version.unwrap_or_default(),
+            os: version.os.unwrap_or_default(),
+            architecture: version.arch.unwrap_or_default(),
+            kernel: version.kernel_version.unwrap_or_default(),
+            storage: info.driver.unwrap_or_default(),
+            cgroups: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
+            cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
+            security: security.iter().map(name).collect(),
+            runtimes,
+            has_memory_limit: info.memory_limit.unwrap_or(false),
+            has_swap_limit: info.swap_limit.unwrap_or(false),
+            has_pids_limit: info.pids_limit.unwrap_or(false),
+            has_cpu_limit: info.cpu_cfs_quota.unwrap_or(false),
+            warnings: info.warnings.unwrap_or_default(),
+        })
     }
 
-    /// Returns the lines a container printed, each with its time.
+    /// Returns operating system and architecture of the engine, and its major version.
     ///
     /// # Errors
-    /// Where the engine refuses.
-    pub async fn logs(&self, container: &str) -> Result<Vec<(String, String)>, EngineError> {
-        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).build();
-        let pieces: Vec<LogOutput> = self
-            .api
-            .logs(container, Some(options))
-            .try_collect()
-            .await
-            .map_err(failed("read the log of", container))?;
-        let mut text = String::new();
-        for piece in pieces {
-            text.push_str(&String::from_utf8_lossy(&piece.into_bytes()));
-        }
-        let split = |line: &str| line.split_once(' ').map(|(time, rest)| (time.to_owned(), rest.to_owned()));
-        Ok(text.lines().filter_map(split).collect())
+    /// Where the engine does not answer.
+    pub async fn platform(&self) -> Result<(String, String, u32), EngineError> {
+        let version = self.api.version().await.map_err(failed("tell its version at", &self.address))?;
+        let major = version.version.as_deref().and_then(|text| text.split('.').next()?.parse().ok()).unwrap_or(0);
+        Ok((version.os.unwrap_or_default(), version.arch.unwrap_or_default(), major))
     }
-}
-
-/// How a container is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// It runs.
-    pub is_running: bool,
-    /// Its exit code, where it does not.
-    pub exit_code: i64,
-    /// What its health check says, where it has one.
-    pub health: Option<String>,
-}
-
-/// Returns a request of the API from its JSON.
-fn read<T: serde::de::DeserializeOwned>(call: &'static str, resource: &str, body: Value) -> Result<T, EngineError> {
-    serde_json::from_value(body).map_err(|source| failed(call, resource)(bollard::errors::Error::from(source)))
 }

@@ -1,0 +1,206 @@
+//! Containers: made, started, stopped, looked at.
+
+use std::collections::BTreeMap;
+
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
+use bollard::query_parameters as query;
+use claw_types::image::compose;
+use serde_json::Value;
+
+use super::{Docker, EngineError, failed, is_missing, labelled, of_project, read};
+
+/// How a container is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The engine's word: `created`, `running`, `restarting`, `exited`, …
+    pub status: String,
+    /// It runs.
+    pub is_running: bool,
+    /// It runs again after a failure, or is about to.
+    pub is_restarting: bool,
+    /// Its exit code, where it does not run.
+    pub exit_code: i64,
+    /// What its health check says, where it has one: `starting`, `healthy`, `unhealthy`.
+    pub health: Option<String>,
+    /// What the last run of its health check printed.
+    pub health_output: Option<String>,
+    /// The kernel killed it for its memory.
+    pub is_oom_killed: bool,
+    /// How often it was restarted.
+    pub restarts: i64,
+    /// When it was started, RFC 3339.
+    pub started_at: String,
+}
+
+/// A container as the engine describes it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// How it is.
+    pub state: State,
+    /// The whole answer of the engine's "inspect" call.
+    pub inspected: Value,
+}
+
+impl Seen {
+    /// Returns a label's value; empty where it has none.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// Returns the compose service it belongs to.
+    pub fn service(&self) -> &str {
+        self.label(compose::SERVICE)
+    }
+
+    /// Returns whether it is a helper rather than a container of a service.
+    pub fn is_oneoff(&self) -> bool {
+        self.label(compose::ONEOFF) == "True"
+    }
+}
+
+fn seen(found: ContainerInspectResponse) -> Seen {
+    let state = found.state.clone().unwrap_or_default();
+    let health = state.health.unwrap_or_default();
+    let status = health.status.map(|status| status.to_string()).filter(|word| !matches!(word.as_str(), "" | "none"));
+    let output = health.log.unwrap_or_default().pop().and_then(|run| run.output);
+    let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+    Seen {
+        id: found.id.clone().unwrap_or_default(),
+        name: found.name.clone().unwrap_or_default().trim_start_matches('/').to_owned(),
+        labels: labels.into_iter().collect(),
+        state: State {
+            status: state.status.map(|status| status.to_string()).unwrap_or_default(),
+            is_running: state.running.unwrap_or(false) && !state.restarting.unwrap_or(false),
+            is_restarting: state.restarting.unwrap_or(false),
+            exit_code: state.exit_code.unwrap_or(0),
+            health: status,
+            health_output: output,
+            is_oom_killed: state.oom_killed.unwrap_or(false),
+            restarts: found.restart_count.unwrap_or(0),
+            started_at: state.started_at.unwrap_or_default(),
+        },
+        inspected: serde_json::to_value(found).unwrap_or_default(),
+    }
+}
+
+impl Docker {
+    /// Returns the containers of a project, helpers too, whatever their state, by service and number.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn containers(&self, project: &str) -> Result<Vec<Seen>, EngineError> {
+        let filters = labelled(&[of_project(project)]);
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found = self.api.list_containers(Some(options)).await.map_err(failed("list the containers of", project))?;
+        let mut containers = Vec::new();
+        for id in found.into_iter().filter_map(|each| each.id) {
+            containers.extend(self.container(&id).await?);
+        }
+        let number = |each: &Seen| each.label(compose::NUMBER).parse::<u32>().unwrap_or(0);
+        containers.sort_by_key(|each| (each.service().to_owned(), number(each), each.name.clone()));
+        Ok(containers)
+    }
+
+    /// Returns a container by name or id; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn container(&self, container: &str) -> Result<Option<Seen>, EngineError> {
+        match self.api.inspect_container(container, None).await {
+            Ok(found) => Ok(Some(seen(found))),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(failed("inspect the container", container)(error)),
+        }
+    }
+
+    /// Makes a container from the body of the engine's call and returns its id.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn create_container(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+        body: Value,
+    ) -> Result<String, EngineError> {
+        let body: ContainerCreateBody = read("create the container", name, body)?;
+        let mut options = query::CreateContainerOptionsBuilder::default().name(name);
+        if let Some(platform) = platform {
+            options = options.platform(platform);
+        }
+        let made = self.api.create_container(Some(options.build()), body).await;
+        made.map(|made| made.id).map_err(failed("create the container", name))
+    }
+
+    /// Attaches a container to one more network.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn attach(&self, network: &str, container: &str, endpoint: Value) -> Result<(), EngineError> {
+        let body = serde_json::json!({ "Container": container, "EndpointConfig": endpoint });
+        let request: bollard::models::NetworkConnectRequest = read("attach a container to the network", network, body)?;
+        let attached = self.api.connect_network(network, request).await;
+        attached.map_err(failed("attach a container to the network", network))
+    }
+
+    /// Puts one file into a container, with its directories.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn put(&self, container: &str, path: &str, content: &[u8], mode: u32) -> Result<(), EngineError> {
+        let refused = |source: std::io::Error| EngineError {
+            call: "put a file into",
+            resource: container.to_owned(),
+            reason: source.to_string(),
+            status: None,
+        };
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        header.set_mtime(0);
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, path.trim_start_matches('/'), content).map_err(refused)?;
+        let archive = archive.into_inner().map_err(refused)?;
+        let options = query::UploadToContainerOptionsBuilder::default().path("/").build();
+        let sent = self.api.upload_to_container(container, Some(options), bollard::body_full(archive.into())).await;
+        sent.map_err(failed("put a file into", container))
+    }
+
+    /// Starts a container.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn start(&self, container: &str) -> Result<(), EngineError> {
+        self.api.start_container(container, None).await.map_err(failed("start the container", container))
+    }
+
+    /// Stops a container, with its own grace in seconds unless another is given; one that is gone is stopped.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn stop(&self, container: &str, grace: Option<i32>) -> Result<(), EngineError> {
+        let options = grace.map(|grace| query::StopContainerOptionsBuilder::default().t(grace).build());
+        match self.api.stop_container(container, options).await {
+            Err(error) if !is_missing(&error) => Err(failed("stop the container", container)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a container away, running or not, and with `volumes` its anonymous volumes; one that is gone is none.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn remove_container(&self, container: &str, volumes: bool) -> Result<(), EngineError> {
+        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
+        match self.api.remove_container(container, Some(options)).await {
+            Err(error) if !is_missing(&error) => Err(failed("remove the container", container)(error)),
+            _ => Ok(()),
+        }
+    }
+}

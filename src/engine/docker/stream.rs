@@ -1,0 +1,218 @@
+//! What comes in pieces: events, output of commands, logs.
+
+use std::pin::Pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bollard::container::LogOutput;
+use bollard::exec::StartExecResults;
+use bollard::models::{EventMessage, ExecConfig};
+use bollard::query_parameters as query;
+use claw_types::driver::ProbeOutput;
+use futures_util::{Stream, StreamExt};
+
+use super::{Docker, EngineError, failed, of_project};
+
+/// What happens to the containers of a project, from the moment it was asked for.
+pub struct Changes<'d> {
+    events: Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + 'd>>,
+}
+
+/// The longest a change is waited for before the state is looked at again: an event may get lost with its connection.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+impl Changes<'_> {
+    /// Returns once something happened.
+    pub async fn next(&mut self) {
+        if let Ok(None | Some(Err(_))) = tokio::time::timeout(LOOK_AGAIN, self.events.next()).await {
+            // The stream ended or broke: looking again too soon would be a busy loop.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Returns a name for a session with BuildKit that no other session has.
+pub(crate) fn session() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    format!("claw-{}-{now}", std::process::id())
+}
+
+/// A line of a container's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was printed, RFC 3339 with nanoseconds: sorts as text.
+    pub time: String,
+    /// It came on standard error.
+    pub is_error: bool,
+    /// The line without its end.
+    pub text: String,
+}
+
+/// Which lines are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Go on with new lines.
+    pub is_following: bool,
+    /// This many of the last lines; all where absent.
+    pub tail: Option<u64>,
+    /// Seconds of Unix time; nothing before it.
+    pub since: Option<i32>,
+}
+
+impl Docker {
+    /// Returns what happens to the containers of a project from now on.
+    pub fn changes(&self, project: &str) -> Changes<'_> {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let filters = std::collections::HashMap::from([
+            ("label".to_owned(), vec![of_project(project)]),
+            ("type".to_owned(), words(&["container"])),
+            ("event".to_owned(), words(&["start", "die", "health_status", "destroy", "stop"])),
+        ]);
+        // The call goes out with the first poll; naming its begin makes what happens until then part of the answer.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let options = query::EventsOptionsBuilder::default().since(&now.to_string()).filters(&filters).build();
+        Changes { events: Box::pin(self.api.events(Some(options))) }
+    }
+
+    /// Runs a command in a container.
+    ///
+    /// # Errors
+    /// Where the engine refuses, or the command does not end in time.
+    pub async fn exec(&self, container: &str, command: &[String], limit: Duration) -> Result<ProbeOutput, EngineError> {
+        let work = self.exec_unlimited(container, command);
+        match tokio::time::timeout(limit, work).await {
+            Ok(done) => done,
+            Err(_) => Err(EngineError {
+                call: "run a command in",
+                resource: container.to_owned(),
+                reason: format!("it did not end within {} seconds", limit.as_secs()),
+                status: None,
+            }),
+        }
+    }
+
+    async fn exec_unlimited(&self, container: &str, command: &[String]) -> Result<ProbeOutput, EngineError> {
+        let refused = || failed("run a command in", container);
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        };
+        let made = self.api.create_exec(container, config).await.map_err(refused())?;
+        let started = self.api.start_exec(&made.id, None).await.map_err(refused())?;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        if let StartExecResults::Attached { mut output, .. } = started {
+            while let Some(piece) = output.next().await {
+                match piece.map_err(refused())? {
+                    LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
+                    other => stdout.extend_from_slice(&other.into_bytes()),
+                }
+            }
+        }
+        let ended = self.api.inspect_exec(&made.id).await.map_err(refused())?;
+        Ok(ProbeOutput {
+            exit_code: ended.exit_code.unwrap_or(0),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        })
+    }
+
+    /// Returns what a container printed, line by line in the engine's order; the last line needs no end.
+    ///
+    /// # Errors
+    /// Each item fails where the engine refuses, for example because the logging driver cannot be read.
+    pub fn logs<'d>(
+        &'d self,
+        container: &'d str,
+        options: &LogOptions,
+    ) -> impl Stream<Item = Result<LogLine, EngineError>> + use<'d> {
+        let mut asked = query::LogsOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .timestamps(true)
+            .follow(options.is_following)
+            .tail(&options.tail.map_or("all".to_owned(), |lines| lines.to_string()));
+        if let Some(since) = options.since {
+            asked = asked.since(since);
+        }
+        let pieces = self.api.logs(container, Some(asked.build()));
+        let ended = futures_util::stream::once(async { None });
+        let pieces = pieces.map(Some).chain(ended);
+        pieces
+            .scan(Lines::default(), move |lines, piece| {
+                let out = match piece {
+                    Some(Ok(piece)) => lines.take(piece).into_iter().map(Ok).collect(),
+                    Some(Err(error)) => vec![Err(failed("read the log of", container)(error))],
+                    None => lines.rest().into_iter().map(Ok).collect(),
+                };
+                futures_util::future::ready(Some(futures_util::stream::iter(out)))
+            })
+            .flatten()
+    }
+}
+
+/// Pieces of output become lines: a long line comes in several pieces, each with a time of its own.
+#[derive(Default)]
+struct Lines {
+    open: [String; 2],
+}
+
+impl Lines {
+    fn take(&mut self, piece: LogOutput) -> Vec<LogLine> {
+        let is_error = matches!(piece, LogOutput::StdErr { .. });
+        let bytes = piece.into_bytes();
+        let text = String::from_utf8_lossy(&bytes);
+        let open = &mut self.open[usize::from(is_error)];
+        // The engine cuts lines at 16 KiB; what follows a cut begins with a time again, which is no part of the line.
+        let more = match text.split_once(' ') {
+            Some((time, rest)) if !open.is_empty() && is_time(time) => rest,
+            _ => &text,
+        };
+        open.push_str(more);
+        let mut lines = Vec::new();
+        while let Some(end) = open.find('\n') {
+            let rest = open.split_off(end + 1);
+            let line = std::mem::replace(open, rest);
+            lines.extend(line_of(line.trim_end_matches(['\n', '\r']), is_error));
+        }
+        lines
+    }
+
+    fn rest(&mut self) -> Vec<LogLine> {
+        let rest = [(0, false), (1, true)].map(|(at, is_error)| line_of(&std::mem::take(&mut self.open[at]), is_error));
+        rest.into_iter().flatten().collect()
+    }
+}
+
+fn is_time(text: &str) -> bool {
+    text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z')
+}
+
+fn line_of(line: &str, is_error: bool) -> Option<LogLine> {
+    let (time, text) = line.split_once(' ').unwrap_or((line, ""));
+    if time.is_empty() {
+        return None;
+    }
+    Some(LogLine { time: time.to_owned(), is_error, text: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(text: &str) -> LogOutput {
+        LogOutput::StdOut { message: text.to_owned().into() }
+    }
+
+    #[test]
+    fn a_line_in_pieces_is_one_line_and_the_last_needs_no_end() {
+        let mut lines = Lines::default();
+        let time = "2026-01-01T00:00:00.000000001Z";
+        assert_eq!(lines.take(piece(&format!("{time} ab"))), []);
+        let whole = LogLine { time: time.to_owned(), is_error: false, text: "abcd".to_owned() };
+        assert_eq!(lines.take(piece(&format!("{time} cd\n"))), [whole]);
+        assert_eq!(lines.take(piece(&format!("{time} no end"))), []);
+        assert_eq!(lines.rest(), [LogLine { time: time.to_owned(), is_error: false, text: "no end".to_owned() }]);
+        assert_eq!(lines.rest(), []);
+    }
+}

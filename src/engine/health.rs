@@ -1,0 +1,76 @@
+//! Health and messages: asked inside the container, so that no port need be published.
+
+use std::time::Duration;
+
+use claw_compiler::plan::PlannedUnit;
+use claw_types::driver::{Driver, Health, HealthStatus, Probe, ProbeOutput};
+
+use crate::docker::{Docker, EngineError, Seen};
+
+/// The longest a probe may take.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// The longest an answer may take.
+const ANSWER: Duration = Duration::from_secs(600);
+
+/// Returns how an agent is: by its driver's probe where it has one, else by the engine's word.
+///
+/// # Errors
+/// Where the engine does not answer.
+pub async fn health(
+    unit: &PlannedUnit,
+    seen: Option<&Seen>,
+    driver: Option<&'static dyn Driver>,
+    docker: &Docker,
+) -> Result<Health, EngineError> {
+    let plain = |status: HealthStatus, detail: &str| Health { status, detail: detail.to_owned() };
+    let Some(seen) = seen else { return Ok(plain(HealthStatus::Stopped, "there is no container")) };
+    let state = &seen.state;
+    if state.is_restarting {
+        let detail = format!("restarts after exit {}, {} times so far", state.exit_code, state.restarts);
+        return Ok(plain(HealthStatus::Unhealthy, &detail));
+    }
+    if !state.is_running {
+        let detail = match (state.status.as_str(), state.is_oom_killed) {
+            ("created", _) => "was never started".to_owned(),
+            (_, true) => "was killed for its memory".to_owned(),
+            (_, false) => format!("exited with {}", state.exit_code),
+        };
+        return Ok(plain(HealthStatus::Stopped, &detail));
+    }
+    if let (Probe::Exec(command), Some(driver)) = (&unit.lowered.probe, driver) {
+        return Ok(match docker.exec(&seen.id, command, PROBE).await {
+            Ok(output) => starting(driver.read_health(&output), seen),
+            // The engine answers, the probe does not: that is the agent's state, not a failure of the call.
+            Err(error) if error.status.is_none() => plain(HealthStatus::Unhealthy, &error.reason),
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(match state.health.as_deref() {
+        Some("starting") => plain(HealthStatus::Starting, "its health check has not answered yet"),
+        Some("unhealthy") => {
+            let said = state.health_output.as_deref().unwrap_or("").trim();
+            plain(HealthStatus::Unhealthy, said.lines().next_back().unwrap_or("its health check fails"))
+        }
+        Some("healthy") => plain(HealthStatus::Healthy, "its health check succeeds"),
+        _ => plain(HealthStatus::Healthy, "it runs; it has no health check"),
+    })
+}
+
+/// What fails within its start period is still starting, in the engine's eyes too.
+fn starting(health: Health, seen: &Seen) -> Health {
+    match (health.status, seen.state.health.as_deref()) {
+        (HealthStatus::Unhealthy, Some("starting")) => Health { status: HealthStatus::Starting, ..health },
+        _ => health,
+    }
+}
+
+/// Sends a message through a runtime's door and returns what came back.
+///
+/// # Errors
+/// Where the engine refuses, or no answer comes in time.
+pub async fn ask(container: &str, door: &[String], text: &str, docker: &Docker) -> Result<ProbeOutput, EngineError> {
+    let mut command = door.to_vec();
+    command.push(text.to_owned());
+    docker.exec(container, &command, ANSWER).await
+}

@@ -1,0 +1,129 @@
+//! Observe: what engine and host have of a pod. Nothing is changed and nothing is decided here.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use claw_compiler::plan::Plan;
+use claw_compiler::plan::steps::{Container, Image, Observed};
+use claw_types::image::{compose, label};
+
+use crate::apply::{ApplyError, Site};
+use crate::container::{Scope, body};
+use crate::docker::{Docker, Seen};
+use crate::image::{Building, never};
+use crate::{pack, verify};
+
+/// Returns what the engine and the host have of a pod.
+///
+/// # Errors
+/// Where the engine does not answer, a build context cannot be read, or a secret has no value.
+pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Observed, ApplyError> {
+    let project = plan.pod.as_str();
+    let mut observed = Observed::default();
+    observed.networks.extend(docker.networks(project).await?.into_iter().map(|network| network.key));
+    observed.volumes.extend(docker.volumes(project).await?.into_iter().map(|volume| volume.key));
+    images(plan, docker, site, &mut observed).await?;
+    for (id, unit) in &plan.units {
+        if let Some(seal) = site.vault.seal(unit)? {
+            observed.seals.insert(id.clone(), seal);
+        }
+    }
+    files(plan, site, &mut observed);
+    for seen in docker.containers(project).await?.iter().filter(|seen| !seen.is_oneoff()) {
+        let container = container(seen, plan, site);
+        observed.containers.entry(seen.service().to_owned()).or_default().push(container);
+    }
+    Ok(observed)
+}
+
+async fn images(plan: &Plan, docker: &Docker, site: &Site<'_>, observed: &mut Observed) -> Result<(), ApplyError> {
+    let mut names: BTreeSet<String> =
+        plan.project.services.values().filter_map(|service| service.image.clone()).collect();
+    names.extend(plan.builds.values().map(|build| build.image.to_string()));
+    if plan.needs_infra {
+        names.insert(plan.infra());
+        observed.infra = Some(pack::id(site)?);
+    }
+    for name in names {
+        if let Some(facts) = docker.image(&name).await? {
+            let image = Image { id: facts.id.unwrap_or_default(), context: facts.labels.get(label::CONTEXT).cloned() };
+            observed.images.insert(name, image);
+        }
+    }
+    for (service, build) in &plan.builds {
+        let base = match build.base.as_deref() {
+            // What claw will pack, whatever is there now.
+            Some(base) if is_infra(base) => observed.infra.clone(),
+            Some(base) if base != "scratch" => docker.image(base).await?.and_then(|facts| facts.id),
+            _ => None,
+        };
+        let never = never(plan, site.root, service);
+        let building = Building::open(build, site.root, &never, base.as_deref(), site.environment)?;
+        observed.contexts.insert(service.clone(), building.digest().to_owned());
+    }
+    Ok(())
+}
+
+/// Returns whether an image is claw's own.
+pub(crate) fn is_infra(image: &str) -> bool {
+    claw_types::image::ImageRef::new(image).repository() == claw_types::image::INFRA_REPOSITORY
+}
+
+/// Sealed files count as written where their content has the seal last recorded, and as owned where their user has them.
+fn files(plan: &Plan, site: &Site<'_>, observed: &mut Observed) {
+    let recorded = crate::state::seals(site.root, plan.pod.as_str());
+    for (id, unit) in &plan.units {
+        let directory = site.root.join(unit.directory.as_str());
+        let mut is_written = directory.is_dir();
+        let mut is_owned = true;
+        for (path, file) in unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed()) {
+            let found = directory.join(path.as_str()).symlink_metadata();
+            is_written &= found.is_ok() && file.content.is_sealed();
+            is_owned &= found.is_ok_and(|found| found.uid() == unit.unit.user.uid);
+        }
+        is_written &= observed.seals.get(id).is_none_or(|seal| recorded.get(id.as_str()) == Some(seal));
+        if unit.needs_shim {
+            is_written &= shim(site.root, plan).is_file();
+        }
+        if !is_written {
+            observed.unwritten.insert(id.clone());
+        }
+        if observed.seals.contains_key(id) && (!is_owned || !is_written) {
+            observed.unowned.insert(id.clone());
+        }
+    }
+}
+
+/// Returns where the shim of a project is on the host.
+pub(crate) fn shim(root: &Path, plan: &Plan) -> std::path::PathBuf {
+    let name = format!("shim-v{}", claw_types::image::SHIM_PROTOCOL);
+    root.join(".claw").join(plan.pod.as_str()).join("bin").join(name)
+}
+
+fn container(seen: &Seen, plan: &Plan, site: &Site<'_>) -> Container {
+    let name = seen.service();
+    let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
+    let drift = match (plan.project.services.get(name), unit) {
+        (Some(service), unit) => {
+            let scope = Scope::new(plan, site);
+            let planned = body(name, &seen.name, service, &serde_json::Map::new(), &scope);
+            verify::drift(&planned, &seen.inspected, unit.is_some())
+        }
+        (None, _) => Vec::new(),
+    };
+    // A container without a seal was made by another tool from the generated file: what was recorded last counts.
+    let recorded = || crate::state::seals(site.root, plan.pod.as_str()).get(name).cloned();
+    Container {
+        id: seen.id.clone(),
+        name: seen.name.clone(),
+        number: seen.label(compose::NUMBER).parse().unwrap_or(1),
+        hash: seen.label(compose::HASH).to_owned(),
+        image: seen.label(compose::IMAGE).to_owned(),
+        seal: seen.labels.get(label::SEAL).cloned().or_else(recorded),
+        is_claws: seen.labels.contains_key(label::SCHEMA),
+        is_running: seen.state.is_running || seen.state.is_restarting,
+        is_completed: seen.state.status == "exited" && seen.state.exit_code == 0,
+        drift,
+    }
+}

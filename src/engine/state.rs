@@ -1,0 +1,49 @@
+//! What claw remembers of a project between runs: `.claw/<project>/state/`. No secret's value is in it but tokens of
+//! claw's own, each in a file only its owner can read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use claw_compiler::plan::steps::Observed;
+
+use crate::files::{FileError, make_private, write_atomic};
+
+fn folder(root: &Path, project: &str) -> PathBuf {
+    root.join(".claw").join(project).join("state")
+}
+
+/// Returns the seals of the last run, by agent.
+pub(crate) fn seals(root: &Path, project: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(folder(root, project).join("seals")).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(unit, seal)| (unit.to_owned(), seal.to_owned()))
+        .collect()
+}
+
+/// Remembers the seals of a run.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn record_seals(root: &Path, project: &str, observed: &Observed) -> Result<(), FileError> {
+    let text: String = observed.seals.iter().map(|(unit, seal)| format!("{unit} {seal}\n")).collect();
+    if text.is_empty() {
+        return Ok(());
+    }
+    make_private(&folder(root, project))?;
+    write_atomic(&folder(root, project).join("seals"), &text, 0o600)
+}
+
+/// Returns what is remembered of an executable by its size and time of change: the id of the image it is packed into.
+pub(crate) fn packed(root: &Path, project: &str, program: &str) -> Option<String> {
+    let text = std::fs::read_to_string(folder(root, project).join("infra")).ok()?;
+    let (known, id) = text.trim_end().split_once(' ')?;
+    (known == program).then(|| id.to_owned())
+}
+
+/// Remembers the id of the image an executable is packed into; what cannot be written is worked out again.
+pub(crate) fn record_packed(root: &Path, project: &str, program: &str, id: &str) {
+    if make_private(&folder(root, project)).is_ok() {
+        let _ = write_atomic(&folder(root, project).join("infra"), &format!("{program} {id}\n"), 0o600);
+    }
+}
