@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo ci fmt lint docs snap conformance engine clean
+.PHONY: help build test demo ci fmt lint docs snap conformance engine tools clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -10,7 +10,7 @@ help: ## this list
 build: ## claw, optimised
 	$(CARGO) build --release
 
-test: engine ## all tests, on a real engine
+test: tools ## all tests, on a real engine
 	$(CARGO) test --workspace
 
 demo: engine ## builds claw and brings the quickstart up
@@ -35,6 +35,9 @@ conformance: ## the shared corpora, where they lie beside the project: passed an
 
 engine: ## makes sure a Docker engine answers
 	sh scripts/engine.sh ensure
+
+tools: ## the same, and what the tests need
+	sh scripts/engine.sh tools
 
 clean: ## removes what was built
 	$(CARGO) clean

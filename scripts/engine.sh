@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure a Docker engine answers: `engine.sh ensure`. Installs Debian's or Ubuntu's docker.io where there is none and we
+# Makes sure a Docker engine answers: `engine.sh ensure`; `engine.sh tools` adds what the tests need. Installs Debian's or Ubuntu's docker.io where there is none and we
 # may, and starts it where no init system does.
 set -eu
 
@@ -11,6 +11,15 @@ as_root() {
     elif command -v sudo >/dev/null 2>&1; then sudo "$@"
     else say "this needs root or sudo: $*"; exit 1
     fi
+}
+
+# The tests need a small image without a registry: they make it from a static busybox.
+tools() {
+    [ -x /bin/busybox ] && return
+    command -v apt-get >/dev/null 2>&1 || return 0
+    say "installing busybox-static for the tests' images"
+    as_root apt-get update -q >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static >/dev/null
 }
 
 install() {
@@ -50,5 +59,6 @@ ensure() {
 
 case "${1:-}" in
     ensure) ensure ;;
-    *) say "usage: engine.sh ensure"; exit 2 ;;
+    tools) ensure; tools ;;
+    *) say "usage: engine.sh ensure|tools"; exit 2 ;;
 esac

@@ -1,16 +1,18 @@
 //! Arguments, as clap reads them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Compiles and checks pods of AI agents: one Clawfile, one claw-pod.yml.
+/// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.
 #[derive(Debug, Parser)]
 #[command(
     name = "claw",
     version,
     disable_help_subcommand = true,
-    after_help = "Example: claw check && claw up -d --wait && claw ps"
+    max_term_width = 100,
+    after_help = "Example: claw check && claw up -d --wait && claw ps\nExit codes: 0 done, 1 failed, 2 wrong input, 3 finding or difference, 4 not healthy, 130 interrupted"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -20,7 +22,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Pod file [default: claw-pod.yml, claw-pod.yaml, then compose's names]
     #[arg(short, long = "file", value_name = "FILE", global = true)]
@@ -31,6 +33,9 @@ pub(crate) struct Global {
     /// File of variables, instead of .env
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) env_file: Vec<PathBuf>,
+    /// Profile that is enabled; `*` for all
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) profile: Vec<String>,
     /// Directory that relative paths start from
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) project_directory: Option<PathBuf>,
@@ -54,73 +59,95 @@ pub(crate) enum Format {
     Json,
     /// Compose's own form; `config` only.
     Yaml,
+    /// For code scanners; a later version.
+    Sarif,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Compile a Clawfile to a Dockerfile
-    Build {
-        /// Print the Dockerfile; nothing is written or built
-        #[arg(long)]
-        emit: bool,
-        /// Directory of the Clawfile
-        #[arg(value_name = "CONTEXT")]
-        context: Option<PathBuf>,
-    },
+    /// Build images: of a Clawfile, or of the pod's services
+    #[command(after_help = "Example: claw build -t editor:1 agents/editor\nExample: claw build --emit -f Clawfile")]
+    Build(BuildArgs),
     /// All diagnostics of the compiler and of the audit
+    #[command(after_help = "Example: claw check --strict --json")]
     Check {
         /// Warnings are errors
         #[arg(long)]
         strict: bool,
     },
     /// Write the hardened compose file and every generated file
+    #[command(after_help = "Example: claw compile && docker compose -f compose.generated.yml config")]
     Compile {
         /// Directory to write to [default: the pod's own]
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
+        /// Take images from claw.lock; a later version
+        #[arg(long)]
+        locked: bool,
     },
     /// The pod file as loaded: interpolated, in the long syntax
+    #[command(after_help = "Example: claw config --format json")]
     Config,
-    /// What a diagnostic means
+    /// What a diagnostic means, or where a value of the generated file comes from
+    #[command(after_help = "Example: claw explain unset-variable\nExample: claw explain services.writer.read_only")]
     Explain {
-        /// Its name, such as `unset-variable`
-        code: String,
+        /// A diagnostic's name, or a path such as `services.writer.user`
+        subject: String,
     },
     /// Converge: build, create and start what differs from the pod file
-    Up {
-        /// Return once everything is started
-        #[arg(short, long)]
-        detach: bool,
-        /// Return once everything is healthy
-        #[arg(long)]
-        wait: bool,
-    },
+    #[command(after_help = "Example: claw up -d --wait\nExample: claw up -d writer")]
+    Up(UpArgs),
     /// What `up` would do, and why
+    #[command(after_help = "Example: claw plan --exit-code")]
     Plan {
         /// Exit with 3 where there is something to do
         #[arg(long)]
         exit_code: bool,
+        /// Services, with what they depend on [default: all]
+        services: Vec<String>,
     },
     /// Remove the pod's containers and networks
-    Down {
-        /// Volumes and generated files too
-        #[arg(short, long)]
-        volumes: bool,
-    },
+    #[command(after_help = "Example: claw down -v --rmi local")]
+    Down(DownArgs),
     /// What runs
-    Ps,
+    #[command(after_help = "Example: claw ps --json")]
+    Ps {
+        /// Ids of containers alone
+        #[arg(short, long)]
+        quiet: bool,
+        /// Services [default: all]
+        services: Vec<String>,
+    },
     /// What the pod's containers printed, in the order of time
-    Logs,
+    #[command(after_help = "Example: claw logs -f --tail 20 writer")]
+    Logs(LogsArgs),
     /// How the agents are
-    Health,
+    #[command(after_help = "Example: claw health --json")]
+    Health {
+        /// Agents [default: all]
+        agents: Vec<String>,
+    },
+    /// Whether what runs is what the pod file says; nothing is changed
+    #[command(after_help = "Example: claw verify || claw up -d")]
+    Verify,
     /// Send one message to an agent and print its answer
+    #[command(after_help = "Example: claw ask writer \"What is new?\"\nExample: git diff | claw ask reviewer -")]
     Ask {
         /// The agent
         agent: String,
-        /// The message
+        /// The message; `-` for standard input
         text: String,
     },
+    /// Everything that was decided about an agent, and what runs of it
+    #[command(after_help = "Example: claw inspect writer")]
+    Inspect {
+        /// The agent
+        agent: String,
+    },
+    /// What the engine can do, what is missing, and what that costs
+    #[command(after_help = "Example: claw doctor --json")]
+    Doctor,
     /// The version
     Version,
     /// What runs inside containers on claw's behalf
@@ -139,15 +166,93 @@ pub(crate) enum Command {
     Other(Vec<String>),
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct BuildArgs {
+    /// Print the Dockerfile; nothing is written or built, no engine is needed
+    #[arg(long)]
+    pub(crate) emit: bool,
+    /// Name of the image [default: that of the directory]
+    #[arg(short, long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
+    /// Take nothing from the cache
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// A directory, a Clawfile, or services of the pod
+    #[arg(value_name = "CONTEXT|SERVICE")]
+    pub(crate) subjects: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct UpArgs {
+    /// Return once what runs was verified; without it, logs follow and Ctrl-C stops the pod
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Return once everything is healthy
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// The longest to wait
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) wait_timeout: u64,
+    /// Remove containers of services that are gone, whoever made them
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// Services, with what they depend on [default: all]
+    pub(crate) services: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DownArgs {
+    /// Volumes and generated files too: what agents remember is lost
+    #[arg(short, long)]
+    pub(crate) volumes: bool,
+    /// Seconds containers are given to finish
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<i32>,
+    /// Accepted as docker compose does: `down` removes whatever is the project's
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// Images that were built for the pod too
+    #[arg(long, value_name = "WHICH", value_parser = ["local"])]
+    pub(crate) rmi: Option<String>,
+    /// Do not ask before data is destroyed
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogsArgs {
+    /// Go on with new lines (-f)
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// This many of the last lines of each container
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) tail: Option<u64>,
+    /// Nothing older: `10m`, `2h`, or Unix time in seconds
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// With the time of each line
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+    /// Services [default: all]
+    pub(crate) services: Vec<String>,
+}
+
 /// What runs inside containers on claw's behalf.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Shim {
-    /// Make a new volume belong to an agent
+    /// Make new volumes and sealed files belong to agents
     Own {
-        /// User and group: UID:GID
-        owner: String,
-        /// The volume's directory
-        path: PathBuf,
+        /// `UID:GID=PATH`
+        #[arg(required = true)]
+        owners: Vec<String>,
+    },
+    /// Put secrets into the environment of a program and become it
+    Exec {
+        /// `VARIABLE=PATH` of each secret
+        variables: Vec<String>,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        program: Vec<String>,
     },
 }
 
@@ -177,9 +282,61 @@ pub(crate) enum Reference {
 
 /// Returns the arguments of the process.
 pub(crate) fn parse() -> Result<Arguments, clap::Error> {
-    let mut arguments = Arguments::try_parse()?;
+    let mut arguments = Arguments::try_parse_from(following(std::env::args_os().collect()))?;
     if arguments.global.json {
         arguments.global.format = Format::Json;
     }
     Ok(arguments)
+}
+
+/// Options before the command that take a value.
+const VALUED: &[&str] =
+    &["-f", "--file", "-p", "--project-name", "--env-file", "--profile", "--project-directory", "--format"];
+
+/// After `logs`, `-f` follows, as everywhere; before it, `-f` names the pod file, as everywhere.
+fn following(mut words: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while let Some(word) = words.get(at).and_then(|word| word.to_str()) {
+        if VALUED.contains(&word) {
+            at += 2;
+        } else if word.starts_with('-') {
+            at += 1;
+        } else {
+            break;
+        }
+    }
+    if words.get(at).is_some_and(|word| word == "logs") {
+        for word in words.iter_mut().skip(at).filter(|word| *word == "-f") {
+            *word = OsString::from("--follow");
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follows(words: &[&str]) -> Vec<String> {
+        let words = following(words.iter().map(OsString::from).collect());
+        words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn f_means_follow_after_logs_and_file_before_it() {
+        assert_eq!(follows(&["claw", "-f", "x.yml", "logs", "-f"]), ["claw", "-f", "x.yml", "logs", "--follow"]);
+        assert_eq!(follows(&["claw", "-f", "logs", "up", "-f", "y"]), ["claw", "-f", "logs", "up", "-f", "y"]);
+        assert_eq!(follows(&["claw", "logs", "a", "-f"]), ["claw", "logs", "a", "--follow"]);
+    }
+
+    #[test]
+    fn every_command_has_a_help_that_fits_a_screen() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+        let mut command = Arguments::command();
+        for each in command.get_subcommands_mut() {
+            let lines = each.render_help().to_string().lines().count();
+            assert!(lines <= 45, "{}: {lines} lines", each.get_name());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use claw_engine::files::FileError;
+use claw_engine::gather::GatherError;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Exit {
     Finding,
     /// Running, but not healthy.
     Unhealthy,
+    /// Interrupted.
+    Interrupted,
 }
 
 impl Exit {
@@ -27,6 +30,7 @@ impl Exit {
             Exit::Wrong => 2,
             Exit::Finding => 3,
             Exit::Unhealthy => 4,
+            Exit::Interrupted => 130,
         })
     }
 }
@@ -49,43 +53,95 @@ pub(crate) enum CommandError {
     /// The pod could not be brought up.
     #[error(transparent)]
     Apply(#[from] claw_engine::apply::ApplyError),
+    /// The pod could not be brought up, after some of it was done.
+    #[error("{source} (after {done} of {all} steps)")]
+    Halfway {
+        /// How many steps were carried out.
+        done: usize,
+        /// How many there are.
+        all: usize,
+        /// Why it stopped.
+        source: Box<claw_engine::apply::ApplyError>,
+    },
     /// The shim could not do what it was told.
     #[error("{0}")]
     Shim(std::io::Error),
     /// There is no pod file.
     #[error("there is no pod file here: no `claw-pod.yml`, `compose.yaml` or `docker-compose.yml`")]
     NoPodFile,
-    /// A file named on the command line is not there.
-    #[error("`{0}` is not a readable file")]
-    NoFile(String),
+    /// A file named on the command line is not there, or is no text.
+    #[error("`{0}` {1}")]
+    NoFile(String, &'static str),
     /// Arguments that do not fit together.
     #[error("{0}")]
     Usage(String),
     /// The command is not there yet.
     #[error("claw does not carry out `{0}` yet")]
     NotYet(String),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl From<GatherError> for CommandError {
+    fn from(error: GatherError) -> Self {
+        match error {
+            GatherError::File(error) => CommandError::File(error),
+            GatherError::Engine(error) => CommandError::Engine(error),
+        }
+    }
 }
 
 impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
+            // What a user named and cannot be read is wrong input; what claw writes and cannot is a failure.
+            CommandError::File(error) if error.source.kind() == std::io::ErrorKind::InvalidInput => Exit::Wrong,
             CommandError::File(_)
             | CommandError::Reference(_)
             | CommandError::Engine(_)
             | CommandError::Apply(_)
+            | CommandError::Halfway { .. }
             | CommandError::Shim(_)
             | CommandError::Start(_) => Exit::Failed,
-            CommandError::NoPodFile | CommandError::NoFile(_) | CommandError::Usage(_) | CommandError::NotYet(_) => {
+            CommandError::NoPodFile | CommandError::NoFile(..) | CommandError::Usage(_) | CommandError::NotYet(_) => {
                 Exit::Wrong
             }
+            CommandError::Interrupted => Exit::Interrupted,
+        }
+    }
+
+    /// Returns the kind of error, as `--json` names it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            CommandError::File(_) => "file",
+            CommandError::Reference(_) => "reference",
+            CommandError::Engine(_) => "engine",
+            CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",
+            CommandError::Shim(_) => "shim",
+            CommandError::Start(_) => "start",
+            CommandError::NoPodFile | CommandError::NoFile(..) => "no-file",
+            CommandError::Usage(_) => "usage",
+            CommandError::NotYet(_) => "not-yet",
+            CommandError::Interrupted => "interrupted",
         }
     }
 
     /// Returns what to do, where it is known.
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        match self {
-            CommandError::NoPodFile => Some("name one with `-f FILE`, or go to the directory that has it"),
-            CommandError::NotYet(_) => Some("`claw compile` writes a plain compose file that docker compose runs"),
+        let engine = match self {
+            CommandError::Engine(error) => Some(error),
+            CommandError::Apply(claw_engine::apply::ApplyError::Engine(error)) => Some(error),
+            _ => None,
+        };
+        match (self, engine) {
+            (_, Some(error)) if error.call == "be reached at" => {
+                Some("start it, or name another with `DOCKER_HOST`; `claw doctor` tells more")
+            }
+            (CommandError::NoPodFile, _) => Some("name one with `-f FILE`, or go to the directory that has it"),
+            (CommandError::Halfway { .. }, _) => Some("what was done stays; `claw up` goes on from there"),
+            (CommandError::NotYet(_), _) => Some("`claw --help` lists what is there"),
+            (CommandError::Interrupted, _) => Some("what was done stays; the same command goes on from there"),
             _ => None,
         }
     }

@@ -6,91 +6,160 @@ use claw_compiler::facts::{Context, Facts, PodSpec, missing};
 use claw_compiler::plan::Plan;
 use claw_compose::yaml;
 use claw_engine::files::{Found, read_text};
-use claw_engine::gather::{Environment, answer, display};
-use claw_types::diag::{Code, Diagnostics};
-use claw_types::span::{FileId, SourceMap};
+use claw_engine::gather::{Engine, Environment, answer, display};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::{FileId, SourceMap, Span};
 
 use crate::args::Global;
 use crate::exit::CommandError;
+use crate::ui::Ui;
 
 /// Names of a pod file, in the order they are looked for.
 const NAMES: &[&str] =
     &["claw-pod.yml", "claw-pod.yaml", "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
+/// Errors that `--compat` turns into warnings.
+const SOFTENED: &[Code] = &[Code::PrivilegedSurface, Code::UnsetVariable];
+
 /// What was read, and what was found to be wrong with it.
 pub(crate) struct Input {
     pub(crate) sources: SourceMap,
     pub(crate) diagnostics: Diagnostics,
+    /// The pod's directory, absolute.
     pub(crate) root: PathBuf,
     pub(crate) file: FileId,
     pub(crate) environment: Environment,
     pub(crate) name: Option<String>,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) env_files: Vec<PathBuf>,
+    pub(crate) engine: Engine,
+    /// What the compiler was told so far.
+    pub(crate) facts: Facts,
+    softened: &'static [Code],
 }
 
 /// Reads a text file that must be there.
 pub(crate) fn source(path: &Path, sources: &mut SourceMap) -> Result<FileId, CommandError> {
+    let shown = || path.display().to_string();
     match read_text(path)? {
         Found::Text(text) => Ok(sources.add(display(path), text)),
-        _ => Err(CommandError::NoFile(path.display().to_string())),
+        Found::NotText => Err(CommandError::NoFile(shown(), "is not UTF-8 text, or longer than 16 MiB")),
+        Found::NotRegular => Err(CommandError::NoFile(shown(), "is no regular file")),
+        Found::Missing | Found::Outside => Err(CommandError::NoFile(shown(), "does not exist")),
     }
 }
 
 /// Reads the pod file and the environment.
 pub(crate) fn read(global: &Global) -> Result<Input, CommandError> {
     let path = match global.file.as_slice() {
-        [] => find()?,
+        [] => find(Path::new("."))?,
         [path] => path.clone(),
         _ => return Err(CommandError::NotYet("several -f".to_owned())),
     };
+    let softened = if global.compat { SOFTENED } else { &[] };
     let mut sources = SourceMap::new();
-    let mut diagnostics = Diagnostics::new();
+    let mut diagnostics = Diagnostics::softening(softened);
     let file = source(&path, &mut sources)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let root = global.project_directory.clone().unwrap_or_else(|| parent.to_owned());
+    let root = root.canonicalize().map_err(|_| CommandError::NoFile(root.display().to_string(), "does not exist"))?;
     let environment = Environment::read(&root, &global.env_file, &mut sources, &mut diagnostics)?;
-    let set = global.project_name.clone().or_else(|| environment.plain("COMPOSE_PROJECT_NAME").map(ToOwned::to_owned));
-    let name = set.filter(|name| !name.is_empty());
+    let set = |name: &str| environment.plain(name).filter(|value| !value.is_empty());
+    let name = global.project_name.clone().or_else(|| set("COMPOSE_PROJECT_NAME").map(ToOwned::to_owned));
     if let Some(name) = &name
         && claw_compose::load::normal_name(name).as_deref() != Some(name)
     {
         let rule = "lower-case letters, digits, `-` and `_`, starting with a letter or digit";
         return Err(CommandError::Usage(format!("`{name}` is not a project name: use {rule}")));
     }
-    Ok(Input { sources, diagnostics, root, file, environment, name })
+    let profiles = match global.profile.as_slice() {
+        [] => set("COMPOSE_PROFILES").map(|list| list.split(',').map(|name| name.trim().to_owned()).collect()),
+        given => Some(given.to_vec()),
+    };
+    Ok(Input {
+        sources,
+        diagnostics,
+        root,
+        file,
+        name,
+        profiles: profiles.unwrap_or_default(),
+        env_files: global.env_file.clone(),
+        environment,
+        engine: Engine::new(),
+        facts: Facts::default(),
+        softened,
+    })
 }
 
-/// Looks for a pod file here and above.
-fn find() -> Result<PathBuf, CommandError> {
-    if let Some(path) = std::env::var_os("COMPOSE_FILE").filter(|path| !path.is_empty()) {
-        return Ok(PathBuf::from(path));
+/// Looks for a pod file in a folder and above it.
+pub(crate) fn find(folder: &Path) -> Result<PathBuf, CommandError> {
+    if let Some(list) = std::env::var("COMPOSE_FILE").ok().filter(|list| !list.is_empty()) {
+        let separator = std::env::var("COMPOSE_PATH_SEPARATOR").ok().filter(|each| !each.is_empty());
+        if list.contains(separator.as_deref().unwrap_or(":")) {
+            return Err(CommandError::NotYet("several files in COMPOSE_FILE".to_owned()));
+        }
+        return Ok(PathBuf::from(list));
     }
-    let here = std::env::current_dir().map_err(|_| CommandError::NoPodFile)?;
+    let here = folder.canonicalize().map_err(|_| CommandError::NoPodFile)?;
     let found =
         here.ancestors().find_map(|folder| NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file()));
-    found.ok_or(CommandError::NoPodFile)
+    let found = found.ok_or(CommandError::NoPodFile)?;
+    // Compose would merge these; running without what they say would be running something else.
+    let stem = found.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    for extension in ["yml", "yaml"] {
+        let name = format!("{stem}.override.{extension}");
+        if found.with_file_name(&name).is_file() {
+            return Err(CommandError::NotYet(format!("merging {name}")));
+        }
+    }
+    Ok(found)
 }
 
 impl Input {
-    /// Returns the plan of the pod; nothing where diagnostics say why not.
-    pub(crate) fn plan(&mut self, global: &Global) -> Result<Option<Plan>, CommandError> {
+    /// Returns the plan of the pod; nothing where diagnostics say why not. Asks for what is not known yet.
+    pub(crate) async fn plan(&mut self) -> Result<Option<Plan>, CommandError> {
         let Some(pod) = self.sources.get(self.file).cloned() else { return Err(CommandError::NoPodFile) };
         let Ok(tree) = yaml::parse(&pod, &mut self.diagnostics) else { return Ok(None) };
-        let real = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        let directory = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let spec = PodSpec { file: self.file, tree, name: self.name.clone(), directory };
-        let mut facts = Facts::default();
+        let directory = self.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = self.name.clone();
+        let spec = PodSpec { file: self.file, tree, name, directory, profiles: self.profiles.clone() };
         loop {
-            let needs = missing(&spec, &facts, &context(&self.sources));
+            let needs = missing(&spec, &self.facts, &context(&self.sources));
             if needs.is_empty() {
                 break;
             }
-            answer(needs, &self.root, &self.environment, &mut facts, &mut self.sources)?;
+            answer(needs, &self.root, &self.environment, &self.engine, &mut self.facts, &mut self.sources).await?;
         }
-        let plan = claw_compiler::compile(&spec, &facts, &context(&self.sources), &mut self.diagnostics);
-        if global.compat {
-            self.diagnostics.soften(|each| matches!(each.code, Code::PrivilegedSurface | Code::UnsetVariable));
-        }
+        let plan = claw_compiler::compile(&spec, &self.facts, &context(&self.sources), &mut self.diagnostics);
+        self.without_engine(&spec);
         Ok(plan.ok().filter(|_| !self.diagnostics.has_errors()))
+    }
+
+    /// Returns the findings for a result that carries them: programs get them there, people have read them already.
+    pub(crate) fn diagnostics_for(&self, ui: &Ui) -> Diagnostics {
+        if ui.is_json() { self.diagnostics.clone() } else { Diagnostics::new() }
+    }
+
+    /// Forgets what was found, so that a second compile says it anew.
+    pub(crate) fn forget_findings(&mut self) {
+        self.diagnostics = Diagnostics::softening(self.softened);
+    }
+
+    /// An image may make its service an agent: where nobody could look, that is told.
+    fn without_engine(&mut self, spec: &PodSpec) {
+        let Some(failure) = self.engine.failure() else { return };
+        let unseen: Vec<&str> =
+            self.facts.images.iter().filter(|(_, facts)| facts.is_none()).map(|(image, _)| image.as_str()).collect();
+        if unseen.is_empty() || !spec.has_agents() {
+            return;
+        }
+        let message = format!("no engine answers, so nobody looked into `{}`", unseen.join("`, `"));
+        let warning = Diagnostic::warning(Code::NeedsEngine, Span::start_of(self.file), message);
+        self.diagnostics.push(
+            warning.note(failure.to_string()).help(
+                "start the engine, or say what the images are: `x-claw: {type: RUNTIME}` makes a service an agent",
+            ),
+        );
     }
 }
 

@@ -7,6 +7,8 @@ mod commands;
 mod exit;
 mod input;
 mod render;
+mod session;
+mod table;
 mod ui;
 
 /// Runs claw with the process's arguments and returns its exit code.

@@ -40,7 +40,7 @@ fn a_secret_of_the_environment_is_a_name_in_everything_that_is_written() {
     let folder = Folder::new("lifted");
     folder.write("AGENTS.md", CONTRACT.1).write(".env", "BOT_TOKEN=canary-7f3a\nREGION=eu\n").write(
         "claw-pod.yml",
-        "services:\n  bot:\n    image: x\n    environment:\n      BOT_TOKEN: ${BOT_TOKEN}\n      REGION: ${REGION}\n    x-claw:\n      type: generic\n      agent: AGENTS.md\n",
+        "services:\n  bot:\n    image: x\n    entrypoint: [/bin/bot]\n    environment:\n      BOT_TOKEN: ${BOT_TOKEN}\n      REGION: ${REGION}\n    x-claw:\n      type: generic\n      agent: AGENTS.md\n",
     );
     let run = claw(&folder.0, &["compile", "-o", "out", "--json"]);
     assert_eq!(run.code, Some(0), "{run:?}");
@@ -113,9 +113,9 @@ fn usage_mistakes_exit_with_two_and_say_what_is_near() {
     let run = claw(&folder.0, &["check"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.starts_with("error: there is no pod file here"), "{run:?}");
-    let run = claw(&folder.0, &["doctor"]);
+    let run = claw(&folder.0, &["exec"]);
     assert_eq!(run.code, Some(2));
-    assert!(run.stderr.starts_with("error: claw does not carry out `doctor` yet"), "{run:?}");
+    assert!(run.stderr.starts_with("error: claw does not carry out `exec` yet"), "{run:?}");
     let run = claw(&folder.0, &["explain", "unset-variable"]);
     assert_eq!(run.code, Some(0));
     assert!(run.stdout.starts_with("unset-variable\n\n"), "{run:?}");

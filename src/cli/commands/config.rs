@@ -18,13 +18,16 @@ pub(crate) fn run(global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
         Some(Diagnostic::warning(Code::UnsetVariable, span, message))
     };
     let options = Options { lookup: &input.environment, keep: &|_| false, unset: &mut unset };
+    let has_errors = input.diagnostics.has_errors();
     let diagnostics = &mut input.diagnostics;
     let loaded = input.sources.get(input.file).and_then(|source| {
         let tree = yaml::parse(source, diagnostics).ok()?;
         load::load(tree, source, options, diagnostics).ok()
     });
     ui.diagnostics(&input.diagnostics, &input.sources);
-    let Some(value) = loaded.and_then(|loaded| loaded.project.encode()) else { return Ok(Exit::Wrong) };
+    let Some(value) = loaded.filter(|_| !has_errors).and_then(|loaded| loaded.project.encode()) else {
+        return Ok(Exit::Wrong);
+    };
     ui.bare(&if global.format == Format::Json { write::json(&value) } else { write::yaml(&value) });
     Ok(Exit::Done)
 }

@@ -1,20 +1,74 @@
-//! `claw explain`: a diagnostic's paragraph of `docs/diagnostics.md`.
+//! `claw explain`: a diagnostic's paragraph of `docs/diagnostics.md`, or where a value of the generated file comes from.
 
-use claw_types::diag::{Code, nearest};
+use claw_compose::shape::Shape;
+use claw_compose::value::Value;
+use claw_compose::yaml::{self, Node};
+use claw_types::diag::{Code, Diagnostics, nearest};
+use serde_json::json;
 
+use crate::args::Global;
 use crate::exit::{CommandError, Exit};
+use crate::session::{self, Session};
 use crate::ui::Ui;
 
 const PAGE: &str = include_str!("../../../docs/diagnostics.md");
 
-pub(crate) fn run(code: &str, ui: &Ui) -> Result<Exit, CommandError> {
-    let heading = format!("\n## {code}\n");
+pub(crate) fn run(global: &Global, subject: &str, ui: &Ui) -> Result<Exit, CommandError> {
+    if subject.contains('.') {
+        return session::with(global, "explain", ui, async |session| place(&session, subject));
+    }
+    let heading = format!("\n## {subject}\n");
     let Some((_, rest)) = PAGE.split_once(&heading) else {
-        let near = nearest(code, Code::ALL.iter().map(|code| code.name()));
+        let near = nearest(subject, Code::ALL.iter().map(|code| code.name()));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        return Err(CommandError::Usage(format!("there is no diagnostic `{code}`{hint}")));
+        return Err(CommandError::Usage(format!("there is no diagnostic `{subject}`{hint}")));
     };
     let paragraph = rest.split("\n## ").next().unwrap_or(rest).trim();
-    ui.bare(&format!("{code}\n\n{paragraph}\n"));
+    let (none, sources) = (Diagnostics::new(), claw_types::span::SourceMap::new());
+    let data = json!({ "code": subject, "text": paragraph });
+    ui.result("explain", &format!("{subject}\n\n{paragraph}"), data, &none, &sources);
     Ok(Exit::Done)
+}
+
+/// A value of the generated file, and who said so: the pod file at a place, or claw.
+fn place(session: &Session<'_>, path: &str) -> Result<Exit, CommandError> {
+    let keys: Vec<&str> = path.split('.').collect();
+    let made = session.plan.project.encode().unwrap_or(Value::Null);
+    let Some(value) = keys.iter().try_fold(&made, |value, key| step(value, key)) else {
+        return Err(CommandError::Usage(format!("the generated file has no `{path}`")));
+    };
+    let written = session.input.sources.get(session.input.file);
+    let tree = written.and_then(|source| yaml::parse(source, &mut Diagnostics::new()).ok());
+    let shown = claw_compose::write::json(value);
+    // A replica is written as its service.
+    let unit = session.plan.units.values().find(|unit| keys.get(1) == Some(&unit.unit.id.as_str()));
+    let mut own = keys.clone();
+    if let (Some(unit), Some(key)) = (unit, own.get_mut(1)) {
+        *key = unit.unit.service.as_str();
+    }
+    let node = tree.as_ref().and_then(|tree| own.iter().try_fold(tree, |node: &Node, key| node.get(key)));
+    let origin = match node {
+        Some(node) => {
+            let at = session.input.sources.position(node.span);
+            let file = session.input.sources.get(node.span.file).map_or("", |source| source.name.as_str());
+            format!("{file}:{}:{}", at.line, at.column)
+        }
+        None => match unit {
+            Some(unit) => {
+                format!("claw: how an agent of the runtime `{}` is run (docs/hardening.md)", unit.unit.runtime)
+            }
+            None => "claw: what every pod gets (docs/pod.md)".to_owned(),
+        },
+    };
+    let data = json!({ "path": path, "value": serde_json::from_str::<serde_json::Value>(&shown).unwrap_or_default(), "origin": origin });
+    session.result("explain", &format!("{path}: {}\nfrom {origin}", shown.trim_end()), data);
+    Ok(Exit::Done)
+}
+
+fn step<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
+    match value {
+        Value::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+        Value::List(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    }
 }

@@ -1,4 +1,4 @@
-//! `claw reference`: what containers of the runtime `reference` run.
+//! What runs inside containers: `claw reference` and `claw shim`.
 
 use claw_reference::{client, provider, serve};
 
@@ -23,11 +23,29 @@ pub(crate) fn run(command: &Reference, ui: &Ui) -> Result<Exit, CommandError> {
     })
 }
 
-/// Runs what claw does inside containers for itself.
+/// Runs what claw does inside containers for other programs.
 pub(crate) fn shim(command: &Shim) -> Result<Exit, CommandError> {
-    let Shim::Own { owner, path } = command;
-    let numbers = owner.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
-    let owner = numbers.ok_or_else(|| CommandError::Usage(format!("`{owner}` is not UID:GID")))?;
-    claw_shim::own(owner, path).map_err(CommandError::Shim)?;
-    Ok(Exit::Done)
+    match command {
+        Shim::Own { owners } => {
+            for each in owners {
+                let (owner, path) =
+                    owner(each).ok_or_else(|| CommandError::Usage(format!("`{each}` is not UID:GID=PATH")))?;
+                claw_shim::own(owner, std::path::Path::new(path)).map_err(CommandError::Shim)?;
+            }
+            Ok(Exit::Done)
+        }
+        Shim::Exec { variables, program } => {
+            let split = |each: &String| each.split_once('=').map(|(name, path)| (name.to_owned(), path.to_owned()));
+            let variables: Vec<_> = variables.iter().filter_map(split).collect();
+            match claw_shim::exec(&variables, program) {
+                Err(error) => Err(CommandError::Shim(error)),
+            }
+        }
+    }
+}
+
+fn owner(text: &str) -> Option<((u32, u32), &str)> {
+    let (owner, path) = text.split_once('=')?;
+    let (uid, gid) = owner.split_once(':')?;
+    Some(((uid.parse().ok()?, gid.parse().ok()?), path))
 }

@@ -1,0 +1,147 @@
+//! `claw doctor`: what the engine can do, what is missing, and what that costs.
+
+use claw_engine::docker::EngineFacts;
+use claw_engine::gather::Engine;
+use claw_engine::{image, pack};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::exit::{CommandError, Exit};
+use crate::session::block_on;
+use crate::table::{row, table};
+use crate::ui::Ui;
+
+/// One thing that was looked at.
+struct Look {
+    name: &'static str,
+    is_well: bool,
+    found: String,
+    /// What it costs where it is missing.
+    cost: Option<&'static str>,
+}
+
+pub(crate) fn run(_global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
+    block_on(async {
+        let engine = Engine::new();
+        let facts = match engine.docker().await {
+            Ok(docker) => docker.facts().await,
+            Err(error) => Err(error),
+        };
+        let looks = match &facts {
+            Ok(facts) => looks(facts),
+            Err(error) => vec![Look {
+                name: "engine",
+                is_well: false,
+                found: error.to_string(),
+                cost: Some("nothing runs; `check`, `compile` and `config` work without it"),
+            }],
+        };
+        let mut lines = vec![row(["WHAT", "", "FOUND"])];
+        for look in &looks {
+            lines.push(row([look.name, if look.is_well { "ok" } else { "!" }, &look.found]));
+            if let Some(cost) = look.cost.filter(|_| !look.is_well) {
+                lines.push(row(["", "", &format!("  costs: {cost}")]));
+            }
+        }
+        let data: Vec<_> = looks
+            .iter()
+            .map(|look| {
+                json!({
+                    "name": look.name,
+                    "status": if look.is_well { "ok" } else { "missing" },
+                    "found": look.found,
+                    "cost": look.cost.filter(|_| !look.is_well),
+                })
+            })
+            .collect();
+        let (none, sources) = (claw_types::diag::Diagnostics::new(), claw_types::span::SourceMap::new());
+        ui.result("doctor", &table(&lines), json!({ "checks": data }), &none, &sources);
+        Ok(if facts.is_err() { Exit::Failed } else { Exit::Done })
+    })
+}
+
+fn look(name: &'static str, is_well: bool, found: impl Into<String>, cost: &'static str) -> Look {
+    Look { name, is_well, found: found.into(), cost: Some(cost).filter(|cost| !cost.is_empty()) }
+}
+
+fn looks(facts: &EngineFacts) -> Vec<Look> {
+    let mut looks = machine(facts);
+    looks.extend(walls(facts));
+    looks
+}
+
+/// What claw works with.
+fn machine(facts: &EngineFacts) -> Vec<Look> {
+    let own = pack::architecture();
+    let limits = [
+        ("memory", facts.has_memory_limit),
+        ("swap", facts.has_swap_limit),
+        ("processes", facts.has_pids_limit),
+        ("CPUs", facts.has_cpu_limit),
+    ];
+    let missing: Vec<&str> = limits.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name).collect();
+    let limited = match missing.is_empty() {
+        true => "memory, swap, processes, CPUs".to_owned(),
+        false => format!("no limit of {}", missing.join(", ")),
+    };
+    let features: Vec<&str> = image::built_in(facts.major()).into_iter().collect();
+    let engine = format!("Docker {} at {} ({})", facts.version, facts.address, facts.named_by);
+    let platform = format!("{}/{}, kernel {}", facts.os, facts.architecture, facts.kernel);
+    let is_own = facts.os == "linux" && facts.architecture == own;
+    let is_layered = matches!(facts.storage.as_str(), "overlay2" | "overlayfs");
+    vec![
+        look("engine", facts.major() >= 20, engine, "claw is tested with Engine 20.10 and later"),
+        look("API", true, facts.api.as_str(), ""),
+        look("platform", is_own, platform, "claw packs its own executable, which must be of the engine's platform"),
+        match pack::is_static() {
+            true => look("executable", true, "static", ""),
+            false => look("executable", false, "dynamic", "claw's image cannot be packed: build it with +crt-static"),
+        },
+        look("builder", true, format!("BuildKit with {}", features.join(", ")), ""),
+        look("storage", is_layered, facts.storage.as_str(), "builds and starts are slower"),
+        look(
+            "cgroups",
+            !facts.cgroups.is_empty(),
+            format!("version {}, {}", facts.cgroups, facts.cgroup_driver),
+            "limits do not hold",
+        ),
+        look("limits", missing.is_empty(), limited, "an agent can use up the host"),
+    ]
+}
+
+/// What stands between an agent and the host.
+fn walls(facts: &EngineFacts) -> Vec<Look> {
+    let has = |word: &str| facts.security.iter().any(|each| each == word);
+    let profile = |word: &str| if has(word) { "default profile" } else { "none" };
+    let users = match (has("rootless"), has("userns")) {
+        (true, _) => "rootless engine",
+        (false, true) => "remapped",
+        (false, false) => "none",
+    };
+    let is_closed = facts.major() >= 26;
+    let names = if is_closed { "closed" } else { "forwards names to the outside (CVE-2024-29018)" };
+    let others: Vec<&str> = facts
+        .runtimes
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.contains("runc") && !name.ends_with("v1.linux"))
+        .collect();
+    let sandboxes = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+    vec![
+        look("seccomp", has("seccomp"), profile("seccomp"), "agents can make every system call"),
+        look("AppArmor", has("apparmor"), profile("apparmor"), "one wall less between an agent and the host"),
+        look("user namespaces", users != "none", users, "user ids inside are the host's; agents are never root inside"),
+        look(
+            "names in internal networks",
+            is_closed,
+            names,
+            "an agent without a way out can still send a few bytes in names it asks for; Engine 26 closes it",
+        ),
+        look(
+            "sandboxing runtimes",
+            !others.is_empty(),
+            sandboxes,
+            "agents share the host's kernel; gVisor (`runsc`) or Kata give them another",
+        ),
+    ]
+}

@@ -1,0 +1,57 @@
+//! `claw down`: takes a pod away, with or without a file that describes it.
+
+use claw_engine::down::{DownOptions, down};
+use claw_engine::files::remove_tree;
+use claw_engine::gather::Engine;
+use serde_json::json;
+
+use crate::args::{DownArgs, Global};
+use crate::exit::{CommandError, Exit};
+use crate::input;
+use crate::session::block_on;
+use crate::ui::Ui;
+
+pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, CommandError> {
+    block_on(async {
+        // The file is asked for the pod's name and its images only: a broken or missing one is no reason to leave
+        // containers behind.
+        let mut input = match (input::read(global), &global.project_name) {
+            (Ok(input), _) => Some(input),
+            (Err(_), Some(_)) => None,
+            (Err(error), None) => return Err(error),
+        };
+        let plan = match &mut input {
+            Some(input) => input.plan().await?,
+            None => None,
+        };
+        let named = plan.as_ref().map(|plan| plan.pod.to_string()).or_else(|| global.project_name.clone());
+        let named = named.or_else(|| input.as_ref().and_then(|input| input.name.clone()));
+        let Some(name) = named else {
+            if let Some(input) = &input {
+                ui.diagnostics(&input.diagnostics, &input.sources);
+            }
+            return Err(CommandError::Usage("the pod file is broken: name the pod with `-p NAME`".to_owned()));
+        };
+        let question = format!("Remove the volumes of `{name}` and what its agents remember?");
+        if args.volumes && !args.yes && !ui.confirms(&question) {
+            return Err(CommandError::Usage("nothing was removed".to_owned()));
+        }
+        let built = plan.iter().flat_map(|plan| &plan.builds);
+        let own = built.map(|(service, build)| (format!("{name}-{service}"), build.image.to_string()));
+        let local = own.filter(|(default, image)| default == image).map(|(_, image)| image).collect();
+        let options = DownOptions {
+            volumes: args.volumes,
+            grace: args.timeout,
+            images: if args.rmi.is_some() { local } else { Vec::new() },
+        };
+        let engine = Engine::new();
+        let removed = down(&name, &options, engine.docker().await?, &|line| ui.progress(line)).await?;
+        if let Some(input) = input.as_ref().filter(|_| args.volumes) {
+            remove_tree(&input.root.join(".claw").join(&name))?;
+        }
+        let text = if removed == 0 { format!("there is nothing of `{name}`") } else { format!("{removed} removed") };
+        let (none, sources) = (claw_types::diag::Diagnostics::new(), claw_types::span::SourceMap::new());
+        ui.result("down", &text, json!({ "pod": name, "removed": removed }), &none, &sources);
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,94 @@
+//! `claw ps`: what runs.
+
+use claw_engine::docker::Seen;
+use claw_types::image::{compose, label};
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::exit::{CommandError, Exit};
+use crate::session::{self, Session};
+use crate::table::{row, table};
+use crate::ui::Ui;
+
+pub(crate) fn run(global: &Global, quiet: bool, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+    session::with(global, "ps", ui, async |session| {
+        let containers = session.containers(services).await?;
+        if quiet {
+            containers.iter().for_each(|seen| ui.bare(&format!("{}\n", seen.id)));
+            return Ok(Exit::Done);
+        }
+        let rows: Vec<Value> = containers.iter().map(|seen| described(seen, &session)).collect();
+        let mut lines = vec![row(["SERVICE", "RUNTIME", "MODEL", "PROXY", "STATE", "HEALTH", "PORTS"])];
+        for each in &rows {
+            let cell = |key: &str| each[key].as_str().unwrap_or("").to_owned();
+            let list = |key: &str| {
+                let items = each[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+                items.collect::<Vec<_>>().join(", ")
+            };
+            lines.push(vec![
+                cell("service"),
+                cell("runtime"),
+                cell("model"),
+                list("proxy"),
+                cell("state"),
+                cell("health"),
+                list("ports"),
+            ]);
+        }
+        session.result("ps", &table(&lines), json!({ "pod": session.plan.pod.as_str(), "containers": rows }));
+        Ok(Exit::Done)
+    })
+}
+
+/// Returns a container with what the plan knows of its service.
+fn described(seen: &Seen, session: &Session<'_>) -> Value {
+    let service = seen.service();
+    let unit = session.plan.units.values().find(|unit| unit.unit.id.as_str() == service).map(|unit| &unit.unit);
+    let primary = unit.and_then(|unit| {
+        let slot = unit.models.iter().find(|(slot, _)| slot.as_str() == "primary").or(unit.models.iter().next());
+        slot.and_then(|(_, models)| models.first()).map(ToString::to_string)
+    });
+    let proxy: Vec<String> = match unit.map(|unit| &unit.inference) {
+        Some(claw_types::agent::Inference::Proxied { chain, .. }) => chain.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    let state = match (seen.state.is_restarting, seen.state.status.as_str()) {
+        (true, _) => format!("restarting ({} so far)", seen.state.restarts),
+        (false, "exited") => format!("exited ({})", seen.state.exit_code),
+        (false, status) => status.to_owned(),
+    };
+    json!({
+        "service": service,
+        "agent": unit.map(|unit| unit.id.as_str()),
+        "name": seen.name,
+        "id": seen.id,
+        "number": seen.label(compose::NUMBER).parse::<u32>().unwrap_or(1),
+        "image": seen.inspected["Config"]["Image"],
+        "runtime": seen.label(label::TYPE),
+        "model": primary.unwrap_or_default(),
+        "proxy": proxy,
+        "state": state,
+        "health": seen.state.health.clone().unwrap_or_default(),
+        "exit_code": seen.state.exit_code,
+        "started_at": seen.state.started_at,
+        "ports": ports(seen),
+    })
+}
+
+/// Returns published ports, `address:port->port/protocol`.
+fn ports(seen: &Seen) -> Vec<String> {
+    let published = seen.inspected["NetworkSettings"]["Ports"].as_object();
+    let mut ports: Vec<String> = published
+        .into_iter()
+        .flatten()
+        .flat_map(|(inside, outside)| {
+            let each = outside.as_array().into_iter().flatten();
+            each.map(move |binding| {
+                let text = |key: &str| binding[key].as_str().unwrap_or("");
+                format!("{}:{}->{inside}", text("HostIp"), text("HostPort"))
+            })
+        })
+        .collect();
+    ports.sort_unstable();
+    ports
+}

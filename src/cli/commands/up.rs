@@ -1,0 +1,232 @@
+//! `claw up`: converge, verify, and with a terminal's patience follow what happens.
+
+use std::time::Duration;
+
+use claw_compiler::plan::Plan;
+use claw_compiler::plan::steps::{Action, Mode, Observed, Step, steps};
+use claw_engine::apply::{apply, wait_for};
+use claw_engine::docker::LogOptions;
+use claw_engine::files::{make_state, remove_stale_units, write_atomic};
+use claw_engine::live::live;
+use claw_engine::observe::observe;
+use claw_types::agent::Inference;
+use serde_json::{Value, json};
+
+use super::verify;
+use crate::args::{Global, UpArgs};
+use crate::exit::{CommandError, Exit};
+use crate::session::{self, Session};
+use crate::ui::Ui;
+
+pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, CommandError> {
+    // The first implementation named the pod file here.
+    if let ([file], []) = (args.services.as_slice(), global.file.as_slice())
+        && (file.ends_with(".yml") || file.ends_with(".yaml"))
+    {
+        let global = Global { file: vec![file.into()], ..global.clone() };
+        let args = UpArgs { services: Vec::new(), ..args.clone() };
+        return run(&global, &args, ui);
+    }
+    session::with(global, "up", ui, async |mut session| {
+        refuse_proxied(&session.plan)?;
+        let done = converge(&mut session, args).await?;
+        let findings = verify::findings(&session, &done.mode).await?;
+        let is_as_planned = findings.is_empty();
+        if is_as_planned {
+            remove_stale_units(&session.input.root, session.plan.pod.as_str(), &session.plan.files)?;
+        } else {
+            verify::hold(&session, &findings).await?;
+        }
+        let is_ready = !is_as_planned || !args.wait || wait(&session, &done.mode, args.wait_timeout).await?;
+        let text = match done.steps.len() {
+            0 => "nothing to do".to_owned(),
+            1 => "1 step done".to_owned(),
+            count => format!("{count} steps done"),
+        };
+        let data = json!({
+            "pod": session.plan.pod.as_str(),
+            "steps": done.steps.iter().map(as_json).collect::<Vec<_>>(),
+            "findings": findings.iter().map(verify::as_json).collect::<Vec<_>>(),
+        });
+        session.result("up", &text, data);
+        match (is_as_planned, is_ready) {
+            (false, _) => Ok(Exit::Failed),
+            (true, false) => Ok(Exit::Unhealthy),
+            (true, true) if args.detach || args.wait => Ok(Exit::Done),
+            (true, true) => follow(&session, &done.mode).await,
+        }
+    })
+}
+
+/// A proxied agent never falls back to direct: without the proxy it does not start.
+fn refuse_proxied(plan: &Plan) -> Result<(), CommandError> {
+    let proxied = plan.units.values().find(|unit| matches!(unit.unit.inference, Inference::Proxied { .. }));
+    match proxied {
+        Some(unit) => Err(CommandError::NotYet(format!("up` of `{}`, which has a `CLLAMA", unit.unit.id))),
+        None => Ok(()),
+    }
+}
+
+struct Done {
+    steps: Vec<Step>,
+    mode: Mode,
+}
+
+/// Carries out what `plan` shows: images first, then, with what they tell, the rest.
+async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, CommandError> {
+    let mut done = Vec::new();
+    make_state(&session.input.root)?;
+    let mut mode = mode(session, &args.services, args.remove_orphans)?;
+    let (observed, todo) = look(session, &mode).await?;
+    let images: Vec<Step> = todo.into_iter().filter(|step| step.action.is_image()).collect();
+    carry_out(session, &session.plan, &observed, &images).await?;
+    if learn(session, &observed, &images).await? {
+        mode = self::mode(session, &args.services, args.remove_orphans)?;
+        refuse_proxied(&session.plan)?;
+    }
+    done.extend(images);
+    if let Some(unknown) = session.plan.unknown.first() {
+        return Err(CommandError::Usage(unknown.message.clone()));
+    }
+    let compose = claw_compiler::emit::compose::compose(&session.plan);
+    write_atomic(&session.input.root.join("compose.generated.yml"), &compose, 0o644)?;
+    let (observed, todo) = look(session, &mode).await?;
+    orphans(session, &observed, &mode);
+    // What was just made is there; a pull policy of `always` would pull once more.
+    let rest: Vec<Step> = todo.into_iter().filter(|step| !step.action.is_image()).collect();
+    carry_out(session, &session.plan, &observed, &rest).await?;
+    done.extend(rest);
+    Ok(Done { steps: done, mode })
+}
+
+pub(crate) fn mode(session: &Session<'_>, services: &[String], removes_orphans: bool) -> Result<Mode, CommandError> {
+    let mode = Mode::of(services, &session.plan).map_err(|name| session.no_service(&name))?;
+    Ok(Mode { removes_orphans, ..mode })
+}
+
+/// Returns what is there, and what must be done.
+pub(crate) async fn look(session: &Session<'_>, mode: &Mode) -> Result<(Observed, Vec<Step>), CommandError> {
+    let docker = session.docker().await?;
+    let found = session
+        .with_site(&session.plan, async |site| {
+            let live = live(&session.plan, site)?;
+            let observed = observe(&live, docker, site).await?;
+            let todo = steps(&live, &observed, mode);
+            Ok::<_, claw_engine::apply::ApplyError>((observed, todo))
+        })
+        .await;
+    Ok(found?)
+}
+
+async fn carry_out(session: &Session<'_>, plan: &Plan, observed: &Observed, todo: &[Step]) -> Result<(), CommandError> {
+    if todo.is_empty() {
+        return Ok(());
+    }
+    let docker = session.docker().await?;
+    let mut done = 0;
+    let result = session
+        .with_site(plan, async |site| {
+            let live = live(plan, site)?;
+            apply(todo, &live, observed, docker, site, &mut done).await
+        })
+        .await;
+    result.map_err(|source| match source {
+        claw_engine::apply::ApplyError::Interrupted => CommandError::Interrupted,
+        source => CommandError::Halfway { done, all: todo.len(), source: Box::new(source) },
+    })
+}
+
+/// What images tell that texts could not: compiles again where that may change the plan. Returns whether it did.
+pub(crate) async fn learn(session: &mut Session<'_>, observed: &Observed, made: &[Step]) -> Result<bool, CommandError> {
+    let mut is_new = false;
+    for step in made {
+        if let Action::Pull(image) = &step.action {
+            session.input.facts.images.remove(&claw_types::image::ImageRef::new(image.as_str()));
+            is_new = true;
+        }
+    }
+    let docker = session.input.engine.docker().await?;
+    for (service, build) in session.plan.builds.iter().filter(|(_, build)| build.is_partial) {
+        let Some(facts) = docker.image(build.image.as_str()).await? else { continue };
+        let context = facts.labels.get(claw_types::image::label::CONTEXT);
+        if context.is_some() && context == observed.contexts.get(service) {
+            session.input.facts.built.insert(service.clone(), facts);
+            is_new = true;
+        }
+    }
+    if !is_new {
+        return Ok(false);
+    }
+    session.input.forget_findings();
+    let plan = session.input.plan().await?;
+    let Some(plan) = plan else {
+        session.ui.diagnostics(&session.input.diagnostics, &session.input.sources);
+        return Err(CommandError::Usage("the images are not what the pod file takes them for".to_owned()));
+    };
+    session.plan = plan;
+    Ok(true)
+}
+
+fn orphans(session: &Session<'_>, observed: &Observed, mode: &Mode) {
+    if mode.removes_orphans || mode.selected.is_some() {
+        return;
+    }
+    for (service, containers) in &observed.containers {
+        let is_kept =
+            !session.plan.project.services.contains_key(service) && containers.iter().any(|each| !each.is_claws);
+        if is_kept {
+            session.ui.progress(&format!(
+                "kept: `{service}` is no service of the pod and not claw's; `--remove-orphans` removes it"
+            ));
+        }
+    }
+}
+
+/// Waits until every service is healthy, runs, or has done its work; tells of those that are not.
+async fn wait(session: &Session<'_>, mode: &Mode, seconds: u64) -> Result<bool, CommandError> {
+    let docker = session.docker().await?;
+    let mut is_ready = true;
+    for (name, service) in session.plan.project.services.iter().filter(|(name, _)| mode.has(name)) {
+        let is_checked = service.healthcheck.as_ref().is_some_and(|check| check.disable != Some(true));
+        let condition = if is_checked { "service_healthy" } else { "service_started" };
+        session.ui.progress(&format!("wait for {name}"));
+        let waited = wait_for(name, condition, &session.plan, docker, Duration::from_secs(seconds)).await;
+        if let Err(error) = waited {
+            session.ui.progress(&format!("not ready: {error}"));
+            is_ready = false;
+        }
+    }
+    Ok(is_ready)
+}
+
+/// Follows the logs until Ctrl-C, then stops the pod.
+async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError> {
+    session.interrupt.set_busy(true);
+    session.ui.progress("following the logs; Ctrl-C stops the pod");
+    let docker = session.docker().await?;
+    let mut containers = session.containers(&[]).await?;
+    containers.retain(|seen| mode.has(seen.service()));
+    let options = LogOptions { is_following: true, ..LogOptions::default() };
+    let mut print = super::logs::printer(session.ui, false, &containers);
+    tokio::select! {
+        read = claw_engine::logs::read(&containers, &options, docker, &mut print) => {
+            read?;
+            return Ok(Exit::Done);
+        }
+        () = session.interrupt.asked() => {}
+    }
+    session.ui.progress("stopping; Ctrl-C again leaves the rest running");
+    claw_engine::down::stop(session.plan.pod.as_str(), docker, &|line| session.ui.progress(line)).await?;
+    Ok(Exit::Interrupted)
+}
+
+/// Returns a step for programs.
+pub(crate) fn as_json(step: &Step) -> Value {
+    json!({
+        "id": step.id,
+        "action": step.action.name(),
+        "resource": step.action.resource(),
+        "cause": step.cause,
+        "after": step.after,
+    })
+}

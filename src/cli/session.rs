@@ -1,0 +1,164 @@
+//! What the commands that speak to the engine share: the compiled pod, the engine, and an end on Ctrl-C.
+
+use std::future::Future;
+
+use claw_compiler::plan::Plan;
+use claw_engine::apply::Site;
+use claw_engine::docker::{Docker, EngineError, Seen};
+use claw_engine::interrupt::Interrupt;
+use claw_engine::vault::Vault;
+use claw_types::diag::Diagnostics;
+use claw_types::driver::Driver;
+use serde_json::Value;
+
+use crate::args::Global;
+use crate::exit::{CommandError, Exit};
+use crate::input::{self, Input};
+use crate::ui::Ui;
+
+/// Runs a command's work to its end, or to Ctrl-C or a request to stop.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    run(&Interrupt::new(), work)
+}
+
+/// Steps that are being carried out are asked to end first; a second Ctrl-C does not wait for them.
+fn run<T>(interrupt: &Interrupt, work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
+    runtime.block_on(async {
+        let mut stop = signal(SignalKind::terminate()).map_err(CommandError::Start)?;
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = tokio::signal::ctrl_c() => {}
+                _ = stop.recv() => {}
+            }
+            if !interrupt.ask() {
+                return Err(CommandError::Interrupted);
+            }
+        }
+    })
+}
+
+/// A compiled pod.
+pub(crate) struct Session<'u> {
+    pub(crate) input: Input,
+    pub(crate) plan: Plan,
+    pub(crate) ui: &'u Ui,
+    pub(crate) interrupt: &'u Interrupt,
+}
+
+impl<'u> Session<'u> {
+    /// Compiles the pod; nothing after its diagnostics were printed as the result of `command`.
+    async fn open(
+        global: &Global,
+        command: &str,
+        ui: &'u Ui,
+        interrupt: &'u Interrupt,
+    ) -> Result<Option<Self>, CommandError> {
+        let mut input = input::read(global)?;
+        let Some(plan) = input.plan().await? else {
+            ui.result(command, "", Value::Null, &input.diagnostics, &input.sources);
+            return Ok(None);
+        };
+        Ok(Some(Self { input, plan, ui, interrupt }))
+    }
+
+    /// Returns the engine.
+    pub(crate) async fn docker(&self) -> Result<&Docker, EngineError> {
+        self.input.engine.docker().await
+    }
+
+    /// Does `work` with what applying needs to know.
+    pub(crate) async fn with_site<T>(&self, plan: &Plan, work: impl AsyncFnOnce(&Site<'_>) -> T) -> T {
+        let vault = Vault::new(&self.input.root, plan, &self.input.environment);
+        let site = Site {
+            root: &self.input.root,
+            environment: &self.input.environment,
+            vault: &vault,
+            version: env!("CARGO_PKG_VERSION"),
+            env_files: &self.input.env_files,
+            progress: &|line| self.ui.progress(line),
+            interrupt: self.interrupt,
+        };
+        work(&site).await
+    }
+
+    /// Prints a result without diagnostics: they were told when the pod was compiled.
+    pub(crate) fn result(&self, command: &str, text: &str, data: Value) {
+        self.ui.result(command, text, data, &Diagnostics::new(), &self.input.sources);
+    }
+
+    /// Returns the containers of the pod, helpers left out; those of some services where any are named.
+    pub(crate) async fn containers(&self, services: &[String]) -> Result<Vec<Seen>, CommandError> {
+        let mut wanted = Vec::new();
+        for name in services {
+            let found = self.plan.compose_services(name);
+            if found.is_empty() {
+                return Err(self.no_service(name));
+            }
+            wanted.extend(found);
+        }
+        let mut containers = self.docker().await?.containers(self.plan.pod.as_str()).await?;
+        let is_wanted = |seen: &Seen| wanted.is_empty() || wanted.iter().any(|name| name == seen.service());
+        containers.retain(|seen| !seen.is_oneoff() && is_wanted(seen));
+        Ok(containers)
+    }
+
+    /// Returns the error of a name that no service has.
+    pub(crate) fn no_service(&self, name: &str) -> CommandError {
+        let known = self.plan.project.services.keys().map(String::as_str);
+        let near = claw_types::diag::nearest(name, known).map(|near| format!("; did you mean `{near}`?"));
+        let file = name.ends_with(".yml") || name.ends_with(".yaml");
+        let hint = near.unwrap_or_else(|| match file {
+            true => format!("; a pod file is named before the command: `claw -f {name} …`"),
+            false => String::new(),
+        });
+        CommandError::Usage(format!("there is no service `{name}`{hint}"))
+    }
+
+    /// Returns the driver of an agent.
+    pub(crate) fn driver(&self, agent: &str) -> Option<&'static dyn Driver> {
+        let unit = self.plan.units.values().find(|unit| unit.unit.id.as_str() == agent)?;
+        claw_drivers::find(unit.unit.runtime.as_str())
+    }
+
+    /// Returns the ids of the agents some names mean, all where none is named; a service with replicas means each.
+    pub(crate) fn agents(&self, names: &[String]) -> Result<Vec<String>, CommandError> {
+        let all: Vec<String> = self.plan.units.keys().map(ToString::to_string).collect();
+        if names.is_empty() {
+            return Ok(all);
+        }
+        let mut found = Vec::new();
+        for name in names {
+            let own: Vec<String> = self.plan.compose_services(name).into_iter().filter(|id| all.contains(id)).collect();
+            if own.is_empty() {
+                let there = match all.is_empty() {
+                    true => "the pod has none".to_owned(),
+                    false => format!("there are `{}`", all.join("`, `")),
+                };
+                return Err(CommandError::Usage(format!("there is no agent `{name}`; {there}")));
+            }
+            found.extend(own);
+        }
+        Ok(found)
+    }
+}
+
+/// Runs a command on a compiled pod.
+pub(crate) fn with<F>(global: &Global, command: &str, ui: &Ui, work: F) -> Result<Exit, CommandError>
+where
+    F: for<'u> AsyncFnOnce(Session<'u>) -> Result<Exit, CommandError>,
+{
+    let interrupt = Interrupt::new();
+    run(&interrupt, async {
+        match Session::open(global, command, ui, &interrupt).await? {
+            Some(session) => {
+                ui.diagnostics(&session.input.diagnostics, &session.input.sources);
+                work(session).await
+            }
+            None => Ok(Exit::Wrong),
+        }
+    })
+}

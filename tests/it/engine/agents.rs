@@ -1,0 +1,159 @@
+//! Agents: they run as planned, remember, answer, converge, and leave nothing.
+
+use super::{Pod, docker, signal};
+
+#[test]
+fn the_quickstart_runs_remembers_converges_and_leaves_nothing() {
+    let pod = Pod::of("quickstart", "spine");
+    pod.ok(&["up", "-d", "--wait"]);
+    assert_eq!(
+        pod.ok(&["ps"]),
+        "SERVICE   RUNTIME    MODEL        PROXY  STATE    HEALTH   PORTS\n\
+         provider                                 running\n\
+         writer    reference  demo/echo-1         running  healthy\n"
+    );
+    assert!(pod.ok(&["health"]).lines().any(|line| line.starts_with("writer  healthy  {\"agent\":\"writer\"")));
+    assert_eq!(pod.ok(&["verify"]), "2 services run as planned\n");
+    assert_eq!(pod.ok(&["ask", "writer", "hello"]), "I am Writer. Turn 1: hello\n");
+
+    let provider = pod.id("provider");
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    assert_eq!(pod.run(&["plan", "--exit-code"]).code, Some(0));
+
+    pod.write("AGENTS.md", "# Editor\n\nNew rules.\n");
+    let plan = pod.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(3));
+    let changed = "its configuration changed";
+    assert_eq!(
+        plan.stdout,
+        format!(
+            "build image of writer: what it is built from changed\nwrite files of writer: they are new or changed\n\
+             remove container {}: {changed}\ncreate container writer: {changed}\nstart container writer: it is new\n",
+            pod.container("writer")
+        )
+    );
+    pod.ok(&["up", "-d", "--wait"]);
+    assert_eq!(pod.ok(&["ask", "writer", "again"]), "I am Editor. Turn 2: again\n", "memory outlives its container");
+    assert_eq!(pod.id("provider"), provider, "what did not change is left alone");
+
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn an_agent_is_held_as_the_plan_says_and_cannot_reach_out() {
+    let pod = Pod::of("multi-claw", "held");
+    pod.ok(&["up", "-d", "--wait"]);
+    let container = pod.container("reviewer");
+    let format = "{{.Config.User}}|{{.HostConfig.ReadonlyRootfs}}|{{.HostConfig.CapDrop}}|{{.HostConfig.SecurityOpt}}|\
+                  {{.HostConfig.PidsLimit}}|{{.HostConfig.MemorySwap}}|{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}";
+    let expected = format!("65532:65532|true|[ALL]|[no-new-privileges:true]|512|268435456|{}_claw-internal", pod.name);
+    assert_eq!(docker(&["inspect", "-f", format, &container]), expected);
+    let mounts = docker(&["inspect", "-f", "{{range .Mounts}}{{.Destination}} {{.RW}};{{end}}", &container]);
+    let mut mounts: Vec<&str> = mounts.trim_end_matches(';').split(';').collect();
+    mounts.sort_unstable();
+    assert_eq!(mounts, ["/claw false", "/mnt/drafts false", "/var/lib/claw true"]);
+
+    let reply = pod.ok(&["ask", "reviewer", "fetch http://archive:8702/health"]);
+    assert_eq!(reply, "The tool said: 200 OK\nok\n\n");
+    let reply = pod.ok(&["ask", "reviewer", "fetch http://provider:8701/health"]);
+    assert_eq!(reply, "The tool said: error: `provider:8701` is not one of your services\n");
+    for author in ["author-0", "author-1"] {
+        assert_eq!(pod.ok(&["ask", author, "hi"]), "I am Author. Turn 1: hi\n", "replicas have memories of their own");
+    }
+    let run = pod.run(&["ask", "author", "hi"]);
+    assert_eq!(run.stderr.lines().last(), Some("error: `author` has several replicas: `author-0`, `author-1`"));
+    let volume = format!("{}_drafts", pod.name);
+    let root = docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", &volume]);
+    use std::os::unix::fs::MetadataExt;
+    let owner = std::fs::metadata(root).map(|found| found.uid());
+    assert!(owner.is_err() || owner.is_ok_and(|uid| uid == 65532), "who writes to a volume owns it");
+}
+
+#[test]
+fn an_agent_that_was_loosened_is_found_and_made_anew() {
+    let pod = Pod::of("quickstart", "loosened");
+    pod.ok(&["up", "-d", "--wait"]);
+    docker(&["network", "connect", "bridge", &pod.container("writer")]);
+    let run = pod.run(&["verify"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(3), "writer: differs from the plan: networks\n"), "{run:?}");
+    let run = pod.run(&["plan"]);
+    assert!(run.stdout.contains(": it runs otherwise than planned: networks\n"), "{run:?}");
+    pod.ok(&["up", "-d", "--wait"]);
+    assert_eq!(pod.run(&["verify"]).code, Some(0));
+    docker(&["update", "--memory", "1g", "--memory-swap", "2g", &pod.container("writer")]);
+    let run = pod.run(&["verify"]);
+    assert_eq!(run.stdout, "writer: differs from the plan: mem_limit, memswap_limit\n", "{run:?}");
+}
+
+#[test]
+fn an_up_that_was_killed_is_continued_by_the_next() {
+    let pod = Pod::of("quickstart", "killed");
+    for until in ["create network", "set owner of", "create container writer"] {
+        let mut child = pod.start_until(&["up", "-d"], until);
+        child.kill().expect("killed");
+        child.wait().expect("gone");
+    }
+    pod.ok(&["up", "-d", "--wait"]);
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn ctrl_c_ends_an_up_with_130_and_the_next_goes_on() {
+    let pod = Pod::of("quickstart", "interrupted");
+    let mut child = pod.start_until(&["up", "-d"], "create network");
+    signal(&child, "INT");
+    assert_eq!(child.wait().expect("gone").code(), Some(130));
+    pod.ok(&["up", "-d", "--wait"]);
+    let mut child = pod.start_until(&["up"], "following the logs");
+    signal(&child, "INT");
+    assert_eq!(child.wait().expect("gone").code(), Some(130));
+    let states = docker(&["inspect", "-f", "{{.State.Status}}", &pod.container("writer")]);
+    assert_eq!(states, "exited", "an attached `up` stops its pod");
+    pod.ok(&["up", "-d", "--wait"]);
+}
+
+#[test]
+fn a_pod_with_a_proxy_compiles_and_does_not_start_without_one() {
+    let pod = Pod::of("quickstart", "proxied");
+    let text = std::fs::read_to_string(pod.folder.0.join("Clawfile")).expect("the Clawfile");
+    pod.write("Clawfile", &format!("{text}CLLAMA passthrough\n"));
+    let run = pod.run(&["compile", "-o", "out"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("warning[not-yet]"), "and it says that nobody starts it yet: {run:?}");
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!((run.code, run.stderr.contains("CLLAMA")), (Some(2), true), "{run:?}");
+    assert_eq!(pod.left(&["ps", "-a"]), Vec::<String>::new());
+}
+
+#[test]
+fn down_works_without_a_file_and_with_a_broken_one() {
+    let pod = Pod::of("quickstart", "fileless");
+    pod.ok(&["up", "-d"]);
+    std::fs::remove_file(pod.folder.0.join("claw-pod.yml")).expect("removed");
+    let empty = crate::Folder::new("fileless-elsewhere");
+    let run = crate::claw(&empty.0, &["-p", &pod.name, "down"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(pod.left(&["ps", "-a"]), Vec::<String>::new());
+    pod.write("claw-pod.yml", "services: [\n");
+    let run = pod.run(&["down", "-v"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    pod.leaves_nothing();
+}
+
+#[test]
+fn logs_come_in_the_order_of_time_and_for_programs_as_json() {
+    let pod = Pod::of("quickstart", "logs");
+    pod.ok(&["up", "-d", "--wait"]);
+    pod.ok(&["ask", "writer", "hello"]);
+    let lines = pod.ok(&["logs", "--json"]);
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a document a line")).collect();
+    let times: Vec<&str> = lines.iter().map(|line| line["time"].as_str().expect("a time")).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    let run = pod.run(&["logs", "-f", "claw-pod.yml"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("a pod file is named before the command: `claw -f claw-pod.yml"), "{run:?}");
+}

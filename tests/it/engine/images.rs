@@ -1,0 +1,120 @@
+//! Images: built from Clawfiles and Dockerfiles, from what their contexts may hold, by the builder that can.
+
+use super::{Pod, docker, engine, shell};
+use crate::{Folder, claw};
+
+#[test]
+fn a_clawfile_becomes_an_image_with_its_labels() {
+    let folder = Folder::new("build-one");
+    folder
+        .write("AGENTS.md", "# A\n")
+        .write("Clawfile", "FROM claw/infra\nCLAW_TYPE reference\nAGENT AGENTS.md\nMODEL primary a/b\n");
+    let tag = format!("claw-built-{}", std::process::id());
+    let run = claw(&folder.0, &["build", "-t", &tag, "--json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let labels = docker(&[
+        "image",
+        "inspect",
+        "-f",
+        "{{index .Config.Labels \"claw.type\"}} {{index .Config.Labels \"claw.model.primary\"}}",
+        &tag,
+    ]);
+    assert_eq!(labels, "reference a/b");
+    assert!(folder.0.join("Dockerfile.generated").is_file());
+    docker(&["rmi", "-f", &tag]);
+}
+
+#[test]
+fn a_context_never_holds_what_is_secret_or_ignored() {
+    let pod = Pod::new("context");
+    shell(&pod);
+    pod.write(
+        "box/Clawfile",
+        concat!(
+            "FROM scratch\n",
+            "COPY . /all\n",
+            "COPY busybox /bin/busybox\n",
+            "CLAW_TYPE generic\n",
+            "AGENT AGENTS.md\n",
+            "CMD [\"/bin/busybox\", \"find\", \"/all\", \"-type\", \"f\"]\n",
+        ),
+    );
+    pod.write("AGENTS.md", "# A\n").write("box/.dockerignore", "*.log\n!keep.log\nDockerfile\nsub/[ab].txt\n");
+    for name in [".env", "sub/.env", ".claw/state/key", "a.log", "keep.log", "sub/a.txt", "sub/c.txt", "token.txt"] {
+        pod.write(&format!("box/{name}"), "x");
+    }
+    pod.write(
+        "claw-pod.yml",
+        concat!(
+            "x-claw: {secrets: {T: {file: box/token.txt}}}\n",
+            "services:\n",
+            "  bot:\n",
+            "    build: box\n",
+            "    restart: \"no\"\n",
+            "    x-claw: {agent: AGENTS.md}\n",
+        ),
+    );
+    let run = pod.run(&["build"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let found = docker(&["run", "--rm", &format!("{}-bot", pod.name)]);
+    let mut found: Vec<&str> = found.lines().collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "/all/.dockerignore",
+            "/all/Clawfile",
+            "/all/Dockerfile.generated",
+            "/all/busybox",
+            "/all/keep.log",
+            "/all/sub/c.txt"
+        ]
+    );
+    let before = docker(&["image", "inspect", "-f", "{{.Id}}", &format!("{}-bot", pod.name)]);
+    pod.ok(&["build"]);
+    assert_eq!(docker(&["image", "inspect", "-f", "{{.Id}}", &format!("{}-bot", pod.name)]), before);
+    pod.ok(&["down", "--rmi", "local"]);
+    let left = docker(&["image", "ls", "-q", &format!("{}-bot", pod.name)]);
+    assert_eq!(left, "");
+}
+
+#[test]
+fn what_a_builder_lacks_is_refused_by_name_before_anything_is_sent() {
+    let folder = Folder::new("features");
+    folder.write("Dockerfile", "FROM scratch\nCOPY <<EOF /x\nhello\nEOF\n").write(".env", "DOCKER_BUILDKIT=0\n");
+    let tag = format!("claw-features-{}", std::process::id());
+    let run = claw(&folder.0, &["build", "-t", &tag]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr.contains("needs heredocs (line 2 of `Dockerfile`), which the classic builder of Docker Engine"),
+        "{run:?}"
+    );
+    std::fs::remove_file(folder.0.join(".env")).expect("removed");
+    let run = claw(&folder.0, &["build", "-t", &tag]);
+    match engine() {
+        ..23 => assert!(run.stderr.contains("which the buildkit builder of Docker Engine 20 does not have"), "{run:?}"),
+        _ => {
+            assert_eq!(run.code, Some(0), "{run:?}");
+            docker(&["rmi", "-f", &tag]);
+        }
+    }
+}
+
+#[test]
+fn both_builders_build_and_a_failing_step_shows_what_it_printed() {
+    let pod = Pod::new("builders");
+    shell(&pod);
+    for (number, buildkit) in ["0", "1"].iter().enumerate() {
+        let tag = format!("claw-builder-{number}-{}", std::process::id());
+        let path = pod.folder.0.join("box");
+        pod.write("box/.env", &format!("DOCKER_BUILDKIT={buildkit}\n"));
+        let run = claw(&path, &["build", "-t", &tag, "--no-cache", "."]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let dockerfile = std::fs::read_to_string(path.join("Dockerfile")).expect("read");
+        pod.write("box/bad.Dockerfile", &format!("{dockerfile}RUN echo the reason && exit 7\n"));
+        let run = claw(&path, &["build", "-t", &tag, "-f", "bad.Dockerfile"]);
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.stderr.contains("the reason") && run.stderr.contains('7'), "{run:?}");
+        docker(&["rmi", "-f", &tag]);
+    }
+}

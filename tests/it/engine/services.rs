@@ -1,0 +1,160 @@
+//! Services that are no agents: they run as their compose file says.
+
+use super::{Pod, docker, shell};
+
+fn pod(name: &str, services: &str) -> Pod {
+    let pod = Pod::new(name);
+    shell(&pod);
+    compose(&pod, services);
+    pod
+}
+
+/// Writes the compose file; every service has an image of the pod's own.
+fn compose(pod: &Pod, services: &str) {
+    pod.write("compose.yaml", &format!("services:\n{services}").replace("claw-test-box", &format!("{}-box", pod.name)));
+}
+
+const SLEEP: &str =
+    "    image: box-${NAME}\n    build: box\n    stop_signal: SIGKILL\n    command: [sleep, \"1000\"]\n";
+
+fn sleeper(name: &str, more: &str) -> String {
+    format!("  {name}:\n{}{more}", SLEEP.replace("box-${NAME}", "claw-test-box"))
+}
+
+fn job(name: &str, script: &str, more: &str) -> String {
+    format!("  {name}:\n    image: claw-test-box\n    build: box\n    command: [sh, -c, '{script}']\n{more}")
+}
+
+#[test]
+fn each_condition_is_waited_for_and_a_finished_job_is_not_run_again() {
+    let check = "    healthcheck: {test: [CMD, test, -f, /ready], interval: 200ms, retries: 100}\n";
+    let database =
+        job("database", "sleep 1; touch /ready; exec sleep 1000", &format!("{check}    stop_signal: SIGKILL\n"));
+    let migrate =
+        job("migrate", "sleep 1; echo migrated", "    depends_on: {database: {condition: service_healthy}}\n");
+    let more = "    depends_on:\n      migrate: {condition: service_completed_successfully}\n      database: {condition: service_started}\n";
+    let pod = pod("conditions", &format!("{database}{migrate}{}", sleeper("web", more)));
+    pod.ok(&["up", "-d", "--wait"]);
+    let time =
+        |name: &str, field: &str| docker(&["inspect", "-f", &format!("{{{{.State.{field}}}}}"), &pod.container(name)]);
+    assert!(time("migrate", "FinishedAt") < time("web", "StartedAt"), "web starts when the job is done");
+    assert_eq!(time("migrate", "ExitCode"), "0");
+    let before = time("migrate", "StartedAt");
+    assert_eq!(pod.ok(&["up", "-d", "--wait"]), "nothing to do\n");
+    assert_eq!(time("migrate", "StartedAt"), before, "a finished job stays finished");
+    assert!(pod.ok(&["logs", "migrate"]).contains("migrate | migrated"));
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn a_dependency_that_fails_is_named_and_an_optional_one_is_told() {
+    let bad = job("bad", "echo no luck; exit 3", "");
+    let needs = |required: bool| {
+        format!("    depends_on: {{bad: {{condition: service_completed_successfully, required: {required}}}}}\n")
+    };
+    let pod = pod("failing", &format!("{bad}{}", sleeper("web", &needs(true))));
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("error: `web` waits for `bad`, which exited with 3 (after "), "{run:?}");
+    compose(&pod, &format!("{bad}{}", sleeper("web", &needs(false))));
+    let run = pod.run(&["up", "-d"]);
+    assert!(run.stderr.contains("`bad` exited with 3; `web` does not need it"), "{run:?}");
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", &pod.container("web")]), "true");
+}
+
+#[test]
+fn a_call_that_fails_names_itself_and_the_next_up_goes_on() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port();
+    let pod = pod("taken", &sleeper("web", &format!("    ports: [\"127.0.0.1:{port}:80\"]\n")));
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let message = format!("error: the engine could not start the container `{}`: ", pod.container("web"));
+    assert!(run.stderr.contains(&message) && run.stderr.contains("(after "), "{run:?}");
+    drop(taken);
+    pod.ok(&["up", "-d"]);
+    assert!(pod.ok(&["ps"]).contains(&format!("127.0.0.1:{port}->80/tcp")));
+}
+
+#[test]
+fn what_a_compose_file_says_reaches_the_container() {
+    let pod = pod(
+        "carried",
+        concat!(
+            "  web:\n",
+            "    image: claw-test-box\n",
+            "    build: {context: box, args: {A: b}, labels: {made: here}}\n",
+            "    stop_signal: SIGKILL\n",
+            "    command: [sleep, \"1000\"]\n",
+            "    env_file: [a.env, {path: none.env, required: false}]\n",
+            "    environment: {B: env, C: }\n",
+            "    configs: [{source: inline, target: /etc/inline}, {source: file}]\n",
+            "    secrets: [plain]\n",
+            "    volumes: [\"./made:/made\", \"data:/data:ro\", {type: tmpfs, target: /t, tmpfs: {size: 1m}}]\n",
+            "    cpu_shares: 77\n",
+            "    mem_reservation: 8m\n",
+            "    annotations: {a: b}\n",
+            "    scale: 2\n",
+            "configs:\n  inline: {content: \"x=$${Y}\"}\n  file: {file: a.env}\n",
+            "secrets:\n  plain: {file: a.env}\n",
+            "volumes: {data: }\n",
+        ),
+    );
+    pod.write("a.env", "A=file\nB=file\n");
+    pod.ok(&["up", "-d"]);
+    let inside = |command: &[&str]| docker(&[&["exec", &pod.container("web")], command].concat());
+    assert_eq!(inside(&["sh", "-c", "echo $A $B ${C-unset}"]), "file env unset");
+    assert_eq!(inside(&["cat", "/etc/inline"]), "x=${Y}");
+    assert_eq!(inside(&["cat", "/file"]), "A=file\nB=file");
+    assert_eq!(inside(&["cat", "/run/secrets/plain"]), "A=file\nB=file");
+    assert!(pod.folder.0.join("made").is_dir(), "a directory that is absent is made, as compose does");
+    let shares = docker(&[
+        "inspect",
+        "-f",
+        "{{.HostConfig.CpuShares}} {{.HostConfig.MemoryReservation}}",
+        &pod.container("web"),
+    ]);
+    assert_eq!(shares, "77 8388608");
+    assert_eq!(docker(&["image", "inspect", "-f", "{{.Config.Labels.made}}", &format!("{}-box", pod.name)]), "here");
+    assert_eq!(pod.left(&["ps"]).len(), 2, "scale");
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.write("a.env", "A=other\nB=file\n");
+    pod.ok(&["up", "-d"]);
+    assert_eq!(inside(&["sh", "-c", "echo $A"]), "other", "a changed env file is a change");
+}
+
+#[test]
+fn a_foreign_network_of_our_name_is_not_taken_and_not_removed() {
+    let pod = pod("foreign", &sleeper("web", ""));
+    let network = format!("{}_default", pod.name);
+    docker(&["network", "create", &network]);
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr.contains(&format!("there is a network `{network}` already, and it is not this pod's")),
+        "{run:?}"
+    );
+    pod.ok(&["down", "-v"]);
+    assert_eq!(docker(&["network", "ls", "-q", "--filter", &format!("name={network}")]).lines().count(), 1);
+    docker(&["network", "rm", &network]);
+}
+
+#[test]
+fn some_services_can_be_brought_up_with_what_they_depend_on() {
+    let services = [sleeper("a", ""), sleeper("b", "    depends_on: [a]\n"), sleeper("c", "")].concat();
+    let pod = pod("some", &services);
+    pod.ok(&["up", "-d", "b"]);
+    let names = docker(&[
+        "ps",
+        "--filter",
+        &format!("label=com.docker.compose.project={}", pod.name),
+        "--format",
+        "{{.Names}}",
+    ]);
+    let mut names: Vec<&str> = names.lines().collect();
+    names.sort_unstable();
+    assert_eq!(names, [pod.container("a"), pod.container("b")]);
+    let run = pod.run(&["up", "-d", "bb"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(2), "error: there is no service `bb`; did you mean `b`?\n"));
+}
