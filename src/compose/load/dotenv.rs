@@ -23,7 +23,8 @@ impl Lookup for Chain<'_> {
 
 /// Returns the variables of a file; a value may use variables of `lookup`, then those set above it.
 ///
-/// Lines that cannot be read are recorded and left out. Messages never quote a value.
+/// Lines that cannot be read are recorded and left out. Any line may hold a secret: messages never quote a value, and every
+/// diagnostic is masked.
 pub fn parse(source: &Source, lookup: &dyn Lookup, is_raw: bool, diag: &mut Diagnostics) -> Variables {
     let mut variables = Variables::new();
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
@@ -68,15 +69,42 @@ pub fn parse(source: &Source, lookup: &dyn Lookup, is_raw: bool, diag: &mut Diag
                 variables.insert(name.to_owned(), Some(value));
                 at = next;
             }
-            Err(why) => {
+            Err(fault) => {
                 let span = here(name_start, name_start + name.len());
-                let message = format!("the value of `{name}` {why}");
-                diag.push(Diagnostic::error(Code::DotenvSyntax, span, message));
-                at = end + 1;
+                let message = format!("the value of `{name}` {}", fault.why());
+                diag.push(Diagnostic::error(Code::DotenvSyntax, span, message).help(fault.help()).masked());
+                // What follows an open quote belongs to the value, to the end: it is no list of variables.
+                at = if fault == Fault::OpenQuote { source.text.len() } else { end + 1 };
             }
         }
     }
     variables
+}
+
+/// Why a value cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    OpenQuote,
+    BadTemplate,
+    Required,
+}
+
+impl Fault {
+    fn why(self) -> &'static str {
+        match self {
+            Fault::OpenQuote => "has a quote that is not closed",
+            Fault::BadTemplate => "has a `${` that is no variable",
+            Fault::Required => "needs a variable that is not set",
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Fault::OpenQuote => "close the quote, or put the value into the other kind of quotes",
+            Fault::BadTemplate => "write `${NAME}`, or put a value with a `$` of its own into single quotes",
+            Fault::Required => "set the variable in the environment or above this line",
+        }
+    }
 }
 
 fn line_end(text: &str, from: usize) -> usize {
@@ -84,17 +112,17 @@ fn line_end(text: &str, from: usize) -> usize {
 }
 
 /// Returns the value that starts at `from`, and where the next line starts.
-fn value(text: &str, from: usize, lookup: &dyn Lookup) -> Result<(String, usize), &'static str> {
+fn value(text: &str, from: usize, lookup: &dyn Lookup) -> Result<(String, usize), Fault> {
     let rest = &text[from..];
     let skipped = rest.len() - rest.trim_start_matches([' ', '\t']).len();
     let rest = &rest[skipped..];
     let from = from + skipped;
     if let Some(inner) = rest.strip_prefix('\'') {
-        let close = inner.find('\'').ok_or("has a quote that is not closed")?;
+        let close = inner.find('\'').ok_or(Fault::OpenQuote)?;
         return Ok((inner[..close].to_owned(), line_end(text, from + close + 2) + 1));
     }
     if let Some(inner) = rest.strip_prefix('"') {
-        let close = closing(inner).ok_or("has a quote that is not closed")?;
+        let close = closing(inner).ok_or(Fault::OpenQuote)?;
         let value = expand(&unescape(&inner[..close]), lookup)?;
         return Ok((value, line_end(text, from + close + 2) + 1));
     }
@@ -139,7 +167,50 @@ fn unescape(text: &str) -> String {
     out
 }
 
-fn expand(text: &str, lookup: &dyn Lookup) -> Result<String, &'static str> {
-    let template = Template::parse(text).map_err(|_| "has a `${` that is no variable")?;
-    template.resolve(lookup, &mut |_| {}).map_err(|_| "needs a variable that is not set")
+fn expand(text: &str, lookup: &dyn Lookup) -> Result<String, Fault> {
+    let template = Template::parse(text).map_err(|_| Fault::BadTemplate)?;
+    template.resolve(lookup, &mut |_| {}).map_err(|_| Fault::Required)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use claw_types::span::SourceMap;
+
+    fn read(text: &str) -> (Variables, Diagnostics) {
+        let mut sources = SourceMap::new();
+        let file = sources.add(".env", text);
+        let mut diag = Diagnostics::new();
+        let none: BTreeMap<String, String> = BTreeMap::new();
+        let variables = parse(sources.get(file).expect("added"), &none, false, &mut diag);
+        (variables, diag)
+    }
+
+    #[test]
+    fn no_diagnostic_shows_a_value() {
+        for text in [
+            "A=\"canary\n",
+            "A='canary\nB=\"canary\nC canary\n",
+            "A=${canary\n",
+            "A=\"${1canary}\"\n",
+            "A=${B:?canary}\n",
+            "canary is no name\n",
+            "=canary\n",
+            "A canary=1\n",
+        ] {
+            let (_, diag) = read(text);
+            assert!(diag.has_errors(), "{text}");
+            for each in diag.iter() {
+                assert!(each.is_masked && each.help.is_some(), "{text}: {each:?}");
+                assert!(each.notes.is_empty() && !format!("{each:?}").contains("canary"), "{text}: {each:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_quote_takes_the_rest_of_the_file() {
+        let (variables, diag) = read("A=1\nB=\"x\nC=2\nD e=3\n");
+        assert_eq!(variables, Variables::from([("A".to_owned(), Some("1".to_owned()))]));
+        assert_eq!(diag.iter().count(), 1);
+    }
 }
