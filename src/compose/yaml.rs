@@ -286,8 +286,8 @@ impl Builder<'_> {
             Some(Ok((event, span))) => Ok(Some((event, self.span(&span)))),
             Some(Err(error)) => {
                 let at = self.at(error.marker());
+                let (cause, help, at) = fault::explain(error.kind(), &self.source.text, at);
                 let span = Span::new(self.source.id, at, at);
-                let (cause, help) = fault::explain(error.kind(), &self.source.text, at);
                 let message = format!("this is not YAML: {cause}");
                 Err(diag.report(Diagnostic::error(Code::YamlSyntax, span, message).help(help)))
             }

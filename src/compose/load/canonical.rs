@@ -32,6 +32,7 @@ const SERVICE: &[(&str, Pass)] = &[
     ("logging", logging),
     ("networks", attachments),
     ("ports", super::ports::ports),
+    ("pull_policy", pull_policy),
     ("secrets", file_mounts),
     ("storage_opt", texts),
     ("sysctls", texts),
@@ -164,6 +165,12 @@ fn argv(node: Node, diag: &mut Diagnostics) -> Node {
     }
 }
 
+/// `if_not_present` is the old word for `missing`.
+fn pull_policy(node: Node, _: &mut Diagnostics) -> Node {
+    let is_old = node.scalar().is_some_and(|scalar| scalar.text == "if_not_present");
+    if is_old { Node::text("missing", node.span) } else { node }
+}
+
 /// A single text is a list of one.
 fn list(node: Node, _: &mut Diagnostics) -> Node {
     let span = node.span;
@@ -237,8 +244,8 @@ fn value_span(span: Span, skip: usize) -> Span {
     Span::new(span.file, start, span.end as usize)
 }
 
-/// Lines of `/etc/hosts`: `host:address`, `host=address` or a mapping become `host=address`; the brackets of an IPv6
-/// address go.
+/// Lines of `/etc/hosts`: `host:address`, `host=address` or a mapping become `host=address`, one for each address, sorted
+/// as docker compose sorts them; the brackets of an IPv6 address go.
 fn hosts(node: Node, diag: &mut Diagnostics) -> Node {
     let span = node.span;
     let mut lines = Vec::new();
@@ -250,7 +257,9 @@ fn hosts(node: Node, diag: &mut Diagnostics) -> Node {
                     continue;
                 };
                 match text.split_once('=').or_else(|| text.split_once(':')) {
-                    Some((host, address)) => lines.push(host_line(host, address, item.span)),
+                    Some((host, addresses)) => {
+                        lines.extend(addresses.split(',').map(|address| host_line(host, address, item.span)));
+                    }
                     None => {
                         let message = format!("`{}` is no host with an address", text.escape_debug());
                         let help = "write `host=address`, such as `db=10.0.0.2`";
@@ -273,6 +282,7 @@ fn hosts(node: Node, diag: &mut Diagnostics) -> Node {
         }
         Kind::Scalar(_) => return node,
     }
+    lines.sort_by(|left, right| left.scalar().map(|each| &each.text).cmp(&right.scalar().map(|each| &each.text)));
     Node { kind: Kind::Seq(lines), span, tag: None }
 }
 

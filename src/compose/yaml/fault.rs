@@ -2,11 +2,16 @@
 
 use granit_parser::ErrorKind;
 
-/// Returns what is wrong and what to do, for a fault at a byte of a text.
-pub(super) fn explain(kind: &ErrorKind, text: &str, at: usize) -> (String, &'static str) {
+const TAB: (&str, &str) = ("a tab stands where only spaces may", "indent with spaces");
+
+/// Returns what is wrong, what to do and where, for a fault that the parser found at a byte of a text.
+pub(super) fn explain(kind: &ErrorKind, text: &str, at: usize) -> (String, &'static str, usize) {
     let start = text[..at].rfind('\n').map_or(0, |found| found + 1);
     let end = text[at..].find('\n').map_or(text.len(), |found| at + found);
     let line = &text[start..end];
+    if let Some(tab) = line.find('\t').filter(|tab| line[..*tab].trim().is_empty()) {
+        return (TAB.0.to_owned(), TAB.1, start + tab);
+    }
     let is_value = matches!(
         kind,
         ErrorKind::MappingValueNotAllowed | ErrorKind::MappingKeyNotAllowed | ErrorKind::InvalidColonPlacement
@@ -14,9 +19,13 @@ pub(super) fn explain(kind: &ErrorKind, text: &str, at: usize) -> (String, &'sta
     if is_value && let Some(found) = elsewhere(&text[..start], &text[..end], line) {
         return found;
     }
-    let is_indented_by_tab = line.chars().take_while(|each| each.is_whitespace()).any(|each| each == '\t');
-    if is_indented_by_tab || is_tab(kind) {
-        return ("a tab stands where only spaces may".to_owned(), "indent with spaces");
+    let (cause, help) = here(kind, line);
+    (cause, help, at)
+}
+
+fn here(kind: &ErrorKind, line: &str) -> (String, &'static str) {
+    if is_tab(kind) {
+        return (TAB.0.to_owned(), TAB.1);
     }
     if let Some(found) = bracket(kind).or_else(|| quote(kind)).or_else(|| character(kind)) {
         return found;
@@ -73,30 +82,30 @@ pub(super) fn explain(kind: &ErrorKind, text: &str, at: usize) -> (String, &'sta
 }
 
 /// Returns what is wrong with a line that may be right by itself: an open bracket, or the line above it.
-fn elsewhere(above: &str, with_line: &str, line: &str) -> Option<(String, &'static str)> {
-    if let Some(open) = open_bracket(with_line) {
-        return Some((format!("a `{open}` is not closed"), closing(open)));
+fn elsewhere(above: &str, with_line: &str, line: &str) -> Option<(String, &'static str, usize)> {
+    if let Some((at, open)) = open_bracket(with_line) {
+        return Some((format!("a `{open}` is not closed"), closing(open), at));
     }
     let indent = |line: &str| line.len() - line.trim_start().len();
-    let last = above.lines().rev().find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))?;
-    if indent(last) != indent(line) {
-        return None;
-    }
+    let is_text = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let last = above.lines().rev().find(is_text).filter(|last| indent(last) == indent(line))?;
+    let at = above.rfind(last)? + indent(last);
     if lacks_space(last) {
-        return Some(("a space is missing behind the `:` of the line above".to_owned(), "write `key: value`"));
+        let colon = last.trim_start().find(':').unwrap_or(0);
+        return Some(("a space is missing behind this `:`".to_owned(), "write `key: value`", at + colon));
     }
     if !last.contains(':') && !last.trim_start().starts_with('-') {
-        return Some(("the line above has no `:`".to_owned(), "write `key: value`, or `key:` alone"));
+        return Some(("this line has no `:`".to_owned(), "write `key: value`, or `key:` alone", at));
     }
     None
 }
 
-/// Returns the last bracket that a text opens in front of a value and leaves open; quotes and comments are left out.
-fn open_bracket(text: &str) -> Option<char> {
+/// Returns the last bracket that a text opens in front of a value and leaves open, and where; quotes and comments are left
+/// out.
+fn open_bracket(text: &str) -> Option<(usize, char)> {
     let mut open = Vec::new();
-    let (mut quote, mut last, mut is_comment) = (None, '\n', false);
-    let mut before = '\n';
-    for each in text.chars() {
+    let (mut quote, mut last, mut before, mut is_comment) = (None, '\n', '\n', false);
+    for (at, each) in text.char_indices() {
         let begins_value = matches!(last, '\n' | ':' | '-' | ',' | '[' | '{');
         match each {
             '\n' => is_comment = false,
@@ -105,7 +114,7 @@ fn open_bracket(text: &str) -> Option<char> {
             _ if quote.is_some() => {}
             '"' | '\'' if begins_value => quote = Some(each),
             '#' if before.is_whitespace() => is_comment = true,
-            '[' | '{' if begins_value => open.push(each),
+            '[' | '{' if begins_value => open.push((at, each)),
             ']' | '}' => {
                 open.pop();
             }

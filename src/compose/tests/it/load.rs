@@ -122,7 +122,9 @@ fn words_that_are_no_choice_are_refused() {
     refused("cgroup: x", &found("cgroup", "x", "x"));
     refused("healthcheck: {test: [curl]}", &found("healthcheck.test", "curl", "[curl"));
     for policy in ["always", "never", "missing", "if_not_present", "build", "daily", "weekly", "every_1d12h"] {
-        loaded(&format!("services: {{a: {{image: x, pull_policy: {policy}}}}}"));
+        let project = loaded(&format!("services: {{a: {{image: x, pull_policy: {policy}}}}}")).project;
+        let kept = if policy == "if_not_present" { "missing" } else { policy };
+        assert_eq!(project.services["a"].pull_policy.as_deref(), Some(kept));
     }
     for restart in ["no", "always", "unless-stopped", "on-failure", "'on-failure:3'"] {
         loaded(&format!("services: {{a: {{image: x, restart: {restart}}}}}"));
@@ -225,11 +227,11 @@ fn faults_of_yaml_have_a_cause_and_a_place() {
         ("a: 'it's'\n", "text stands behind the closing quote"),
         ("a: \"\\d\"\n", "this is no escape of double quotes"),
         ("a: b: c\n", "a `key: value` may not stand here"),
-        ("a:\n  image:x\n  b: c\n", "a space is missing behind the `:` of the line above"),
+        ("a:\n  image:x\n  b: c\n", "a space is missing behind this `:`"),
         ("a: b\nc:d\n", "a space is missing behind the `:`"),
         ("a:\n  b: c\n d: e\n", "this is no key, and a key must follow"),
         ("a:\n  b: c\n   d: e\n", "a `key: value` may not stand here"),
-        ("a:\n  b\n  c: d\n", "the line above has no `:`"),
+        ("a:\n  b\n  c: d\n", "this line has no `:`"),
         ("a: - b\n", "a `- item` may not stand here"),
         ("a:\n  - b\n  c: d\n", "this is no `- item`, and one must follow"),
         ("a: @b\n", "no value begins with `@`"),
@@ -321,8 +323,8 @@ fn the_old_form_of_external_is_taken() {
 
 #[test]
 fn hosts_lose_the_brackets_of_their_addresses() {
-    let project = loaded("services: {a: {image: x, extra_hosts: ['a=[::1]', 'b:[::2]', 'c:::3', 'd:1.2.3.4']}, b: {image: x, extra_hosts: {e: '[::1]', f: [1.1.1.1, '::2']}}}").project;
-    assert_eq!(project.services["a"].extra_hosts, ["a=::1", "b=::2", "c=::3", "d=1.2.3.4"]);
+    let project = loaded("services: {a: {image: x, extra_hosts: ['a=[::1]', 'b:[::2]', 'c:::3', 'd:1.2.3.4,::4']}, b: {image: x, extra_hosts: {f: [1.1.1.1, '::2'], e: '[::1]'}}}").project;
+    assert_eq!(project.services["a"].extra_hosts, ["a=::1", "b=::2", "c=::3", "d=1.2.3.4", "d=::4"]);
     assert_eq!(project.services["b"].extra_hosts, ["e=::1", "f=1.1.1.1", "f=::2"]);
     refused("extra_hosts: [a]", "error[bad-value] a: `a` is no host with an address");
 }
