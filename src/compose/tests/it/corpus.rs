@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use claw_compose::shape::Shape;
+use claw_compose::value::Value;
+use claw_compose::write;
+
 /// What claw takes though compose refuses it, and why.
 const TAKEN: &[(&str, &str)] = &[
     ("loader.TestServiceDeviceRequestCountAndDeviceIdsExclusive", "a reservation without effect is not looked into"),
@@ -69,4 +73,24 @@ fn files_are_taken_and_refused_as_compose_does() {
     }
     assert!(cases.len() > 300, "{} cases", cases.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_is_printed_loads_again_to_the_same() {
+    let Some(corpora) = crate::corpora() else { return };
+    let mut wrong = Vec::new();
+    for (id, text, ..) in cases(&corpora) {
+        let Some(loaded) = crate::load(&text, &["*"], &[]).0 else { continue };
+        let value = loaded.project.encode().expect("a file");
+        if value == Value::Map(Vec::new()) {
+            continue;
+        }
+        let (again, found) = crate::load(&write::yaml(&value), &["*"], &[]);
+        let again = again.and_then(|again| again.project.encode());
+        if again.as_ref() != Some(&value) {
+            let again = again.map_or(String::new(), |value| write::yaml(&value));
+            wrong.push(format!("{id}: {found:?}\n{}\n---\n{again}", write::yaml(&value)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }

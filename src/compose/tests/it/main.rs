@@ -2,6 +2,7 @@
 
 mod corpus;
 mod errors;
+mod hostile;
 mod interpolation;
 mod load;
 
