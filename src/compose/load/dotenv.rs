@@ -69,12 +69,11 @@ pub fn parse(source: &Source, lookup: &dyn Lookup, is_raw: bool, diag: &mut Diag
                 variables.insert(name.to_owned(), Some(value));
                 at = next;
             }
-            Err(fault) => {
+            Err((fault, next)) => {
                 let span = here(name_start, name_start + name.len());
                 let message = format!("the value of `{name}` {}", fault.why());
                 diag.push(Diagnostic::error(Code::DotenvSyntax, span, message).help(fault.help()).masked());
-                // What follows an open quote belongs to the value, to the end: it is no list of variables.
-                at = if fault == Fault::OpenQuote { source.text.len() } else { end + 1 };
+                at = next;
             }
         }
     }
@@ -111,25 +110,29 @@ fn line_end(text: &str, from: usize) -> usize {
     text[from..].find('\n').map_or(text.len(), |found| from + found)
 }
 
-/// Returns the value that starts at `from`, and where the next line starts.
-fn value(text: &str, from: usize, lookup: &dyn Lookup) -> Result<(String, usize), Fault> {
+/// Returns the value that starts at `from`, and where the line after it starts; the same place with the fault, because the
+/// lines of a value that cannot be read are no variables. An open quote takes the rest of the text.
+fn value(text: &str, from: usize, lookup: &dyn Lookup) -> Result<(String, usize), (Fault, usize)> {
     let rest = &text[from..];
     let skipped = rest.len() - rest.trim_start_matches([' ', '\t']).len();
     let rest = &rest[skipped..];
     let from = from + skipped;
+    let open = (Fault::OpenQuote, text.len());
+    let after = |close: usize| line_end(text, from + close + 2) + 1;
     if let Some(inner) = rest.strip_prefix('\'') {
-        let close = inner.find('\'').ok_or(Fault::OpenQuote)?;
-        return Ok((inner[..close].to_owned(), line_end(text, from + close + 2) + 1));
+        let close = inner.find('\'').ok_or(open)?;
+        return Ok((inner[..close].to_owned(), after(close)));
     }
     if let Some(inner) = rest.strip_prefix('"') {
-        let close = closing(inner).ok_or(Fault::OpenQuote)?;
-        let value = expand(&unescape(&inner[..close]), lookup)?;
-        return Ok((value, line_end(text, from + close + 2) + 1));
+        let close = closing(inner).ok_or(open)?;
+        let value = expand(&unescape(&inner[..close]), lookup).map_err(|fault| (fault, after(close)))?;
+        return Ok((value, after(close)));
     }
     let end = line_end(text, from);
     let line = text[from..end].trim_end_matches('\r');
     let cut = if line.starts_with('#') { 0 } else { line.find(" #").unwrap_or(line.len()) };
-    Ok((expand(line[..cut].trim_end(), lookup)?, end + 1))
+    let value = expand(line[..cut].trim_end(), lookup).map_err(|fault| (fault, end + 1))?;
+    Ok((value, end + 1))
 }
 
 fn closing(text: &str) -> Option<usize> {
@@ -192,6 +195,7 @@ mod tests {
             "A=\"canary\n",
             "A='canary\nB=\"canary\nC canary\n",
             "A=${canary\n",
+            "A=\"${1}\ncanary=${1}\ncanary b\"\n",
             "A=\"${1canary}\"\n",
             "A=${B:?canary}\n",
             "canary is no name\n",

@@ -338,3 +338,12 @@ fn home_directories_are_kept_and_known() {
     assert_eq!(is_home, [true, true, false]);
     assert!(!claw_compose::load::is_home("~user/x"));
 }
+
+#[test]
+fn the_page_lists_the_passes_in_their_order() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compose.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let listed: Vec<&str> = rows.map(|(name, _)| name).skip(1).collect();
+    assert_eq!(listed, claw_compose::load::PASSES);
+}
