@@ -130,11 +130,15 @@ impl Scope<'_> {
 }
 
 fn container_names(project: &Project, file: Span, diag: &mut Diagnostics) {
-    let mut taken: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
-    for (service, name, at) in project.services.iter().filter_map(|(key, service)| {
+    let named = project.services.iter().filter_map(|(key, service)| {
         let name = service.container_name.as_deref()?;
-        Some((key.as_str(), name, service.origin.of("container_name", file)))
-    }) {
+        Some((service.origin.of("container_name", file), key.as_str(), name))
+    });
+    // In the order of the text: the second to take a name is the one that is wrong.
+    let mut named: Vec<_> = named.collect();
+    named.sort_by_key(|(at, ..)| (at.file, at.start));
+    let mut taken: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
+    for (at, service, name) in named {
         if let Some((first, there)) = taken.get(name) {
             let message = format!("the services `{first}` and `{service}` have one container name, `{name}`");
             diag.push(

@@ -154,9 +154,9 @@ fn is_tag(kind: &ErrorKind) -> bool {
 /// Returns whether a line has a `:` that ends a word and is followed by no space.
 fn lacks_space(line: &str) -> bool {
     let code = line.split(" #").next().unwrap_or(line).trim();
-    code.split_once(':')
-        .is_some_and(|(key, value)| !key.is_empty() && !value.starts_with(char::is_whitespace) && !value.is_empty())
-        && !code.contains(": ")
+    let Some((key, value)) = code.split_once(':') else { return false };
+    let is_joined = !value.is_empty() && !value.starts_with(char::is_whitespace) && !value.starts_with("//");
+    is_joined && !key.is_empty() && !code.contains(": ")
 }
 
 fn bracket(kind: &ErrorKind) -> Option<(String, &'static str)> {
