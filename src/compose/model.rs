@@ -45,6 +45,8 @@ shape! {
         attach: Option<bool> = "attach",
         /// How its image is built.
         build: Option<Build> = "build",
+        /// What `compose watch` does; without effect.
+        develop: Option<Value> = "develop",
         /// Capabilities added.
         cap_add: Vec<String> = "cap_add",
         /// Capabilities dropped.
@@ -189,28 +191,48 @@ shape! {
         dockerfile: Option<String> = "dockerfile",
         /// The Dockerfile's text.
         dockerfile_inline: Option<String> = "dockerfile_inline",
+        /// What the build may do beyond the usual; not carried out.
+        entitlements: Option<Value> = "entitlements",
         /// Arguments.
         args: Variables = "args",
+        /// Attestation of where the image is from; not carried out.
+        provenance: Option<Value> = "provenance",
+        /// Attestation of what the image holds; not carried out.
+        sbom: Option<Value> = "sbom",
+        /// Agents and keys of SSH; not carried out.
+        ssh: Option<Value> = "ssh",
         /// Labels of the image.
         labels: Texts = "labels",
         /// Images to take layers from.
         cache_from: Vec<String> = "cache_from",
+        /// Where layers are stored; not carried out.
+        cache_to: Option<Value> = "cache_to",
         /// Build without cached layers.
         no_cache: Option<bool> = "no_cache",
+        /// Further contexts by name; not carried out.
+        additional_contexts: Option<Value> = "additional_contexts",
         /// Pull base images first.
         pull: Option<bool> = "pull",
         /// Lines of `/etc/hosts` at build time.
         extra_hosts: Vec<String> = "extra_hosts",
+        /// Isolation of Windows; not carried out.
+        isolation: Option<Value> = "isolation",
         /// Network at build time.
         network: Option<String> = "network",
         /// Stage to stop at.
         target: Option<String> = "target",
+        /// Secrets at build time; not carried out.
+        secrets: Option<Value> = "secrets",
         /// Further tags.
         tags: Vec<String> = "tags",
         /// Platforms.
         platforms: Vec<String> = "platforms",
         /// Size of `/dev/shm` at build time.
         shm_size: Option<Bytes> = "shm_size",
+        /// Resource limits at build time; not carried out.
+        ulimits: Option<Value> = "ulimits",
+        /// All privileges at build time; not carried out.
+        privileged: Option<Value> = "privileged",
     }
 
     /// What must be true of another service first.
@@ -231,10 +253,16 @@ shape! {
         replicas: Option<i64> = "replicas",
         /// Labels of the service.
         labels: Texts = "labels",
+        /// How an update goes on; without effect on one engine.
+        update_config: Option<Value> = "update_config",
+        /// How an update is taken back; without effect on one engine.
+        rollback_config: Option<Value> = "rollback_config",
         /// Limits and reservations.
         resources: Option<Resources> = "resources",
         /// When it is restarted.
         restart_policy: Option<RestartPolicy> = "restart_policy",
+        /// On which machines; without effect on one engine.
+        placement: Option<Value> = "placement",
         /// `vip` or `dnsrr`; without effect on one engine.
         endpoint_mode: Option<String> = "endpoint_mode",
     }
@@ -255,6 +283,10 @@ shape! {
         memory: Option<Bytes> = "memory",
         /// Processes and threads.
         pids: Option<i64> = "pids",
+        /// Devices; of reservations, and without effect.
+        devices: Option<Value> = "devices",
+        /// Resources by a name of one's own; of reservations, and without effect.
+        generic_resources: Option<Value> = "generic_resources",
     }
 
     /// When a container is restarted.
@@ -403,6 +435,10 @@ shape! {
         aliases: Vec<String> = "aliases",
         /// Options of the driver.
         driver_opts: Texts = "driver_opts",
+        /// Which gateway is the default; the highest is.
+        gw_priority: Option<i64> = "gw_priority",
+        /// Name of the interface in the container.
+        interface_name: Option<String> = "interface_name",
         /// Fixed address.
         ipv4_address: Option<String> = "ipv4_address",
         /// Fixed address.
@@ -433,6 +469,8 @@ shape! {
         attachable: Option<bool> = "attachable",
         /// Labels.
         labels: Texts = "labels",
+        /// IPv4.
+        enable_ipv4: Option<bool> = "enable_ipv4",
         /// IPv6.
         enable_ipv6: Option<bool> = "enable_ipv6",
     }
@@ -562,7 +600,6 @@ pub const NOT_YET: &[&str] = &[
     "cpu_rt_period",
     "cpu_rt_runtime",
     "credential_spec",
-    "develop",
     "extends",
     "gpus",
     "include",

@@ -48,7 +48,15 @@ impl<'d> Decoder<'d> {
     /// Records that a node is of the wrong type.
     pub fn wrong_type(&mut self, node: &Node, wanted: &str) {
         let message = format!("`{}` must be {wanted}, and is {}", self.path.join("."), node.type_name());
-        self.diag.push(Diagnostic::error(Code::WrongType, node.span, message));
+        let help = match (wanted, &node.kind) {
+            ("a mapping", _) => "write `key: value`, a line for each",
+            ("a list", _) => "write `- item`, a line for each, or `[item, item]`",
+            ("a boolean", _) => "write `true` or `false`",
+            ("an integer", _) => "write a whole number",
+            (_, Kind::Scalar(_)) => "put the value in quotes, if it is meant",
+            (_, Kind::Seq(_) | Kind::Map(_)) => "write one value behind the key",
+        };
+        self.diag.push(Diagnostic::error(Code::WrongType, node.span, message).help(help));
     }
 
     /// Records that a value is not allowed.
@@ -71,6 +79,7 @@ impl<'d> Decoder<'d> {
         let place =
             if self.path.is_empty() { "a compose file".to_owned() } else { format!("`{}`", self.path.join(".")) };
         let error = Diagnostic::error(Code::UnknownKey, span, format!("{place} has no key `{key}`"));
+        let error = error.help("take it out; keys that start with `x-` are free");
         self.diag.push(error.suggest(key, known.iter().copied()));
     }
 }
@@ -209,6 +218,17 @@ pub fn tree(node: &Node) -> Value {
             },
             Resolved::Timestamp(text) | Resolved::Str(text) => Value::Str(text),
         },
+    }
+}
+
+/// A part that claw keeps as it is: it can print it, and does nothing with it.
+impl Shape for Value {
+    fn decode(node: &Node, _: &mut Decoder<'_>) -> Option<Self> {
+        Some(tree(node))
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(self.clone())
     }
 }
 

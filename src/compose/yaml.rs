@@ -1,7 +1,9 @@
-//! YAML text to a tree in which every node knows its place. The only file that names the YAML parser.
+//! YAML text to a tree in which every node knows its place. The only module that names the YAML parser.
 //!
 //! Anchors, aliases and merge keys are resolved here, so nothing after this file knows of them. A key that stands twice is
 //! an error, with both places. Aliases are copies, counted against a budget, so a "billion laughs" file ends at once.
+
+mod fault;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -284,16 +286,20 @@ impl Builder<'_> {
             Some(Ok((event, span))) => Ok(Some((event, self.span(&span)))),
             Some(Err(error)) => {
                 let at = self.at(error.marker());
+                let (cause, help, at) = fault::explain(error.kind(), &self.source.text, at);
                 let span = Span::new(self.source.id, at, at);
-                let text = error.to_string();
-                let message = text.split(" at byte").next().unwrap_or(&text).split(" at line").next().unwrap_or(&text);
-                Err(diag.report(Diagnostic::error(Code::YamlSyntax, span, format!("this is not YAML: {message}"))))
+                let message = format!("this is not YAML: {cause}");
+                Err(diag.report(Diagnostic::error(Code::YamlSyntax, span, message).help(help)))
             }
         }
     }
 
     fn at(&self, marker: &granit_parser::Marker) -> usize {
-        (marker.byte_offset().unwrap_or(marker.index()) + self.offset).min(self.source.text.len())
+        let mut at = (marker.byte_offset().unwrap_or(marker.index()) + self.offset).min(self.source.text.len());
+        while !self.source.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
     }
 
     fn span(&self, span: &granit_parser::Span) -> Span {
@@ -313,11 +319,9 @@ impl Builder<'_> {
             ));
         }
         if depth > DEPTH_LIMIT {
-            return Err(diag.report(Diagnostic::error(
-                Code::YamlBudget,
-                span,
-                format!("nested deeper than {DEPTH_LIMIT} levels"),
-            )));
+            let message = format!("nested deeper than {DEPTH_LIMIT} levels");
+            let help = "write it flatter; no key of a compose file is that deep";
+            return Err(diag.report(Diagnostic::error(Code::YamlBudget, span, message).help(help)));
         }
         Ok(())
     }
@@ -359,7 +363,10 @@ impl Builder<'_> {
 
     fn alias(&mut self, id: usize, span: Span, diag: &mut Diagnostics, depth: usize) -> Result<Node, Reported> {
         let Some((node, size)) = self.anchors.get(&id) else {
-            return Err(diag.report(Diagnostic::error(Code::YamlSyntax, span, "this alias is inside its own anchor")));
+            return Err(diag.report(
+                Diagnostic::error(Code::YamlSyntax, span, "this alias is inside its own anchor")
+                    .help("write the value out"),
+            ));
         };
         let (size, mut node) = (*size, node.clone());
         self.spend(size, depth, span, diag)?;
@@ -410,8 +417,10 @@ impl Builder<'_> {
             let key = self.node_of(event, at, parser, diag, depth + 1)?;
             let value = self.node(parser, diag, depth + 1)?;
             whole = whole.to(key.span).to(value.span);
-            let Kind::Scalar(scalar) = &key.kind else {
-                diag.report(Diagnostic::error(Code::YamlSyntax, key.span, "a key must be a string"));
+            let Some(scalar) = key.scalar().filter(|scalar| matches!(scalar.resolve(), Resolved::Str(_))) else {
+                let message = format!("a key must be a string, and this is {}", key.type_name());
+                let help = "put the key in quotes, if it is meant";
+                diag.report(Diagnostic::error(Code::YamlSyntax, key.span, message).help(help));
                 continue;
             };
             if scalar.text == "<<" && scalar.is_plain {
@@ -421,7 +430,8 @@ impl Builder<'_> {
             if let Some(first) = seen.insert(scalar.text.clone(), key.span) {
                 diag.report(
                     Diagnostic::error(Code::DuplicateKey, key.span, format!("the key `{}` stands twice", scalar.text))
-                        .note_at(first, "it stands here first"),
+                        .note_at(first, "it stands here first")
+                        .help("take one of them out"),
                 );
                 continue;
             }
@@ -452,7 +462,10 @@ fn merge_into(entries: &mut Vec<Entry>, seen: &mut BTreeMap<String, Span>, merge
             }
         }
         Kind::Seq(_) | Kind::Scalar(_) => {
-            diag.report(Diagnostic::error(Code::YamlSyntax, span, "`<<` needs a mapping or a list of mappings"));
+            diag.report(
+                Diagnostic::error(Code::YamlSyntax, span, "`<<` needs a mapping or a list of mappings")
+                    .help("write `<<: *name`, where `&name` stands at a mapping"),
+            );
         }
     }
 }

@@ -32,6 +32,7 @@ const SERVICE: &[(&str, Pass)] = &[
     ("logging", logging),
     ("networks", attachments),
     ("ports", super::ports::ports),
+    ("pull_policy", pull_policy),
     ("secrets", file_mounts),
     ("storage_opt", texts),
     ("sysctls", texts),
@@ -86,7 +87,37 @@ fn below(mut node: Node, keys: &[(&str, Pass)], diag: &mut Diagnostics) -> Node 
 }
 
 fn resource(node: Node, diag: &mut Diagnostics) -> Node {
-    below(node, &[("labels", texts), ("driver_opts", texts)], diag)
+    below(external(node, diag), &[("labels", texts), ("driver_opts", texts)], diag)
+}
+
+/// The old form `external: {name: x}` becomes `external: true` and `name: x`.
+fn external(mut node: Node, diag: &mut Diagnostics) -> Node {
+    let name = node.get("name").and_then(Node::scalar).map(|scalar| scalar.text.clone());
+    let Kind::Map(entries) = &mut node.kind else { return node };
+    let Some(old) = entries.iter_mut().find(|entry| entry.key == "external") else { return node };
+    let Kind::Map(fields) = &old.value.kind else { return node };
+    if let Some(other) = fields.iter().find(|field| field.key != "name") {
+        let message = format!("`external` has no key `{}`", other.key);
+        let help = "write `external: true`, and `name:` beside it";
+        diag.push(Diagnostic::error(Code::UnknownKey, other.key_span, message).help(help));
+    }
+    let (span, inner) = (old.value.span, fields.iter().find(|field| field.key == "name").cloned());
+    old.value = boolean(true, span);
+    let Some(inner) = inner else { return node };
+    let text = inner.value.scalar().map(|scalar| scalar.text.clone());
+    if name.is_some() && name != text {
+        let message = "`name` and `external.name` differ";
+        let help = "write `external: true`, and one `name:` beside it";
+        diag.push(Diagnostic::error(Code::ConflictingKeys, inner.value.span, message).help(help));
+    } else {
+        let message = "`external: {name: …}` is the old form";
+        let help = "write `external: true`, and `name:` beside it";
+        diag.push(Diagnostic::warning(Code::Discouraged, inner.key_span, message).help(help));
+    }
+    if name.is_none() {
+        entries.push(inner);
+    }
+    node
 }
 
 fn build(node: Node, diag: &mut Diagnostics) -> Node {
@@ -125,10 +156,19 @@ fn argv(node: Node, diag: &mut Diagnostics) -> Node {
             Node { kind: Kind::Seq(words), span, tag: None }
         }
         Err(why) => {
-            diag.push(Diagnostic::error(Code::BadValue, span, format!("this command {why}")));
+            diag.push(
+                Diagnostic::error(Code::BadValue, span, format!("this command {why}"))
+                    .help("close it, or write the command as a list: `[\"sh\", \"-c\", \"…\"]`"),
+            );
             Node::null(span)
         }
     }
+}
+
+/// `if_not_present` is the old word for `missing`.
+fn pull_policy(node: Node, _: &mut Diagnostics) -> Node {
+    let is_old = node.scalar().is_some_and(|scalar| scalar.text == "if_not_present");
+    if is_old { Node::text("missing", node.span) } else { node }
 }
 
 /// A single text is a list of one.
@@ -178,7 +218,8 @@ fn pairs(node: Node, diag: &mut Diagnostics) -> Node {
                 };
                 if key.trim_end() != key {
                     let message = format!("the name `{}` ends in a space", key.trim_end());
-                    diag.push(Diagnostic::error(Code::BadValue, item.span, message));
+                    let help = "write `KEY=value` without a space before `=`";
+                    diag.push(Diagnostic::error(Code::BadValue, item.span, message).help(help));
                 }
                 entries.retain(|old| old.key != key);
                 entries.push(Entry { key: key.to_owned(), key_span: item.span, value });
@@ -203,19 +244,31 @@ fn value_span(span: Span, skip: usize) -> Span {
     Span::new(span.file, start, span.end as usize)
 }
 
-/// Lines of `/etc/hosts`: `host:address`, `host=address` or a mapping become `host=address`.
-fn hosts(node: Node, _: &mut Diagnostics) -> Node {
+/// Lines of `/etc/hosts`: `host:address`, `host=address` or a mapping become `host=address`, one for each address, sorted
+/// as docker compose sorts them; the brackets of an IPv6 address go.
+fn hosts(node: Node, diag: &mut Diagnostics) -> Node {
     let span = node.span;
-    let items = match node.kind {
-        Kind::Seq(items) => items
-            .into_iter()
-            .map(|item| match item.scalar().map(|scalar| scalar.text.clone()) {
-                Some(text) if !text.contains('=') => Node::text(text.replacen(':', "=", 1), item.span),
-                _ => item,
-            })
-            .collect(),
+    let mut lines = Vec::new();
+    match node.kind {
+        Kind::Seq(items) => {
+            for item in items {
+                let Some(text) = item.scalar().map(|scalar| scalar.text.clone()) else {
+                    lines.push(item);
+                    continue;
+                };
+                match text.split_once('=').or_else(|| text.split_once(':')) {
+                    Some((host, addresses)) => {
+                        lines.extend(addresses.split(',').map(|address| host_line(host, address, item.span)));
+                    }
+                    None => {
+                        let message = format!("`{}` is no host with an address", text.escape_debug());
+                        let help = "write `host=address`, such as `db=10.0.0.2`";
+                        diag.push(Diagnostic::error(Code::BadValue, item.span, message).help(help));
+                    }
+                }
+            }
+        }
         Kind::Map(entries) => {
-            let mut lines = Vec::new();
             for entry in entries {
                 let addresses = match &entry.value.kind {
                     Kind::Seq(items) => items.clone(),
@@ -223,14 +276,19 @@ fn hosts(node: Node, _: &mut Diagnostics) -> Node {
                 };
                 for address in addresses {
                     let text = address.scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
-                    lines.push(Node::text(format!("{}={text}", entry.key), address.span));
+                    lines.push(host_line(&entry.key, &text, address.span));
                 }
             }
-            lines
         }
         Kind::Scalar(_) => return node,
-    };
-    Node { kind: Kind::Seq(items), span, tag: None }
+    }
+    lines.sort_by(|left, right| left.scalar().map(|each| &each.text).cmp(&right.scalar().map(|each| &each.text)));
+    Node { kind: Kind::Seq(lines), span, tag: None }
+}
+
+fn host_line(host: &str, address: &str, span: Span) -> Node {
+    let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+    Node::text(format!("{}={}", host.trim(), inner.unwrap_or(address).trim()), span)
 }
 
 fn dependencies(node: Node, _: &mut Diagnostics) -> Node {

@@ -23,7 +23,8 @@ impl Lookup for Chain<'_> {
 
 /// Returns the variables of a file; a value may use variables of `lookup`, then those set above it.
 ///
-/// Lines that cannot be read are recorded and left out. Messages never quote a value.
+/// Lines that cannot be read are recorded and left out. Any line may hold a secret: messages never quote a value, and every
+/// diagnostic is masked.
 pub fn parse(source: &Source, lookup: &dyn Lookup, is_raw: bool, diag: &mut Diagnostics) -> Variables {
     let mut variables = Variables::new();
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
@@ -68,40 +69,70 @@ pub fn parse(source: &Source, lookup: &dyn Lookup, is_raw: bool, diag: &mut Diag
                 variables.insert(name.to_owned(), Some(value));
                 at = next;
             }
-            Err(why) => {
+            Err((fault, next)) => {
                 let span = here(name_start, name_start + name.len());
-                let message = format!("the value of `{name}` {why}");
-                diag.push(Diagnostic::error(Code::DotenvSyntax, span, message));
-                at = end + 1;
+                let message = format!("the value of `{name}` {}", fault.why());
+                diag.push(Diagnostic::error(Code::DotenvSyntax, span, message).help(fault.help()).masked());
+                at = next;
             }
         }
     }
     variables
 }
 
+/// Why a value cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    OpenQuote,
+    BadTemplate,
+    Required,
+}
+
+impl Fault {
+    fn why(self) -> &'static str {
+        match self {
+            Fault::OpenQuote => "has a quote that is not closed",
+            Fault::BadTemplate => "has a `${` that is no variable",
+            Fault::Required => "needs a variable that is not set",
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Fault::OpenQuote => "close the quote, or put the value into the other kind of quotes",
+            Fault::BadTemplate => "write `${NAME}`, or put a value with a `$` of its own into single quotes",
+            Fault::Required => "set the variable in the environment or above this line",
+        }
+    }
+}
+
 fn line_end(text: &str, from: usize) -> usize {
     text[from..].find('\n').map_or(text.len(), |found| from + found)
 }
 
-/// Returns the value that starts at `from`, and where the next line starts.
-fn value(text: &str, from: usize, lookup: &dyn Lookup) -> Result<(String, usize), &'static str> {
+/// Returns the value that starts at `from`, and where the line after it starts; the same place with the fault, because the
+/// lines of a value that cannot be read are no variables. An open quote takes the rest of the text.
+fn value(text: &str, from: usize, lookup: &dyn Lookup) -> Result<(String, usize), (Fault, usize)> {
     let rest = &text[from..];
     let skipped = rest.len() - rest.trim_start_matches([' ', '\t']).len();
     let rest = &rest[skipped..];
     let from = from + skipped;
+    let open = (Fault::OpenQuote, text.len());
+    let after = |close: usize| line_end(text, from + close + 2) + 1;
     if let Some(inner) = rest.strip_prefix('\'') {
-        let close = inner.find('\'').ok_or("has a quote that is not closed")?;
-        return Ok((inner[..close].to_owned(), line_end(text, from + close + 2) + 1));
+        let close = inner.find('\'').ok_or(open)?;
+        return Ok((inner[..close].to_owned(), after(close)));
     }
     if let Some(inner) = rest.strip_prefix('"') {
-        let close = closing(inner).ok_or("has a quote that is not closed")?;
-        let value = expand(&unescape(&inner[..close]), lookup)?;
-        return Ok((value, line_end(text, from + close + 2) + 1));
+        let close = closing(inner).ok_or(open)?;
+        let value = expand(&unescape(&inner[..close]), lookup).map_err(|fault| (fault, after(close)))?;
+        return Ok((value, after(close)));
     }
     let end = line_end(text, from);
     let line = text[from..end].trim_end_matches('\r');
     let cut = if line.starts_with('#') { 0 } else { line.find(" #").unwrap_or(line.len()) };
-    Ok((expand(line[..cut].trim_end(), lookup)?, end + 1))
+    let value = expand(line[..cut].trim_end(), lookup).map_err(|fault| (fault, end + 1))?;
+    Ok((value, end + 1))
 }
 
 fn closing(text: &str) -> Option<usize> {
@@ -139,7 +170,51 @@ fn unescape(text: &str) -> String {
     out
 }
 
-fn expand(text: &str, lookup: &dyn Lookup) -> Result<String, &'static str> {
-    let template = Template::parse(text).map_err(|_| "has a `${` that is no variable")?;
-    template.resolve(lookup, &mut |_| {}).map_err(|_| "needs a variable that is not set")
+fn expand(text: &str, lookup: &dyn Lookup) -> Result<String, Fault> {
+    let template = Template::parse(text).map_err(|_| Fault::BadTemplate)?;
+    template.resolve(lookup, &mut |_| {}).map_err(|_| Fault::Required)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use claw_types::span::SourceMap;
+
+    fn read(text: &str) -> (Variables, Diagnostics) {
+        let mut sources = SourceMap::new();
+        let file = sources.add(".env", text);
+        let mut diag = Diagnostics::new();
+        let none: BTreeMap<String, String> = BTreeMap::new();
+        let variables = parse(sources.get(file).expect("added"), &none, false, &mut diag);
+        (variables, diag)
+    }
+
+    #[test]
+    fn no_diagnostic_shows_a_value() {
+        for text in [
+            "A=\"canary\n",
+            "A='canary\nB=\"canary\nC canary\n",
+            "A=${canary\n",
+            "A=\"${1}\ncanary=${1}\ncanary b\"\n",
+            "A=\"${1canary}\"\n",
+            "A=${B:?canary}\n",
+            "canary is no name\n",
+            "=canary\n",
+            "A canary=1\n",
+        ] {
+            let (_, diag) = read(text);
+            assert!(diag.has_errors(), "{text}");
+            for each in diag.iter() {
+                assert!(each.is_masked && each.help.is_some(), "{text}: {each:?}");
+                assert!(each.notes.is_empty() && !format!("{each:?}").contains("canary"), "{text}: {each:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_quote_takes_the_rest_of_the_file() {
+        let (variables, diag) = read("A=1\nB=\"x\nC=2\nD e=3\n");
+        assert_eq!(variables, Variables::from([("A".to_owned(), Some("1".to_owned()))]));
+        assert_eq!(diag.iter().count(), 1);
+    }
 }

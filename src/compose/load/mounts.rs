@@ -60,6 +60,12 @@ fn mount(text: &str, span: Span) -> Option<Node> {
     Some(Node::map(entries, span))
 }
 
+/// Returns whether the source of a bind mount is the home directory or a path below it: `~` or `~/x`. The text is kept
+/// as written; whoever knows the home directory puts it in.
+pub fn is_home(path: &str) -> bool {
+    path == "~" || path.starts_with("~/")
+}
+
 impl Node {
     /// Returns the root directory where trimming left nothing.
     fn or_root(self, written: &str, span: Span) -> Node {

@@ -1,6 +1,10 @@
 //! Tests of the compose front end: its own cases, and the conformance corpora where they lie beside the project.
 
+mod corpus;
+mod errors;
+mod hostile;
 mod interpolation;
+mod load;
 
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
 /// Returns the folder of the corpora, where it is there.
@@ -11,4 +15,46 @@ fn corpora() -> Option<std::path::PathBuf> {
     }
     println!("skipped: no corpora");
     None
+}
+
+type Found = Vec<claw_types::diag::Diagnostic>;
+
+fn load_and_find(text: &str, profiles: &[&str], named: &[&str]) -> (Option<claw_compose::load::Loaded>, Found) {
+    let mut sources = claw_types::span::SourceMap::new();
+    let file = sources.add("compose.yml", text);
+    let source = sources.get(file).expect("added");
+    let mut diag = claw_types::diag::Diagnostics::new();
+    let env = std::collections::BTreeMap::from([("COMPOSE_PROJECT_NAME".to_owned(), "case".to_owned())]);
+    let texts = |texts: &[&str]| texts.iter().map(|text| String::from(*text)).collect::<Vec<_>>();
+    let loaded = claw_compose::yaml::parse(source, &mut diag).ok().and_then(|tree| {
+        let unset = &mut |_: &str, _: &[String], _| None;
+        let options = claw_compose::load::Options { lookup: &env, keep: &|_| false, unset };
+        let (profiles, named) = (texts(profiles), texts(named));
+        claw_compose::load::load_with(tree, source, options, &profiles, &named, &mut diag).ok()
+    });
+    let found: Found = diag.sorted().into_iter().cloned().collect();
+    for each in &found {
+        assert!(each.help.is_some(), "no help: {each:?}");
+    }
+    (loaded, found)
+}
+
+fn kind(each: &claw_types::diag::Diagnostic) -> String {
+    format!("{}[{}]", each.severity.name(), each.code.name())
+}
+
+/// Returns what loading a text gives, and each finding as `severity[code] text at its place: message`.
+fn load(text: &str, profiles: &[&str], named: &[&str]) -> (Option<claw_compose::load::Loaded>, Vec<String>) {
+    let (loaded, found) = load_and_find(text, profiles, named);
+    let show = |each: &claw_types::diag::Diagnostic| {
+        let place = &text[each.primary.start as usize..each.primary.end as usize];
+        format!("{} {place}: {}", kind(each), each.message)
+    };
+    (loaded, found.iter().map(show).collect())
+}
+
+/// Returns the findings of a text: where each begins, and `severity[code]`.
+fn places(text: &str) -> Vec<(usize, String)> {
+    let found = load_and_find(text, &[], &[]).1;
+    found.iter().map(|each| (each.primary.start as usize, kind(each))).collect()
 }

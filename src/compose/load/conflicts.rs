@@ -1,0 +1,213 @@
+//! What a service says for itself: keys that exclude each other, and words that only a list of words allows.
+
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::Span;
+
+use crate::model::{Mount, Service};
+use crate::units::Duration;
+
+/// Records what is wrong with a service by itself.
+pub(crate) fn service(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    image(name, service, at, diag);
+    amounts(name, service, at, diag);
+    exclusive(name, service, at, diag);
+    words(name, service, at, diag);
+    for mount in &service.volumes {
+        self::mount(name, mount, at, diag);
+    }
+    for port in &service.ports {
+        let at = port.origin.of("target", at);
+        if !port.origin.fields.contains_key("target") {
+            let message = format!("a port of `{name}` has no `target`");
+            diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `target: 80`, the container's port"));
+        } else if !(1..=65535).contains(&port.target) {
+            let message = format!("`{}` is not a port", port.target);
+            diag.push(Diagnostic::error(Code::BadValue, at, message).help("write a number from 1 to 65535"));
+        }
+    }
+}
+
+fn image(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    match service.image.as_deref() {
+        None if !["image", "build"].iter().any(|key| service.origin.fields.contains_key(*key)) => {
+            let message = format!("the service `{name}` has neither `image` nor `build`");
+            diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `image: NAME` or `build: .`"));
+        }
+        Some(image) if image.trim().is_empty() => {
+            let message = format!("the `image` of `{name}` is empty");
+            diag.push(
+                Diagnostic::error(Code::BadValue, service.origin.of("image", at), message)
+                    .help("write `image: NAME`, or take it out and write `build: .`"),
+            );
+        }
+        _ => {}
+    }
+    let build = service.build.as_ref().filter(|build| !build.platforms.is_empty());
+    if let (Some(platform), Some(build)) = (&service.platform, build)
+        && !build.platforms.contains(platform)
+    {
+        let message = format!("the service `{name}` runs on `{platform}`, which `build.platforms` does not have");
+        diag.push(
+            Diagnostic::error(Code::ConflictingKeys, service.origin.of("platform", at), message)
+                .note_at(build.origin.of("platforms", at), "it is built for these")
+                .help(format!("add `{platform}` to `build.platforms`")),
+        );
+    }
+}
+
+/// One amount under two keys: they must agree. Zero is no amount, except of containers.
+fn amounts(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let deploy = service.deploy.as_ref();
+    let resources = deploy.and_then(|deploy| deploy.resources.as_ref());
+    let limits = resources.and_then(|resources| resources.limits.as_ref());
+    let reservations = resources.and_then(|resources| resources.reservations.as_ref());
+    let set = |value: Option<i64>| value.filter(|value| *value != 0);
+    let place = |origin: Option<&crate::shape::Origin>, key| origin.map_or(at, |origin| origin.of(key, at));
+    let (limits_at, reservations_at) = (limits.map(|each| &each.origin), reservations.map(|each| &each.origin));
+    let amounts = [
+        (
+            ("mem_limit", set(service.mem_limit.map(|bytes| bytes.0))),
+            set(limits.and_then(|limits| limits.memory).map(|bytes| bytes.0)),
+            ("deploy.resources.limits.memory", place(limits_at, "memory")),
+        ),
+        (
+            ("cpus", set(service.cpus.map(|cpus| cpus.0))),
+            set(limits.and_then(|limits| limits.cpus).map(|cpus| cpus.0)),
+            ("deploy.resources.limits.cpus", place(limits_at, "cpus")),
+        ),
+        (
+            ("pids_limit", set(service.pids_limit)),
+            set(limits.and_then(|limits| limits.pids)),
+            ("deploy.resources.limits.pids", place(limits_at, "pids")),
+        ),
+        (
+            ("mem_reservation", set(service.mem_reservation.map(|bytes| bytes.0))),
+            set(reservations.and_then(|each| each.memory).map(|bytes| bytes.0)),
+            ("deploy.resources.reservations.memory", place(reservations_at, "memory")),
+        ),
+        (
+            ("scale", service.scale),
+            deploy.and_then(|deploy| deploy.replicas),
+            ("deploy.replicas", place(deploy.map(|deploy| &deploy.origin), "replicas")),
+        ),
+    ];
+    for ((key, short), long, (long_key, long_at)) in amounts {
+        if short.is_some() && long.is_some() && short != long {
+            let message = format!("`{key}` and `{long_key}` of `{name}` differ");
+            diag.push(
+                Diagnostic::error(Code::ConflictingKeys, service.origin.of(key, at), message)
+                    .note_at(long_at, format!("`{long_key}` stands here"))
+                    .help("keep one of the two"),
+            );
+        }
+    }
+}
+
+fn exclusive(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    if let Some(mode) = service.network_mode.as_ref().filter(|_| !service.networks.is_empty()) {
+        let message = format!("the service `{name}` has both `network_mode: {mode}` and `networks`");
+        diag.push(
+            Diagnostic::error(Code::ConflictingKeys, service.origin.of("network_mode", at), message)
+                .note_at(service.origin.of("networks", at), "`networks` stands here")
+                .help("keep one of the two"),
+        );
+    }
+    let Some(container) = &service.container_name else { return };
+    let name_at = service.origin.of("container_name", at);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let starts_well = container.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if container.len() < 2 || !starts_well || !container.bytes().all(is_allowed) {
+        let message = format!("`{}` is not a container name", container.escape_debug());
+        let help = "use two or more letters, digits, `-`, `_` and `.`, a letter or digit first";
+        diag.push(Diagnostic::error(Code::BadName, name_at, message).help(help));
+    }
+    let copies = service.scale.or(service.deploy.as_ref().and_then(|deploy| deploy.replicas)).unwrap_or(1);
+    if copies > 1 {
+        let key = if service.scale.is_some() { "scale" } else { "deploy.replicas" };
+        let message = format!("the service `{name}` has one `container_name` for {copies} containers");
+        diag.push(
+            Diagnostic::error(Code::ConflictingKeys, name_at, message)
+                .help(format!("take `container_name` out, or `{key}`")),
+        );
+    }
+}
+
+fn words(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let mut wrong = |key: &str, text: &str, at: Span, help: &str| {
+        let message = format!("the `{key}` of `{name}` cannot be `{}`", text.escape_debug());
+        diag.push(Diagnostic::error(Code::BadValue, at, message).help(help));
+    };
+    if let Some(policy) = service.pull_policy.as_deref().filter(|policy| !is_pull_policy(policy)) {
+        let help = "write `always`, `never`, `missing`, `if_not_present`, `build`, `daily`, `weekly` or `every_12h`";
+        wrong("pull_policy", policy, service.origin.of("pull_policy", at), help);
+    }
+    if let Some(restart) = service.restart.as_deref().filter(|restart| !is_restart(restart)) {
+        let help = "write `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:5`";
+        wrong("restart", restart, service.origin.of("restart", at), help);
+    }
+    if let Some(cgroup) = service.cgroup.as_deref().filter(|cgroup| !matches!(*cgroup, "host" | "private")) {
+        wrong("cgroup", cgroup, service.origin.of("cgroup", at), "write `host` or `private`");
+    }
+    if let Some(check) = &service.healthcheck
+        && let Some(first) = check.test.first()
+        && !matches!(first.as_str(), "NONE" | "CMD" | "CMD-SHELL")
+    {
+        let help = "begin the list with `CMD`, `CMD-SHELL` or `NONE`, or write one text for the shell";
+        wrong("healthcheck.test", first, check.origin.of("test", at), help);
+    }
+}
+
+fn is_pull_policy(text: &str) -> bool {
+    match text.strip_prefix("every_") {
+        Some(time) => Duration::parse(time).is_some_and(|time| time.0 > 0),
+        None => {
+            matches!(text, "always" | "never" | "missing" | "if_not_present" | "build" | "refresh" | "daily" | "weekly")
+        }
+    }
+}
+
+fn is_restart(text: &str) -> bool {
+    match text.strip_prefix("on-failure:") {
+        Some(times) => times.parse::<u32>().is_ok(),
+        None => matches!(text, "no" | "always" | "unless-stopped" | "on-failure"),
+    }
+}
+
+fn mount(name: &str, mount: &Mount, at: Span, diag: &mut Diagnostics) {
+    let at = mount.origin.span.unwrap_or(at);
+    let kind_at = mount.origin.of("type", at);
+    // A key with a value of the wrong type is not absent, and was reported.
+    let lacks = |key: &str| !mount.origin.fields.contains_key(key);
+    match mount.kind.as_str() {
+        "bind" if mount.source.as_deref().map_or(lacks("source"), str::is_empty) => {
+            let message = format!("a bind mount of `{name}` has no `source`");
+            diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `source: ./path`"));
+        }
+        "bind" | "volume" | "tmpfs" => {}
+        "" if !lacks("type") => {}
+        "" => {
+            let message = format!("a mount of `{name}` has no `type`");
+            let help = "add `type: bind`, `type: volume` or `type: tmpfs`";
+            diag.push(Diagnostic::error(Code::MissingKey, at, message).help(help));
+        }
+        kind @ ("image" | "npipe" | "cluster") => {
+            let message = format!("claw has no mounts of the type `{kind}`");
+            let help = "use `bind`, `volume` or `tmpfs`; `image`, `npipe` and `cluster` are not supported";
+            diag.push(Diagnostic::error(Code::Unsupported, kind_at, message).help(help));
+        }
+        kind => {
+            let message = format!("`{}` is not a type of mount", kind.escape_debug());
+            let error = Diagnostic::error(Code::BadValue, kind_at, message).help("write `bind`, `volume` or `tmpfs`");
+            diag.push(error.suggest(kind, ["bind", "volume", "tmpfs"]));
+        }
+    }
+    if mount.target.is_empty() && lacks("target") {
+        let message = format!("a mount of `{name}` has no `target`");
+        diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `target: /path`, the container's path"));
+    }
+    if let Some(tmpfs) = mount.tmpfs.as_ref().filter(|tmpfs| tmpfs.size.is_some_and(|size| size.0 < 0)) {
+        let message = format!("the size of a tmpfs of `{name}` is below zero");
+        let help = "write a size such as `64m`, or take `size` out";
+        diag.push(Diagnostic::error(Code::BadValue, tmpfs.origin.of("size", at), message).help(help));
+    }
+}

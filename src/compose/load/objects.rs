@@ -1,0 +1,83 @@
+//! What stands at the top level: an external thing has nothing but a name, a secret or config has one source.
+
+use std::collections::BTreeMap;
+
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::Span;
+
+use crate::model::{FileObject, Project};
+use crate::shape::Origin;
+
+/// Records what is wrong with volumes, secrets and configs. Of an external network compose takes any key; `effect` warns.
+pub(crate) fn check(project: &Project, file: Span, diag: &mut Diagnostics) {
+    for (key, volume) in &project.volumes {
+        external(("volume", key), volume.external, &volume.origin, file, diag);
+    }
+    files("secret", &project.secrets, file, diag);
+    files("config", &project.configs, file, diag);
+}
+
+/// Returns whether it is external; an external thing is made elsewhere, so no other key can have effect.
+fn external(
+    (kind, key): (&str, &str),
+    is_external: Option<bool>,
+    origin: &Origin,
+    file: Span,
+    diag: &mut Diagnostics,
+) -> bool {
+    if is_external != Some(true) {
+        return false;
+    }
+    for (other, at) in origin.fields.iter().filter(|(other, _)| !matches!(other.as_str(), "name" | "external")) {
+        let message = format!("the {kind} `{key}` has both `external: true` and `{other}`");
+        diag.push(
+            Diagnostic::error(Code::ConflictingKeys, *at, message)
+                .note_at(origin.of("external", file), "it is external by this")
+                .help("keep one of the two: what is external is not made here, and takes only `name` beside it"),
+        );
+    }
+    true
+}
+
+fn files(kind: &str, objects: &BTreeMap<String, FileObject>, file: Span, diag: &mut Diagnostics) {
+    for (key, object) in objects {
+        if external((kind, key), object.external, &object.origin, file, diag) {
+            continue;
+        }
+        if kind == "secret" && object.content.is_some() {
+            let message = format!("the secret `{key}` cannot have `content`");
+            diag.push(
+                Diagnostic::error(Code::UnknownKey, object.origin.of("content", file), message)
+                    .help("use `file` or `environment`: a secret's text does not belong into the file")
+                    .masked(),
+            );
+            continue;
+        }
+        let sources = [
+            ("file", object.file.is_some()),
+            ("environment", object.environment.is_some()),
+            ("content", object.content.is_some()),
+        ];
+        let given: Vec<&str> = sources.into_iter().filter(|(_, is_given)| *is_given).map(|(key, _)| key).collect();
+        match given.as_slice() {
+            [_] => {}
+            [] => {
+                let message = format!("the {kind} `{key}` has no source");
+                let help = match kind {
+                    "secret" => "add `file: ./path` or `environment: NAME`",
+                    _ => "add `file: ./path`, `environment: NAME` or `content: text`",
+                };
+                diag.push(Diagnostic::error(Code::MissingKey, object.origin.place(file), message).help(help));
+            }
+            [first, second, ..] => {
+                let message = format!("the {kind} `{key}` has more than one source: `{}`", given.join("`, `"));
+                diag.push(
+                    Diagnostic::error(Code::ConflictingKeys, object.origin.of(second, file), message)
+                        .note_at(object.origin.of(first, file), format!("`{first}` stands here"))
+                        .help("keep one of them")
+                        .masked(),
+                );
+            }
+        }
+    }
+}
