@@ -198,7 +198,7 @@ pub(crate) fn load_pod(
         })
     };
     let options = Options { lookup: facts, keep: &keeps, unset: &mut unset };
-    load::load(spec.tree.clone(), source, options, diag)
+    load::load_with(spec.tree.clone(), source, options, &spec.profiles, &[], diag)
 }
 
 /// Services whose own text makes them agents.

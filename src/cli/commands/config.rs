@@ -22,7 +22,7 @@ pub(crate) fn run(global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
     let diagnostics = &mut input.diagnostics;
     let loaded = input.sources.get(input.file).and_then(|source| {
         let tree = yaml::parse(source, diagnostics).ok()?;
-        load::load(tree, source, options, diagnostics).ok()
+        load::load_with(tree, source, options, &input.profiles, &[], diagnostics).ok()
     });
     ui.diagnostics(&input.diagnostics, &input.sources);
     let Some(value) = loaded.filter(|_| !has_errors).and_then(|loaded| loaded.project.encode()) else {

@@ -206,6 +206,7 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
         builds: pod.builds.clone(),
         version: cx.version.to_owned(),
         sources: pod.sources.clone(),
+        disabled: pod.disabled.clone(),
         unknown,
     }
 }

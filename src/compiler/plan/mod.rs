@@ -60,6 +60,8 @@ pub struct Plan {
     pub needs_shim: bool,
     /// The tag of claw's own image: its version.
     pub version: String,
+    /// Services whose profile is not enabled: they are left as they are.
+    pub disabled: BTreeSet<String>,
     /// What only an image that is not here could tell: errors of whoever needs it now.
     pub unknown: Vec<Diagnostic>,
     /// Where the values of named secrets come from.

@@ -422,7 +422,10 @@ fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
             remove(name, extra, "the service has fewer containers now", Vec::new(), list);
         }
     }
-    let is_orphan = |name: &str| mode.selected.is_none() && !plan.project.services.contains_key(name);
+    let is_orphan = |name: &str| {
+        let is_known = plan.project.services.contains_key(name) || plan.disabled.contains(name);
+        mode.selected.is_none() && !is_known
+    };
     for (service, seen) in observed.containers.iter().filter(|(name, _)| is_orphan(name)) {
         // What another tool made is not claw's to remove: the command line tells of it.
         for container in seen.iter().filter(|container| container.is_claws || mode.removes_orphans) {

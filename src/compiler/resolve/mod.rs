@@ -45,6 +45,8 @@ pub struct Pod {
     pub builds: BTreeMap<String, Build>,
     /// Where the values of named secrets come from.
     pub sources: BTreeMap<SecretName, SecretSource>,
+    /// Services whose profile is not enabled.
+    pub disabled: BTreeSet<String>,
 }
 
 /// An agent and how many there are of it.
@@ -342,7 +344,8 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         }
     }
     let broadcast = identity::broadcast(&roster, origin, diag);
-    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds, sources })
+    let disabled = loaded.disabled.keys().cloned().collect();
+    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds, sources, disabled })
 }
 
 /// A service that is an agent, before its questions are answered.
