@@ -104,12 +104,17 @@ async fn carry_out(
     done: &mut usize,
 ) -> Result<(), ApplyError> {
     leftovers(plan, docker).await?;
+    externals(plan, docker, &Scope::new(plan, site)).await?;
+    let mut kept = Kept::new();
     for step in steps {
         if site.interrupt.is_asked() {
             return Err(ApplyError::Interrupted);
         }
         (site.progress)(&step.to_string());
-        let work = carry_out_one(&step.action, plan, observed, docker, site);
+        if let Action::RemoveContainer(service, _, id) = &step.action {
+            keep(service, id, plan, docker, &mut kept).await?;
+        }
+        let work = carry_out_one(&step.action, plan, observed, docker, site, &kept);
         match step.action {
             // These take long, and what is left of them when they are dropped does no harm.
             Action::Pull(_) | Action::Build(_) | Action::Start(..) => tokio::select! {
@@ -129,6 +134,7 @@ async fn carry_out_one(
     observed: &Observed,
     docker: &Docker,
     site: &Site<'_>,
+    kept: &Kept,
 ) -> Result<(), ApplyError> {
     let scope = Scope::new(plan, site);
     match action {
@@ -143,13 +149,58 @@ async fn carry_out_one(
         Action::CreateNetwork(key) => network(key, plan, docker, &scope).await,
         Action::CreateVolume(key) => volume(key, plan, docker, &scope, site).await,
         Action::Own(volumes, units) => own(volumes, units, plan, docker, &scope).await,
+        Action::Stop(_, _, id) => Ok(docker.stop(id, None).await?),
         Action::RemoveContainer(_, _, id) => {
             docker.stop(id, None).await?;
             Ok(docker.remove_container(id, false).await?)
         }
-        Action::CreateContainer(name, number) => container(name, *number, plan, observed, docker, site).await,
+        Action::CreateContainer(name, number) => container(name, *number, plan, observed, docker, site, kept).await,
         Action::Start(name, number) => start(name, *number, plan, docker, site).await,
     }
+}
+
+/// Volumes without a name of containers that are made anew: service and number, then target and volume.
+type Kept = BTreeMap<(String, u32), Vec<(String, String)>>;
+
+/// What a volume without a name holds outlives its container, as with compose: the new one mounts it again.
+async fn keep(service: &str, id: &str, plan: &Plan, docker: &Docker, kept: &mut Kept) -> Result<(), EngineError> {
+    if !plan.project.services.contains_key(service) {
+        return Ok(());
+    }
+    let Some(seen) = docker.container(id).await? else { return Ok(()) };
+    let mounts = seen.inspected["Mounts"].as_array().into_iter().flatten().filter(|mount| mount["Type"] == "volume");
+    let text = |mount: &Value, key: &str| mount[key].as_str().unwrap_or("").to_owned();
+    let unnamed = mounts.map(|mount| (text(mount, "Destination"), text(mount, "Name")));
+    // The engine gives them names of 64 hexadecimal digits.
+    let unnamed = unnamed.filter(|(_, name)| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let number = seen.label(compose::NUMBER).parse().unwrap_or(1);
+    kept.insert((service.to_owned(), number), unnamed.collect());
+    Ok(())
+}
+
+fn is_anonymous(service: &Service, target: &str) -> bool {
+    service.volumes.iter().any(|mount| mount.target == target && mount.kind == "volume" && mount.source.is_none())
+}
+
+/// What a file declares `external` must be there before anything is made.
+async fn externals(plan: &Plan, docker: &Docker, scope: &Scope<'_>) -> Result<(), ApplyError> {
+    let missing = |kind: &str, name: &str| {
+        ApplyError::Unusable(format!("the {kind} `{name}` is declared `external` and is not there: make it first"))
+    };
+    for (key, network) in &plan.project.networks {
+        let name = scope.network(key);
+        let is_used = plan.project.services.values().any(|service| service.networks.contains_key(key));
+        if network.external == Some(true) && is_used && !docker.has_network(&name).await? {
+            return Err(missing("network", &name));
+        }
+    }
+    for (key, volume) in &plan.project.volumes {
+        let name = scope.volume(key);
+        if volume.external == Some(true) && docker.volume_labels(&name).await?.is_none() {
+            return Err(missing("volume", &name));
+        }
+    }
+    Ok(())
 }
 
 /// Helpers of a run that was interrupted.
@@ -369,6 +420,7 @@ async fn container(
     observed: &Observed,
     docker: &Docker,
     site: &Site<'_>,
+    kept: &Kept,
 ) -> Result<(), ApplyError> {
     let Some(service) = plan.project.services.get(name) else { return Ok(()) };
     let scope = Scope::new(plan, site);
@@ -379,7 +431,23 @@ async fn container(
     };
     let container = scope.container(name, number);
     let labels = container_labels(name, number, service, &image.id, plan, observed, site);
-    let body = body(name, &container, service, &labels, &scope);
+    let mut body = body(name, &container, service, &labels, &scope);
+    let taken = |target: &str| service.volumes.iter().any(|mount| mount.target == target);
+    let volumes = kept.get(&(name.to_owned(), number)).into_iter().flatten();
+    let again = volumes.filter(|(target, _)| !taken(target) || is_anonymous(service, target));
+    let again = again.map(|(target, volume)| json!({ "Type": "volume", "Source": volume, "Target": target }));
+    if let Value::Array(mounts) = &mut body["HostConfig"]["Mounts"] {
+        let again: Vec<Value> = again.collect();
+        mounts.retain(|mount| !again.iter().any(|other| other["Target"] == mount["Target"]));
+        mounts.extend(again);
+    }
+    if service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some()) {
+        let (_, _, engine) = docker.platform().await?;
+        if engine < 25 {
+            let why = format!("`{name}`: `healthcheck.start_interval` needs Docker Engine 25, and this is {engine}");
+            return Err(ApplyError::Unusable(why));
+        }
+    }
     let id = docker.create_container(&container, service.platform.as_deref(), body).await?;
     for (network, endpoint) in endpoints(name, &container, service, &scope).into_iter().skip(1) {
         docker.attach(&network, &id, endpoint).await?;

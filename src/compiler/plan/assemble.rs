@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_compose::model::{
-    Attachment, BindOptions, FileMount, FileObject, Healthcheck, Logging, Mount, Network, Project, Service, Ulimit,
-};
+use claw_compose::model::{Attachment, BindOptions, FileMount, FileObject, Mount, Network, Project, Service};
 use claw_compose::shape::{Argv, Maybe};
 use claw_compose::template::Template;
-use claw_compose::units::{Bytes, Cpus, Duration};
 use claw_types::agent::{Access, AgentUnit, EnvValue, Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Content;
-use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery};
+use claw_types::driver::{DriverFacts, Lowered, SecretDelivery};
 use claw_types::files::{FileSpec, FileTree};
 use claw_types::id::EnvName;
 use claw_types::image::{INFRA_REPOSITORY, SHIM_PROTOCOL, label};
@@ -19,7 +16,8 @@ use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
 use sha2::{Digest, Sha256};
 
-use super::{Hardening, Plan, PlannedUnit};
+use super::harden::{Hardening, health, hold, plain as plain_hardening};
+use super::{Plan, PlannedUnit};
 use crate::emit::markdown;
 use crate::facts::Context;
 use crate::resolve::Pod;
@@ -157,6 +155,7 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
     let mut units = BTreeMap::new();
     for (name, service) in &pod.project.services {
         let is_agent = pod.agents.keys().any(|agent| agent.as_str() == name);
+        namespaces(service, name, pod, diag);
         if !is_agent {
             project.services.insert(name.clone(), plain(pod, name, service, reached.contains(name.as_str()), cx));
         }
@@ -238,6 +237,12 @@ fn plain(pod: &Pod, name: &str, service: &Service, is_reached: bool, cx: &Contex
     for (key, value) in &pod.broadcast {
         made.environment.entry(key.clone()).or_insert_with(|| Maybe(Some(Template::literal(value.as_str()))));
     }
+    let asks =
+        service.extensions.get("x-claw").and_then(|block| block.get("harden")).and_then(|harden| harden.scalar());
+    if asks.is_some_and(|scalar| scalar.text == "true") {
+        let hardening = plain_hardening(&made);
+        hold(&mut made, &hardening);
+    }
     if is_reached && made.network_mode.is_none() {
         if made.networks.is_empty() {
             made.networks.insert("default".to_owned(), Maybe(None));
@@ -253,6 +258,23 @@ fn build(made: &mut Service, pod: &Pod, name: &str) {
     let file = planned.generated.as_ref().map_or(&planned.dockerfile, |(generated, _)| generated);
     build.dockerfile = Some(file.clone());
     build.context = Some(planned.context.clone());
+}
+
+/// A name that stands for one container cannot mean an agent of which there are several.
+fn namespaces(made: &Service, name: &str, pod: &Pod, diag: &mut Diagnostics) {
+    let several = |target: &str| pod.agents.iter().any(|(name, agent)| name.as_str() == target && agent.count > 1);
+    let modes = [("network_mode", &made.network_mode), ("pid", &made.pid), ("ipc", &made.ipc)];
+    let modes = modes.iter().filter_map(|(key, mode)| Some((*key, mode.as_deref()?.strip_prefix("service:")?)));
+    let first = |text: &'_ String| text.split(':').next().unwrap_or("").to_owned();
+    let links = made.links.iter().map(|link| ("links", first(link)));
+    let volumes = made.volumes_from.iter().map(|volume| ("volumes_from", first(volume)));
+    let named = modes.map(|(key, target)| (key, target.to_owned())).chain(links).chain(volumes);
+    for (key, target) in named.filter(|(_, target)| several(target)) {
+        let at = made.origin.of(key, pod.origin);
+        let message = format!("`{name}` names `{target}` in `{key}`, and there are several of it");
+        let error = Diagnostic::error(Code::ConflictingKeys, at, message);
+        diag.push(error.help(format!("take `{key}` away, or let `count` of `{target}` be 1")));
+    }
 }
 
 /// `depends_on` an agent means all its replicas.
@@ -294,12 +316,15 @@ fn agent(
         made.command = Some(Argv(Vec::new()));
     }
     for port in &mut made.ports {
-        port.host_ip.get_or_insert_with(|| "127.0.0.1".to_owned());
+        if port.host_ip.as_deref().is_none_or(str::is_empty) {
+            port.host_ip = Some("127.0.0.1".to_owned());
+        }
     }
     networks(&mut made, unit);
     mounts(&mut made, each, project);
+    targets(&made, unit, diag);
     hold(&mut made, hardening);
-    health(&mut made, each);
+    health(&mut made, &each.lowered.probe, hardening);
     shim(&mut made, each, diag);
     let ordinal = unit.replica.index.to_string();
     let rows = [
@@ -340,6 +365,11 @@ fn environment(pod: &Pod, each: &PlannedUnit) -> claw_compose::model::Variables 
 }
 
 fn networks(made: &mut Service, unit: &AgentUnit) {
+    // The audit lets no mode pass that nobody allowed; with one there are no networks beside it.
+    if made.network_mode.is_some() {
+        made.networks.clear();
+        return;
+    }
     let aliases = if unit.replica.of > 1 { vec![unit.service.to_string()] } else { Vec::new() };
     let attachment = || {
         if aliases.is_empty() { None } else { Some(Attachment { aliases: aliases.clone(), ..Attachment::default() }) }
@@ -352,7 +382,28 @@ fn networks(made: &mut Service, unit: &AgentUnit) {
         made.networks.insert("default".to_owned(), Maybe(attachment()));
     }
     made.networks.insert(INTERNAL.to_owned(), Maybe(attachment()));
-    made.dns_opt = vec!["timeout:1".to_owned(), "attempts:1".to_owned()];
+    // A name that nobody knows is given up after a second instead of ten.
+    if made.dns_opt.is_empty() {
+        made.dns_opt = vec!["timeout:1".to_owned(), "attempts:1".to_owned()];
+    }
+}
+
+/// Two mounts at one place hide each other, and one at claw's places would hide what the agent must see.
+fn targets(made: &Service, unit: &AgentUnit, diag: &mut Diagnostics) {
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for mount in &made.volumes {
+        let target = mount.target.trim_end_matches('/');
+        let is_ours = |place: &str| target.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'));
+        let hides = is_ours("/claw") || target == "/run/secrets" || is_ours("/run/secrets") || target == "/run/claw";
+        if !seen.insert(target) || hides {
+            let at = mount.origin.span.unwrap_or(unit.origin);
+            let message = format!("`{}` has two mounts at `{target}`", unit.service);
+            let message =
+                if hides { format!("`{}` mounts `{target}`, which is claw's", unit.service) } else { message };
+            let error = Diagnostic::error(Code::NameCollision, at, message);
+            diag.push(error.help("mount it somewhere else, such as `/data`"));
+        }
+    }
 }
 
 fn bind(source: String, target: &str, is_read_only: bool) -> Mount {
@@ -408,52 +459,4 @@ fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project) {
         project.secrets.insert(key.clone(), FileObject { file: Some(path), ..FileObject::default() });
         made.secrets.push(FileMount { source: key, target: Some(file), ..FileMount::default() });
     }
-}
-
-fn hold(made: &mut Service, hardening: &Hardening) {
-    made.user = Some(hardening.user.clone());
-    made.init = Some(true);
-    made.read_only.get_or_insert(true);
-    made.cap_drop = vec!["ALL".to_owned()];
-    if !made.security_opt.iter().any(|option| option.starts_with("no-new-privileges")) {
-        made.security_opt.push("no-new-privileges:true".to_owned());
-    }
-    for tmpfs in &hardening.tmpfs {
-        let path = tmpfs.split(':').next().unwrap_or(tmpfs);
-        if !made.tmpfs.iter().any(|own| own.split(':').next() == Some(path)) {
-            made.tmpfs.push(tmpfs.clone());
-        }
-    }
-    made.pids_limit.get_or_insert(hardening.pids);
-    let limits = made.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
-    let (has_memory, has_cpus) =
-        limits.map_or((false, false), |limits| (limits.memory.is_some(), limits.cpus.is_some()));
-    if !has_memory {
-        let memory = *made.mem_limit.get_or_insert(Bytes(hardening.memory));
-        made.memswap_limit.get_or_insert(memory);
-    }
-    if !has_cpus {
-        made.cpus.get_or_insert(Cpus(hardening.cpus));
-    }
-    let nofile = Ulimit { soft: 4096, hard: 8192, is_single: false };
-    made.ulimits.entry("nofile".to_owned()).or_insert(nofile);
-    made.restart.get_or_insert_with(|| format!("on-failure:{}", hardening.restarts));
-    made.stop_grace_period.get_or_insert(Duration::seconds(hardening.stop_grace_seconds));
-    let options = [("max-file".to_owned(), "3".to_owned()), ("max-size".to_owned(), "10m".to_owned())];
-    let logging = Logging { driver: Some("json-file".to_owned()), options: options.into(), ..Logging::default() };
-    made.logging.get_or_insert(logging);
-}
-
-fn health(made: &mut Service, each: &PlannedUnit) {
-    let Probe::Exec(command) = &each.lowered.probe else { return };
-    let mut test = vec!["CMD".to_owned()];
-    test.extend(command.iter().cloned());
-    made.healthcheck.get_or_insert(Healthcheck {
-        test,
-        interval: Some(Duration::seconds(5)),
-        timeout: Some(Duration::seconds(4)),
-        retries: Some(3),
-        start_period: Some(Duration::seconds(each.hardening.start_seconds)),
-        ..Healthcheck::default()
-    });
 }

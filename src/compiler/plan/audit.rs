@@ -1,93 +1,250 @@
 //! Audit: what an agent may not have unless `x-claw.allow` names it, and what is risky in the other services.
+//!
+//! It reads the services that were planned, so that what surfaces, drivers and hardening add is judged with the rest.
 
-use claw_compose::model::Service;
+use claw_compose::model::{Mount, Project, Service};
 use claw_types::agent::Inference;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::ServiceName;
+use claw_types::span::Span;
 
-use crate::resolve::Pod;
+use super::Plan;
+use crate::resolve::{Agent, Pod};
 
 /// A privileged thing a service has: the word `allow` takes, the compose key, why it matters.
 struct Privilege {
     word: &'static str,
     key: &'static str,
-    why: &'static str,
+    why: String,
 }
 
-const HOST_PATHS: &[&str] = &["/", "/proc", "/sys", "/etc", "/var/lib/docker", "/var/run", "/run", "/dev", "/boot"];
+/// Directories that belong to the system, with everything below them.
+const SYSTEM: &[&str] = &[
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/run",
+];
+
+/// Sockets through which a container becomes the host.
+const SOCKETS: &[&str] = &["docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock"];
+
+/// Labels that say whose a container is.
+const RESERVED: &[&str] =
+    &["claw.schema", "claw.pod", "claw.service", "claw.agent", "claw.ordinal", "claw.role", "claw.seal"];
 
 /// Records what is privileged: errors for agents, warnings for the rest.
-pub(crate) fn audit(pod: &Pod, diag: &mut Diagnostics) {
+pub(crate) fn audit(pod: &Pod, plan: &Plan, diag: &mut Diagnostics) {
     for (name, service) in &pod.project.services {
         let at = service.origin.place(pod.origin);
         let agent = ServiceName::parse(name).ok().and_then(|name| pod.agents.get(&name));
-        for privilege in privileges(service, agent.is_some()) {
-            let at = service.origin.of(privilege.key, at);
-            match agent {
-                Some(agent) if agent.allow.contains(privilege.word) => {}
-                Some(_) => {
-                    let message = format!("the agent `{name}` has `{}`: {}", privilege.word, privilege.why);
-                    let help = format!("take it away, or write `allow: [{}]` in its `x-claw`", privilege.word);
-                    diag.push(Diagnostic::error(Code::PrivilegedSurface, at, message).help(help));
-                }
-                None => {
+        labels(name, service, at, diag);
+        match agent {
+            Some(agent) => {
+                let unit = plan.units.values().find(|unit| unit.unit.service.as_str() == name);
+                let planned = unit.and_then(|unit| plan.project.services.get(unit.unit.id.as_str()));
+                judge(name, service, planned, agent, pod, diag);
+                outside(name, agent, at, diag);
+            }
+            None => {
+                for privilege in privileges(service, service, &pod.project) {
+                    let at = service.origin.of(privilege.key, at);
                     let message = format!("the service `{name}` has `{}`: {}", privilege.word, privilege.why);
                     diag.push(Diagnostic::warning(Code::RiskyService, at, message));
                 }
             }
         }
-        if let Some(Inference::Proxied { chain, .. }) = agent.map(|agent| &agent.unit.inference) {
-            let names = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join("`, `");
-            let message = format!("`{name}` has the proxy `{names}`, which claw does not start yet");
-            let warning = Diagnostic::warning(Code::NotYet, at, message);
-            diag.push(
-                warning.help("it compiles; `up` refuses it, and never falls back to calling the provider directly"),
-            );
-        }
-        if let Some(agent) = agent.filter(|agent| !agent.unit.reach.outside.is_empty()) {
-            let why = agent.unit.reach.outside.join(", ");
-            let message = format!("`{name}` is also on the pod's default network, with a way out: {why}");
-            diag.push(Diagnostic::warning(Code::OpenEgress, at, message));
-        }
     }
 }
 
-fn privileges(service: &Service, is_agent: bool) -> Vec<Privilege> {
+/// An agent: as written for what hardening sets itself, as planned for what is added to it.
+fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent, pod: &Pod, diag: &mut Diagnostics) {
+    let at = written.origin.place(pod.origin);
+    let mut found = privileges(written, planned.unwrap_or(written), &pod.project);
+    found.extend(loosened(written));
+    for privilege in found.iter().filter(|privilege| !agent.allow.contains(privilege.word)) {
+        let at = written.origin.of(privilege.key, at);
+        let message = format!("the agent `{name}` has `{}`: {}", privilege.word, privilege.why);
+        let help = format!("take it away, or write `allow: [{}]` in its `x-claw`", privilege.word);
+        diag.push(Diagnostic::error(Code::PrivilegedSurface, at, message).help(help));
+    }
+}
+
+fn labels(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    for label in service.labels.keys().filter(|label| RESERVED.contains(&label.as_str())) {
+        let at = service.origin.of("labels", at);
+        let error =
+            Diagnostic::error(Code::ReservedName, at, format!("`{name}` sets the label `{label}`, which is claw's"));
+        diag.push(error.help("take it away: claw says itself what is an agent, and of which pod"));
+    }
+}
+
+fn outside(name: &str, agent: &Agent, at: Span, diag: &mut Diagnostics) {
+    if let Inference::Proxied { chain, .. } = &agent.unit.inference {
+        let names = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join("`, `");
+        let message = format!("`{name}` has the proxy `{names}`, which claw does not start yet");
+        let warning = Diagnostic::warning(Code::NotYet, at, message);
+        diag.push(warning.help("it compiles; `up` refuses it, and never falls back to calling the provider directly"));
+    }
+    if !agent.unit.reach.outside.is_empty() {
+        let why = agent.unit.reach.outside.join(", ");
+        let message = format!("`{name}` is also on the pod's default network, with a way out: {why}");
+        diag.push(Diagnostic::warning(Code::OpenEgress, at, message));
+    }
+}
+
+/// The privileged surface of any service.
+fn privileges(service: &Service, mounted: &Service, project: &Project) -> Vec<Privilege> {
     let mut found = Vec::new();
-    let mut add = |holds: bool, word: &'static str, key: &'static str, why: &'static str| {
+    let mut add = |holds: bool, word: &'static str, key: &'static str, why: &str| {
         if holds {
-            found.push(Privilege { word, key, why });
+            found.push(Privilege { word, key, why: why.to_owned() });
         }
     };
-    let host =
+    let shares =
         |mode: &Option<String>| mode.as_deref().is_some_and(|mode| mode == "host" || mode.starts_with("container:"));
+    let holds =
+        |mode: &Option<String>| shares(mode) || mode.as_deref().is_some_and(|mode| mode.starts_with("service:"));
     add(service.privileged == Some(true), "privileged", "privileged", "all rights on the host (CIS 5.5)");
     add(!service.cap_add.is_empty(), "cap_add", "cap_add", "rights beyond the default (CIS 5.4)");
-    add(host(&service.pid), "pid", "pid", "the processes of the host (CIS 5.16)");
-    add(host(&service.ipc), "ipc", "ipc", "the memory of the host (CIS 5.17)");
-    add(host(&service.uts), "uts", "uts", "the name of the host (CIS 5.21)");
-    add(host(&service.userns_mode), "userns_mode", "userns_mode", "the users of the host (CIS 5.31)");
-    add(host(&service.cgroup), "cgroup", "cgroup", "the cgroups of the host");
-    add(host(&service.network_mode), "network_mode", "network_mode", "the network of the host (CIS 5.10)");
+    add(holds(&service.pid), "pid", "pid", "processes of others (CIS 5.16)");
+    add(holds(&service.ipc), "ipc", "ipc", "memory of others (CIS 5.17)");
+    add(shares(&service.uts), "uts", "uts", "the name of the host (CIS 5.21)");
+    add(shares(&service.userns_mode), "userns_mode", "userns_mode", "the users of the host (CIS 5.31)");
+    add(shares(&service.cgroup), "cgroup", "cgroup", "the cgroups of the host");
+    add(service.cgroup_parent.is_some(), "cgroup_parent", "cgroup_parent", "limits of others (CIS 5.25)");
+    add(shares(&service.network_mode), "network_mode", "network_mode", "the network of the host (CIS 5.10)");
     add(!service.devices.is_empty(), "devices", "devices", "devices of the host (CIS 5.18)");
     add(!service.device_cgroup_rules.is_empty(), "device_cgroup_rules", "device_cgroup_rules", "devices of the host");
-    let unconfined = |option: &String| option.contains("unconfined") || option.starts_with("systempaths");
+    let unconfined = |option: &String| {
+        let option = option.replace(' ', "");
+        let is_open = ["unconfined", "label=disable", "label:disable"].iter().any(|word| option.contains(word));
+        is_open || option.starts_with("systempaths")
+    };
     add(service.security_opt.iter().any(unconfined), "security_opt", "security_opt", "no confinement (CIS 5.22)");
-    let binds =
-        || service.volumes.iter().filter(|mount| mount.kind == "bind").filter_map(|mount| mount.source.as_deref());
-    let is_socket = |path: &str| path.ends_with("docker.sock");
-    add(binds().any(is_socket), "docker-socket", "volumes", "the engine, and so the host (CIS 5.32)");
-    let is_host_path = |path: &str| HOST_PATHS.contains(&path.trim_end_matches('/')) || path == "/";
-    add(binds().any(is_host_path), "host-paths", "volumes", "directories of the system (CIS 5.6)");
     let sysctl = |key: &String| !key.starts_with("net.");
     add(service.sysctls.keys().any(sysctl), "sysctls", "sysctls", "kernel parameters of the host");
-    if is_agent {
-        add(service.read_only == Some(false), "read_only", "read_only", "a root file system it can change (CIS 5.13)");
-        let always = service.restart.as_deref() == Some("always");
-        add(always, "restart", "restart", "a crash loop that never ends (CIS 5.15)");
-        let own = service.networks.keys().any(|network| network != "default");
-        add(own, "networks", "networks", "a network of its own with a way out");
-        add(!service.links.is_empty() || !service.external_links.is_empty(), "links", "links", "containers by alias");
+    let groups = ["0", "root", "docker", "disk", "sudo", "wheel"];
+    let is_strong = service.group_add.iter().any(|group| groups.contains(&group.as_str()));
+    add(is_strong, "group_add", "group_add", "a group that owns what is the system's");
+    add(!service.volumes_from.is_empty(), "volumes_from", "volumes_from", "every mount of another container");
+    for mount in &mounted.volumes {
+        if let Some((word, why)) = mount_privilege(mount, project) {
+            found.push(Privilege { word, key: "volumes", why });
+        }
     }
+    found
+}
+
+/// What a mount gives beyond its own directory.
+fn mount_privilege(mount: &Mount, project: &Project) -> Option<(&'static str, String)> {
+    let propagation = mount.bind.as_ref().and_then(|bind| bind.propagation.as_deref());
+    if propagation.is_some_and(|word| word.contains("shared")) {
+        return Some(("propagation", format!("mounts inside `{}` appear on the host (CIS 5.20)", mount.target)));
+    }
+    let source = match (mount.kind.as_str(), mount.source.as_deref()) {
+        ("bind", Some(path)) => path.to_owned(),
+        // A volume of the local driver may be a directory of the host under another name.
+        ("volume", Some(key)) => project.volumes.get(key)?.driver_opts.get("device")?.clone(),
+        _ => return None,
+    };
+    let path = absolute(&source)?;
+    if SOCKETS.iter().any(|socket| path.ends_with(socket)) {
+        return Some(("docker-socket", format!("`{path}` is the engine, and so the host (CIS 5.32)")));
+    }
+    let is_below = |above: &str| path == above || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'));
+    let is_home = source.starts_with('~') || path.contains("/.ssh");
+    if path == "/" || is_home || SYSTEM.iter().any(|above| is_below(above)) {
+        return Some(("host-paths", format!("`{source}` is the system's or a home's (CIS 5.6)")));
+    }
+    None
+}
+
+/// Returns a path of the host without `.` and `..`; a relative one that leaves the pod's directory counts as `/`.
+fn absolute(source: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    let mut is_outside = false;
+    for part in source.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => is_outside |= parts.pop().is_none(),
+            part => parts.push(part),
+        }
+    }
+    match (source.starts_with('/'), is_outside) {
+        (true, _) => Some(format!("/{}", parts.join("/"))),
+        // One level up is a shared folder of pods; further up nobody can say what it is.
+        (false, true) if source.matches("..").count() > 1 => Some("/".to_owned()),
+        (false, _) => Some(source.to_owned()),
+    }
+}
+
+/// What an agent loosens of how it is held.
+fn loosened(service: &Service) -> Vec<Privilege> {
+    let mut found = Vec::new();
+    let mut add = |holds: bool, word: &'static str, key: &'static str, why: &str| {
+        if holds {
+            found.push(Privilege { word, key, why: why.to_owned() });
+        }
+    };
+    add(service.read_only == Some(false), "read_only", "read_only", "a root file system it can change (CIS 5.13)");
+    let grows = service.security_opt.iter().any(|option| {
+        option.replace(' ', "").trim_end() == "no-new-privileges:false" || option == "no-new-privileges=false"
+    });
+    add(grows, "security_opt", "security_opt", "programs that give it more rights (CIS 5.26)");
+    let policy = service.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
+    let endless = match (policy, service.restart.as_deref()) {
+        (Some(policy), _) => policy.condition.as_deref() != Some("none") && policy.max_attempts.is_none(),
+        (None, Some("always" | "unless-stopped" | "on-failure" | "on-failure:0")) => true,
+        (None, _) => false,
+    };
+    let key = if policy.is_some() { "deploy" } else { "restart" };
+    add(endless, "restart", key, "a crash loop that never ends (CIS 5.15)");
+    let own = service.networks.keys().any(|network| network != "default");
+    add(own, "networks", "networks", "a network of its own with a way out");
+    let mode = service
+        .network_mode
+        .as_deref()
+        .is_some_and(|mode| !matches!(mode, "none" | "host") && !mode.starts_with("container:"));
+    add(mode, "network_mode", "network_mode", "a network that is not the pod's");
+    add(!service.links.is_empty() || !service.external_links.is_empty(), "links", "links", "containers by alias");
+    let tmpfs = |line: &String| {
+        let options = line.split_once(':').map_or("", |(_, options)| options);
+        options.split(',').any(|option| matches!(option, "exec" | "suid" | "dev"))
+    };
+    add(service.tmpfs.iter().any(tmpfs), "tmpfs", "tmpfs", "programs it can write itself and run");
+    let silent = service.logging.as_ref().is_some_and(|logging| logging.driver.as_deref() == Some("none"));
+    add(silent, "logging", "logging", "nobody can read what it printed");
+    let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
+    let memory =
+        service.mem_limit.or_else(|| limits.and_then(|limits| limits.memory)).is_some_and(|bytes| bytes.0 <= 0);
+    let swap = service.memswap_limit.is_some_and(|bytes| bytes.0 < 0);
+    let pids = service.pids_limit.or_else(|| limits.and_then(|limits| limits.pids)).is_some_and(|pids| pids <= 0);
+    let cpus = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).is_some_and(|cpus| cpus.0 <= 0);
+    let core = service.ulimits.get("core").is_some_and(|limit| limit.hard != 0);
+    let key = [("mem_limit", memory), ("memswap_limit", swap), ("pids_limit", pids), ("cpus", cpus), ("ulimits", core)];
+    if let Some((key, _)) = key.iter().find(|(_, is_open)| *is_open) {
+        add(true, "limits", key, "it can use up the host (CIS 5.11, 5.12, 5.29)");
+    }
+    let kills = service.oom_kill_disable == Some(true) || service.oom_score_adj.is_some_and(|score| score < 0);
+    add(kills, "limits", "oom_kill_disable", "the kernel takes memory from others first");
+    let anonymous = |mount: &Mount| mount.kind == "volume" && mount.source.is_none();
+    add(
+        service.volumes.iter().any(anonymous),
+        "anonymous-volumes",
+        "volumes",
+        "a volume without a name is lost when its container is",
+    );
     found
 }

@@ -112,10 +112,11 @@ pub fn plan(pod: &Pod, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Plan,
             continue;
         };
         let Ok(lowered) = driver.lower(&unit, diag) else { continue };
-        let hardening = harden(&unit, &lowered, driver.facts());
+        let written = pod.project.services.get(unit.service.as_str()).cloned().unwrap_or_default();
+        let hardening = harden(unit.user, &written, &lowered, driver.facts());
         planned.push(assemble::planned(unit, lowered, hardening, driver.facts(), diag));
     }
     let plan = assemble::assemble(pod, planned.into_iter().flatten().collect(), cx, diag);
-    audit::audit(pod, diag);
+    audit::audit(pod, &plan, diag);
     diag.finish(mark, plan)
 }

@@ -98,6 +98,8 @@ pub enum Action {
     CreateVolume(String),
     /// New volumes and sealed files are handed to the agents they are for: volumes, and agents with sealed files.
     Own(BTreeSet<String>, BTreeSet<UnitId>),
+    /// A container is stopped and stays: service, name, id.
+    Stop(String, String, String),
     /// A container is stopped and taken away: service, name, id.
     RemoveContainer(String, String, String),
     /// A container is made: service, number.
@@ -117,6 +119,7 @@ impl Action {
             Action::CreateNetwork(_) => "create-network",
             Action::CreateVolume(_) => "create-volume",
             Action::Own(..) => "own",
+            Action::Stop(..) => "stop",
             Action::RemoveContainer(..) => "remove-container",
             Action::CreateContainer(..) => "create-container",
             Action::Start(..) => "start",
@@ -137,7 +140,7 @@ impl Action {
             Action::Own(volumes, units) => {
                 volumes.iter().cloned().chain(units.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
             }
-            Action::RemoveContainer(_, name, _) => name.clone(),
+            Action::Stop(_, name, _) | Action::RemoveContainer(_, name, _) => name.clone(),
             Action::CreateContainer(service, number) | Action::Start(service, number) => numbered(service, *number),
         }
     }
@@ -145,9 +148,10 @@ impl Action {
     /// Returns the service it is about, where it is about one.
     pub fn service(&self) -> Option<&str> {
         match self {
-            Action::RemoveContainer(service, ..) | Action::CreateContainer(service, _) | Action::Start(service, _) => {
-                Some(service)
-            }
+            Action::Stop(service, ..)
+            | Action::RemoveContainer(service, ..)
+            | Action::CreateContainer(service, _)
+            | Action::Start(service, _) => Some(service),
             Action::Write(unit) => Some(unit.as_str()),
             _ => None,
         }
@@ -169,6 +173,7 @@ impl fmt::Display for Step {
             Action::CreateNetwork(_) => "create network",
             Action::CreateVolume(_) => "create volume",
             Action::Own(..) => "set owner of",
+            Action::Stop(..) => "stop container",
             Action::RemoveContainer(..) => "remove container",
             Action::CreateContainer(..) => "create container",
             Action::Start(..) => "start container",
@@ -382,39 +387,60 @@ fn difference(
     None
 }
 
-fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
-    let built: Vec<Step> = list.steps.iter().filter(|step| step.action.is_image()).cloned().collect();
+/// Why containers must be made anew, by service and number: what differs, and what shares a namespace with what differs.
+fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List) -> BTreeMap<(String, u32), String> {
+    let made: Vec<&Action> = list.steps.iter().map(|step| &step.action).filter(|action| action.is_image()).collect();
     let is_new_image = |service: &Service| {
-        built.iter().any(|step| match &step.action {
+        made.iter().any(|action| match action {
             Action::Pack => service.image.as_deref() == Some(plan.infra().as_str()),
             Action::Build(of) => plan.builds.get(of).map(|build| build.image.as_str()) == service.image.as_deref(),
             Action::Pull(image) => service.image.as_ref() == Some(image),
             _ => false,
         })
     };
+    let mut causes = BTreeMap::new();
+    for name in order(plan).iter().filter(|name| mode.has(name)) {
+        let Some(service) = plan.project.services.get(name) else { continue };
+        let modes = [&service.network_mode, &service.pid, &service.ipc];
+        let mut shared = modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"));
+        let shared = shared.find(|target| causes.contains_key(&((*target).to_owned(), 1)));
+        for container in observed.containers.get(name).map_or(&[][..], Vec::as_slice) {
+            let difference = difference(name, service, container, plan, observed)
+                .or_else(|| shared.map(|target| format!("it shares a namespace with `{target}`, which is made anew")))
+                .or_else(|| is_new_image(service).then(|| "known after build: its image is made anew".to_owned()));
+            if let Some(cause) = difference {
+                causes.insert((name.clone(), container.number), cause);
+            }
+        }
+    }
+    causes
+}
+
+fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
+    let causes = causes(plan, observed, mode, list);
     let first = list.ids(|action| !action.is_image());
     let all = list.ids(|_| true);
     let mut starts: BTreeMap<(String, u32), String> = BTreeMap::new();
+    restarts(plan, observed, mode, &causes, &mut starts, list);
     for (name, service) in mode.services(plan) {
         let seen = observed.containers.get(name).map_or(&[][..], Vec::as_slice);
         for number in 1..=containers_of(service) {
+            let key = (name.clone(), number);
             let container = seen.iter().find(|container| container.number == number);
             let Some(container) = container else {
                 list.add(Action::CreateContainer(name.clone(), number), "it is missing", all.clone());
-                starts.insert((name.clone(), number), "it is new".to_owned());
+                starts.insert(key, "it is new".to_owned());
                 continue;
             };
-            let difference = difference(name, service, container, plan, observed);
-            let forecast = || is_new_image(service).then(|| "known after build: its image is made anew".to_owned());
-            match difference.or_else(forecast) {
+            match causes.get(&key) {
                 Some(cause) => {
-                    let gone = remove(name, container, &cause, first.clone(), list);
+                    let gone = remove(name, container, cause, first.clone(), list);
                     list.add(Action::CreateContainer(name.clone(), number), cause, [all.clone(), vec![gone]].concat());
-                    starts.insert((name.clone(), number), "it is new".to_owned());
+                    starts.insert(key, "it is new".to_owned());
                 }
                 None if container.is_running || (container.is_completed && runs_once(name, service, plan)) => {}
                 None => {
-                    starts.insert((name.clone(), number), "it does not run".to_owned());
+                    starts.insert(key, "it does not run".to_owned());
                 }
             }
         }
@@ -433,6 +459,31 @@ fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
         }
     }
     start(plan, &starts, list);
+}
+
+/// `depends_on: {x: {restart: true}}`: who asks for it is stopped before what it needs goes, and started after it is back.
+fn restarts(
+    plan: &Plan,
+    observed: &Observed,
+    mode: &Mode,
+    causes: &BTreeMap<(String, u32), String>,
+    starts: &mut BTreeMap<(String, u32), String>,
+    list: &mut List,
+) {
+    let is_made_anew = |target: &str| causes.keys().any(|(service, _)| service == target);
+    for (name, service) in mode.services(plan) {
+        let mut asks = service.depends_on.iter().filter(|(_, dependency)| dependency.restart == Some(true));
+        let Some((target, _)) = asks.find(|(target, _)| is_made_anew(target)) else { continue };
+        for container in observed.containers.get(name).into_iter().flatten() {
+            let key = (name.clone(), container.number);
+            if container.is_running && !causes.contains_key(&key) {
+                let cause = format!("it restarts with `{target}`");
+                let action = Action::Stop(name.clone(), container.name.clone(), container.id.clone());
+                list.add(action, cause.clone(), Vec::new());
+                starts.insert(key, cause);
+            }
+        }
+    }
 }
 
 fn remove(service: &str, container: &Container, cause: &str, after: Vec<u32>, list: &mut List) -> u32 {

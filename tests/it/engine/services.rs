@@ -158,3 +158,42 @@ fn some_services_can_be_brought_up_with_what_they_depend_on() {
     let run = pod.run(&["up", "-d", "bb"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(2), "error: there is no service `bb`; did you mean `b`?\n"));
 }
+
+#[test]
+fn what_a_volume_without_a_name_holds_outlives_its_container() {
+    let web = |more: &str| sleeper("web", &format!("    volumes: [/data]\n{more}"));
+    let pod = pod("unnamed", &web(""));
+    pod.ok(&["up", "-d"]);
+    docker(&["exec", &pod.container("web"), "sh", "-c", "echo kept > /data/x"]);
+    let before = pod.id("web");
+    compose(&pod, &web("    labels: {changed: \"yes\"}\n"));
+    pod.ok(&["up", "-d"]);
+    assert_ne!(pod.id("web"), before);
+    assert_eq!(docker(&["exec", &pod.container("web"), "cat", "/data/x"]), "kept");
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+}
+
+#[test]
+fn what_is_external_must_be_there_and_is_left_alone() {
+    let services = sleeper("web", "    networks: [out]\n    volumes: [\"shared:/s\"]\n");
+    let pod = pod("external", &services);
+    let (network, volume) = (format!("{}-out", pod.name), format!("{}-shared", pod.name));
+    let file = std::fs::read_to_string(pod.folder.0.join("compose.yaml")).expect("read");
+    let more = format!(
+        "networks: {{out: {{external: true, name: {network}}}}}\nvolumes: {{shared: {{external: true, name: {volume}}}}}\n"
+    );
+    pod.write("compose.yaml", &format!("{file}{more}"));
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr.contains(&format!("the network `{network}` is declared `external` and is not there")),
+        "{run:?}"
+    );
+    docker(&["network", "create", &network]);
+    docker(&["volume", "create", &volume]);
+    pod.ok(&["up", "-d"]);
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.ok(&["down", "-v"]);
+    docker(&["network", "rm", &network]);
+    docker(&["volume", "rm", &volume]);
+}

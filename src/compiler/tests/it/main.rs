@@ -2,6 +2,7 @@
 
 mod clawfile;
 mod hostile;
+mod plan;
 
 use std::path::PathBuf;
 

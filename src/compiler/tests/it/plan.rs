@@ -1,0 +1,332 @@
+//! Plans: how agents are held, what they may not have, and what must be done for it.
+
+use std::collections::BTreeSet;
+
+use claw_compiler::emit::compose::compose;
+use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
+use claw_compiler::plan::Plan;
+use claw_compiler::plan::steps::{Container, Image, Mode, Observed, service_hash, steps};
+use claw_compose::yaml;
+use claw_types::diag::Diagnostics;
+use claw_types::span::SourceMap;
+
+/// Compiles a pod whose every file is a contract, whose every variable is `v`, and whose images nobody has.
+fn compile(text: &str) -> (Option<Plan>, Vec<String>) {
+    let mut sources = SourceMap::new();
+    let file = sources.add("claw-pod.yml", text);
+    let contract = sources.add("AGENTS.md", "# A\n");
+    let mut diag = Diagnostics::new();
+    let tree = yaml::parse(sources.get(file).expect("added"), &mut diag).expect("YAML");
+    let spec = PodSpec { file, tree, name: None, directory: "pod".into(), profiles: Vec::new() };
+    let mut facts = Facts::default();
+    let context = Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
+    loop {
+        let needs = missing(&spec, &facts, &context);
+        if needs.is_empty() {
+            break;
+        }
+        for need in needs {
+            match need {
+                Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
+                Need::IsSet(name) => drop(facts.set.insert(name, true)),
+                Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
+                Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
+                Need::File(path) => drop(facts.files.insert(path, FileFact::Text(contract))),
+                Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
+                Need::Image(image) => drop(facts.images.insert(image, None)),
+            }
+        }
+    }
+    let plan = claw_compiler::compile(&spec, &facts, &context, &mut diag).ok();
+    let found = diag.sorted().into_iter().map(|each| format!("{}: {}", each.code.name(), each.message));
+    (plan, found.collect())
+}
+
+fn agent(more: &str, allow: &str) -> String {
+    format!(
+        "services:\n  bot:\n    image: x\n    {more}\n    x-claw: {{type: generic, agent: AGENTS.md{allow}}}\n  other: {{image: y}}\n\
+         volumes: {{bound: {{driver_opts: {{type: none, o: bind, device: /etc}}}}}}\nnetworks: {{own: }}\n"
+    )
+}
+
+#[test]
+fn what_an_agent_may_not_have_is_refused_until_it_is_allowed_by_name() {
+    for (word, lines) in [
+        ("privileged", &["privileged: true"][..]),
+        ("cap_add", &["cap_add: [NET_ADMIN]"]),
+        ("pid", &["pid: host", "pid: \"service:other\""]),
+        ("ipc", &["ipc: host"]),
+        ("uts", &["uts: host"]),
+        ("userns_mode", &["userns_mode: host"]),
+        ("cgroup", &["cgroup: host"]),
+        ("cgroup_parent", &["cgroup_parent: /x"]),
+        ("network_mode", &["network_mode: host", "network_mode: bridge", "network_mode: \"service:other\""]),
+        ("networks", &["networks: [own]"]),
+        ("devices", &["devices: [/dev/kvm]"]),
+        ("device_cgroup_rules", &["device_cgroup_rules: ['c 1:3 mr']"]),
+        (
+            "security_opt",
+            &[
+                "security_opt: [seccomp=unconfined]",
+                "security_opt: ['no-new-privileges:false']",
+                "security_opt: ['label=disable']",
+                "security_opt: [systempaths=unconfined]",
+            ],
+        ),
+        ("sysctls", &["sysctls: {kernel.msgmax: 1}"]),
+        ("group_add", &["group_add: ['0']", "group_add: [docker]"]),
+        ("volumes_from", &["volumes_from: [other]"]),
+        (
+            "docker-socket",
+            &[
+                "volumes: ['/var/run/docker.sock:/s']",
+                "volumes: ['/run/containerd/containerd.sock:/s']",
+                "volumes: ['/run/../run/docker.sock:/s']",
+            ],
+        ),
+        (
+            "host-paths",
+            &[
+                "volumes: ['/:/h']",
+                "volumes: ['/etc/passwd:/h']",
+                "volumes: ['/proc/1:/h']",
+                "volumes: ['//etc:/h']",
+                "volumes: ['/home/u/../../etc:/h']",
+                "volumes: ['~/.ssh:/h']",
+                "volumes: ['../../..:/h']",
+                "volumes: ['bound:/h']",
+            ],
+        ),
+        ("propagation", &["volumes: [{type: bind, source: ./a, target: /h, bind: {propagation: rshared}}]"]),
+        ("anonymous-volumes", &["volumes: [/data]"]),
+        ("read_only", &["read_only: false"]),
+        (
+            "restart",
+            &[
+                "restart: always",
+                "restart: unless-stopped",
+                "restart: on-failure",
+                "deploy: {restart_policy: {condition: any}}",
+            ],
+        ),
+        ("links", &["links: [other]"]),
+        ("tmpfs", &["tmpfs: ['/tmp:exec']"]),
+        ("logging", &["logging: {driver: none}"]),
+        (
+            "limits",
+            &[
+                "mem_limit: 0",
+                "memswap_limit: -1",
+                "pids_limit: -1",
+                "cpus: 0",
+                "ulimits: {core: -1}",
+                "oom_kill_disable: true",
+            ],
+        ),
+    ] {
+        for line in lines {
+            let (plan, found) = compile(&agent(line, ""));
+            let refused = format!("privileged-surface: the agent `bot` has `{word}`: ");
+            assert!(found.iter().any(|each| each.starts_with(&refused)), "{line}: {found:?}");
+            assert!(plan.is_none(), "{line}");
+            let (plan, found) = compile(&agent(line, &format!(", allow: [{word}]")));
+            assert!(plan.is_some(), "{line}: {found:?}");
+        }
+    }
+    let (plan, found) = compile(&agent("network_mode: none", ""));
+    let text = compose(&plan.expect("an agent may do without any network"));
+    assert!(!text.contains("claw-internal\":\n      "), "{found:?}\n{text}");
+}
+
+#[test]
+fn host_surfaces_are_judged_like_mounts_and_places_are_taken_once() {
+    let pod = |surfaces: &str| {
+        format!("services: {{bot: {{image: x, x-claw: {{type: generic, agent: A.md, surfaces: [{surfaces}]}}}}}}")
+    };
+    let (_, found) = compile(&pod("'host:///etc rw', 'host:///var/run/docker.sock rw'"));
+    let refused: Vec<&String> = found.iter().filter(|each| each.starts_with("privileged-surface")).collect();
+    assert_eq!(refused.len(), 2, "{found:?}");
+    let (_, found) = compile(&agent("volumes: ['./a:/claw']", ""));
+    assert!(found.contains(&"name-collision: `bot` has two mounts at `/claw`".to_owned()), "{found:?}");
+    let (_, found) = compile(&agent("volumes: ['./a:/claw/skills']", ""));
+    assert!(found.contains(&"name-collision: `bot` mounts `/claw/skills`, which is claw's".to_owned()), "{found:?}");
+}
+
+#[test]
+fn what_is_risky_in_other_services_is_a_warning() {
+    let (plan, found) = compile("services: {web: {image: x, privileged: true, volumes: ['/var/run/docker.sock:/s']}}");
+    assert!(plan.is_some());
+    assert_eq!(
+        found,
+        [
+            "risky-service: the service `web` has `docker-socket`: `/var/run/docker.sock` is the engine, and so the host (CIS 5.32)",
+            "risky-service: the service `web` has `privileged`: all rights on the host (CIS 5.5)",
+        ]
+        .map(ToOwned::to_owned)
+        .into_iter()
+        .rev()
+        .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn an_agent_is_held_by_the_whole_table() {
+    let (plan, found) = compile(&agent("ports: ['80', {target: 81, host_ip: ''}]", ""));
+    let text = compose(&plan.unwrap_or_else(|| panic!("{found:?}")));
+    let service = text.split("  other:").next().expect("a service");
+    for line in [
+        "cap_drop:\n      - \"ALL\"",
+        "- \"no-new-privileges:true\"",
+        "read_only: true",
+        "init: true",
+        "mem_limit: \"1073741824\"",
+        "memswap_limit: \"1073741824\"",
+        "cpus: 2",
+        "pids_limit: 512",
+        "core: 0",
+        "restart: \"on-failure:5\"",
+        "stop_grace_period: \"15s\"",
+        "user: \"65532:65532\"",
+        "- \"/tmp:rw,noexec,nosuid,nodev,size=64m,mode=1777\"",
+        "XDG_CACHE_HOME: \"/tmp/.cache\"",
+        "max-size: \"10m\"",
+        "- \"timeout:1\"",
+    ] {
+        assert!(service.contains(line), "{line} is not in\n{service}");
+    }
+    assert_eq!(service.matches("host_ip: \"127.0.0.1\"").count(), 2, "{service}");
+    let (plan, _) = compile(&agent("deploy: {resources: {limits: {memory: 64m, cpus: '1', pids: 100}}}", ""));
+    let text = compose(&plan.expect("planned"));
+    assert!(text.contains("memswap_limit: \"67108864\"") && text.contains("size=16m"), "{text}");
+    assert!(!text.contains("mem_limit") && !text.contains("pids_limit") && !text.contains("\n    cpus:"), "{text}");
+    let (plan, _) = compile("services: {web: {image: x, x-claw: {harden: true}}, plain: {image: y}}");
+    let text = compose(&plan.expect("planned"));
+    assert_eq!(text.matches("read_only: true").count(), 1, "{text}");
+}
+
+/// What an engine has where a plan was carried out.
+fn carried_out(plan: &Plan) -> Observed {
+    let mut observed = Observed::default();
+    observed.networks.extend(["claw-internal", "default"].map(ToOwned::to_owned));
+    observed.volumes.extend(plan.project.volumes.keys().cloned());
+    for (name, service) in &plan.project.services {
+        let image = service.image.clone().expect("an image");
+        let id = format!("id of {image}");
+        observed.images.insert(image, Image { id: id.clone(), context: None });
+        let container = Container {
+            id: name.clone(),
+            name: format!("pod-{name}-1"),
+            number: 1,
+            hash: service_hash(service),
+            image: id,
+            is_claws: true,
+            is_running: true,
+            ..Container::default()
+        };
+        observed.containers.insert(name.clone(), vec![container]);
+    }
+    observed
+}
+
+fn shown(plan: &Plan, observed: &Observed) -> Vec<String> {
+    steps(plan, observed, &Mode::default()).iter().map(ToString::to_string).collect()
+}
+
+const PAIR: &str = "services:\n  web: {image: x, depends_on: {db: {condition: service_started, restart: true}}}\n  db: {image: y, volumes: ['data:/d']}\nvolumes: {data: }\n";
+
+#[test]
+fn nothing_is_done_where_everything_is_as_planned() {
+    let (plan, _) = compile(PAIR);
+    let plan = plan.expect("planned");
+    assert_eq!(shown(&plan, &carried_out(&plan)), Vec::<String>::new());
+}
+
+#[test]
+fn everything_is_made_in_an_order_that_works_where_nothing_is() {
+    let (plan, _) = compile(PAIR);
+    let steps = steps(&plan.expect("planned"), &Observed::default(), &Mode::default());
+    let shown: Vec<String> = steps.iter().map(|step| format!("{} {step} {:?}", step.id, step.after)).collect();
+    assert_eq!(
+        shown,
+        [
+            "1 pull image y: the engine does not have it []",
+            "2 pull image x: the engine does not have it []",
+            "3 create network default: it is missing []",
+            "4 create volume data: it is missing []",
+            "5 create container db: it is missing [1, 2, 3, 4]",
+            "6 create container web: it is missing [1, 2, 3, 4]",
+            "7 start container db: it is new [5]",
+            "8 start container web: it is new [6, 7]",
+        ]
+    );
+}
+
+#[test]
+fn each_difference_is_told_with_its_cause() {
+    let (plan, _) = compile(PAIR);
+    let plan = plan.expect("planned");
+    let changed = |change: &dyn Fn(&mut Observed)| {
+        let mut observed = carried_out(&plan);
+        change(&mut observed);
+        shown(&plan, &observed)
+    };
+    let web = |observed: &mut Observed, change: &dyn Fn(&mut Container)| {
+        observed.containers.get_mut("web").into_iter().flatten().for_each(change);
+    };
+    let again = |cause: &str| {
+        vec![
+            format!("remove container pod-web-1: {cause}"),
+            format!("create container web: {cause}"),
+            "start container web: it is new".to_owned(),
+        ]
+    };
+    assert_eq!(changed(&|o| web(o, &|c| c.hash.clear())), again("its configuration changed"));
+    assert_eq!(changed(&|o| web(o, &|c| c.image.clear())), again("its image changed"));
+    assert_eq!(
+        changed(&|o| web(o, &|c| c.drift = vec!["networks".into()])),
+        again("it runs otherwise than planned: networks")
+    );
+    assert_eq!(changed(&|o| web(o, &|c| c.is_running = false)), ["start container web: it does not run"]);
+    let completed = |c: &mut Container| (c.is_running, c.is_completed) = (false, true);
+    assert_eq!(changed(&|o| web(o, &completed)), Vec::<String>::new(), "a job that ended well is done");
+    let orphan = |is_claws: bool| {
+        changed(&|o| {
+            let gone =
+                Container { name: "pod-old-1".into(), number: 1, is_claws, is_running: true, ..Container::default() };
+            o.containers.insert("old".into(), vec![gone]);
+        })
+    };
+    assert_eq!(orphan(true), ["remove container pod-old-1: the pod has no such service any more"]);
+    assert_eq!(orphan(false), Vec::<String>::new());
+}
+
+#[test]
+fn a_dependent_that_asks_for_it_is_restarted_with_what_it_needs() {
+    let (plan, _) = compile(PAIR);
+    let plan = plan.expect("planned");
+    let mut observed = carried_out(&plan);
+    observed.containers.get_mut("db").into_iter().flatten().for_each(|container| container.hash.clear());
+    assert_eq!(
+        shown(&plan, &observed),
+        [
+            "stop container pod-web-1: it restarts with `db`",
+            "remove container pod-db-1: its configuration changed",
+            "create container db: its configuration changed",
+            "start container db: it is new",
+            "start container web: it restarts with `db`",
+        ]
+    );
+}
+
+#[test]
+fn some_services_mean_those_and_what_they_depend_on() {
+    let (plan, _) = compile(PAIR);
+    let plan = plan.expect("planned");
+    let selected = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Mode::of(&names, &plan).map(|mode| mode.selected.unwrap_or_default())
+    };
+    assert_eq!(selected(&["db"]), Ok(BTreeSet::from(["db".to_owned()])));
+    assert_eq!(selected(&["web"]), Ok(BTreeSet::from(["db".to_owned(), "web".to_owned()])));
+    assert_eq!(selected(&["nope"]), Err("nope".to_owned()));
+}
