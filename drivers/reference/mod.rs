@@ -26,7 +26,7 @@ static FACTS: DriverFacts = DriverFacts {
     user: (65532, 65532),
     home: STATE,
     skill_layout: SkillLayout::Directory,
-    formats: &[WireFormat::OpenAi],
+    formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
     has_schedules: false,
     platforms: &[],
     secrets: SecretDelivery::Files,

@@ -2,12 +2,16 @@
 //!
 //! `serve` is the agent, `provider` the model server, `client` what health checks and `claw ask` run inside the container.
 
+mod answer;
+mod anthropic;
 pub mod client;
 pub mod manifest;
 mod memory;
 mod model;
+mod openai;
 pub mod provider;
 pub mod serve;
+mod sse;
 mod tools;
 
 /// Why the runtime stopped or could not start.
@@ -60,4 +64,28 @@ pub(crate) fn http(timeout: std::time::Duration) -> Result<reqwest::Client, Refe
         .with_no_client_auth();
     let builder = reqwest::Client::builder().use_preconfigured_tls(config).timeout(timeout);
     Ok(builder.redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
+/// Returns what went wrong with a request, without its URL, which may hold more than it should.
+pub(crate) fn without_url(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "did not answer in time";
+    }
+    if error.is_connect() { "cannot be reached" } else { "broke off its answer" }
+}
+
+/// Returns an answer's body up to a number of bytes, and whether that is all of it.
+pub(crate) async fn read_body(
+    response: &mut reqwest::Response,
+    limit: usize,
+) -> Result<(Vec<u8>, bool), reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let rest = limit - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(rest)]);
+        if chunk.len() > rest {
+            return Ok((body, false));
+        }
+    }
+    Ok((body, true))
 }

@@ -48,7 +48,7 @@ pub struct Model {
     pub model: String,
     /// Base URL without trailing slash.
     pub base_url: String,
-    /// `openai`; others are refused at the first message.
+    /// `openai` or `anthropic`; others are refused at the first message.
     pub format: String,
     /// The file with its key.
     pub key_file: Option<String>,

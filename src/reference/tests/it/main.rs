@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use claw_reference::{client, manifest::Manifest, provider, serve};
 use serde_json::{Value, json};
 
+mod wire;
+
 struct Running {
     address: String,
     folder: PathBuf,
