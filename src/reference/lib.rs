@@ -2,14 +2,17 @@
 //!
 //! `serve` is the agent, `provider` the model server, `client` what health checks and `claw ask` run inside the container.
 
+mod agent;
 mod answer;
 mod anthropic;
 pub mod client;
+pub mod clock;
 pub mod manifest;
 mod memory;
 mod model;
 mod openai;
 pub mod provider;
+mod schedule;
 pub mod serve;
 mod sse;
 mod tools;
@@ -44,6 +47,20 @@ pub enum ReferenceError {
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+    /// A schedule cannot be kept.
+    #[error("the schedule `{id}` cannot be kept: {why}")]
+    Schedule {
+        /// Which.
+        id: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The time zone is none.
+    #[error("`{0}` is not a time zone")]
+    TimeZone(String),
+    /// The agent's door does not answer.
+    #[error("no answer from the agent: it {0}")]
+    Silent(&'static str),
     /// No model answered.
     #[error("no model answered: {0}")]
     Model(String),
@@ -88,4 +105,11 @@ pub(crate) async fn read_body(
         }
     }
     Ok((body, true))
+}
+
+/// Writes a line to the container's log. The one place of this crate that prints.
+pub(crate) fn log(line: &str) {
+    use std::io::Write;
+    // Nobody reads a log that cannot be written: there is no one to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
