@@ -8,6 +8,7 @@ use claw_reference::{ReferenceError, client, provider, serve};
 use serde_json::{Value, json};
 
 mod door;
+mod driver;
 mod schedules;
 mod wire;
 
