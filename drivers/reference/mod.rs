@@ -26,8 +26,8 @@ static FACTS: DriverFacts = DriverFacts {
     user: (65532, 65532),
     home: STATE,
     skill_layout: SkillLayout::Directory,
-    formats: &[WireFormat::OpenAi],
-    has_schedules: false,
+    formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
+    has_schedules: true,
     platforms: &[],
     secrets: SecretDelivery::Files,
     memory_mib: 256,
@@ -64,9 +64,12 @@ impl Driver for Reference {
                 );
             }
         }
-        if !unit.schedules.is_empty() {
-            let message = format!("`{}` has schedules, and the runtime `reference` fires none yet", unit.service);
-            diag.push(Diagnostic::warning(Code::RuntimeCannot, unit.origin, message));
+        for schedule in unit.schedules.iter().filter(|schedule| !is_schedule_id(&schedule.id)) {
+            let message = format!("the runtime `reference` cannot have a schedule called `{}`", schedule.id);
+            diag.report(
+                Diagnostic::error(Code::RuntimeCannot, unit.origin, message)
+                    .help("call it by at most 55 letters, digits, `-` and `_`: its conversation becomes a file"),
+            );
         }
         if unit.models.is_empty() {
             diag.report(
@@ -120,6 +123,11 @@ impl Driver for Reference {
         let text = if output.stdout.trim().is_empty() { &output.stderr } else { &output.stdout };
         Health { status, detail: text.lines().next().unwrap_or("no answer").chars().take(400).collect() }
     }
+}
+
+/// Returns whether the runtime takes an id: `schedule-<id>` names a conversation, of at most 64 characters.
+fn is_schedule_id(id: &str) -> bool {
+    (1..=55).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Returns the runtime's configuration.

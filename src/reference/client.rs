@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::{ReferenceError, http};
+use crate::{ReferenceError, http, without_url};
 
 /// Where the agent listens, seen from inside its container.
 pub const LOCAL: &str = "127.0.0.1:8700";
@@ -14,8 +14,7 @@ pub const LOCAL: &str = "127.0.0.1:8700";
 /// # Errors
 /// Where it does not answer.
 pub async fn health(address: &str) -> Result<(String, bool), ReferenceError> {
-    let response = http(Duration::from_secs(4))?.get(format!("http://{address}/health")).send().await?;
-    let document: Value = response.json().await?;
+    let document = answer(http(Duration::from_secs(4))?.get(format!("http://{address}/health"))).await?;
     let is_healthy = document["status"] == "healthy";
     Ok((document.to_string(), is_healthy))
 }
@@ -23,13 +22,22 @@ pub async fn health(address: &str) -> Result<(String, bool), ReferenceError> {
 /// Sends a message and returns the reply.
 ///
 /// # Errors
-/// Where the agent does not answer, or answers with an error.
+/// Where the agent does not answer, or answers with an error: then what it said.
 pub async fn ask(address: &str, text: &str) -> Result<String, ReferenceError> {
     let request =
         http(Duration::from_secs(300))?.post(format!("http://{address}/message")).json(&json!({"text": text}));
-    let document: Value = request.send().await?.json().await?;
+    let document = answer(request).await?;
     match document["reply"].as_str() {
         Some(reply) => Ok(reply.to_owned()),
         None => Err(ReferenceError::Refused(document["error"].as_str().unwrap_or("no reply").to_owned())),
     }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Value, ReferenceError> {
+    let silent = |error: reqwest::Error| ReferenceError::Silent(without_url(&error));
+    let response = request.send().await.map_err(silent)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(silent)?;
+    serde_json::from_slice(&body)
+        .map_err(|_| ReferenceError::Refused(format!("the agent answered {status} without JSON")))
 }

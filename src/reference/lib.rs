@@ -2,12 +2,19 @@
 //!
 //! `serve` is the agent, `provider` the model server, `client` what health checks and `claw ask` run inside the container.
 
+mod agent;
+mod answer;
+mod anthropic;
 pub mod client;
+pub mod clock;
 pub mod manifest;
 mod memory;
 mod model;
+mod openai;
 pub mod provider;
+mod schedule;
 pub mod serve;
+mod sse;
 mod tools;
 
 /// Why the runtime stopped or could not start.
@@ -40,6 +47,20 @@ pub enum ReferenceError {
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+    /// A schedule cannot be kept.
+    #[error("the schedule `{id}` cannot be kept: {why}")]
+    Schedule {
+        /// Which.
+        id: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The time zone is none.
+    #[error("`{0}` is not a time zone")]
+    TimeZone(String),
+    /// The agent's door does not answer.
+    #[error("no answer from the agent: it {0}")]
+    Silent(&'static str),
     /// No model answered.
     #[error("no model answered: {0}")]
     Model(String),
@@ -60,4 +81,35 @@ pub(crate) fn http(timeout: std::time::Duration) -> Result<reqwest::Client, Refe
         .with_no_client_auth();
     let builder = reqwest::Client::builder().use_preconfigured_tls(config).timeout(timeout);
     Ok(builder.redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
+/// Returns what went wrong with a request, without its URL, which may hold more than it should.
+pub(crate) fn without_url(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "did not answer in time";
+    }
+    if error.is_connect() { "cannot be reached" } else { "broke off its answer" }
+}
+
+/// Returns an answer's body up to a number of bytes, and whether that is all of it.
+pub(crate) async fn read_body(
+    response: &mut reqwest::Response,
+    limit: usize,
+) -> Result<(Vec<u8>, bool), reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let rest = limit - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(rest)]);
+        if chunk.len() > rest {
+            return Ok((body, false));
+        }
+    }
+    Ok((body, true))
+}
+
+/// Writes a line to the container's log. The one place of this crate that prints.
+pub(crate) fn log(line: &str) {
+    use std::io::Write;
+    // Nobody reads a log that cannot be written: there is no one to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

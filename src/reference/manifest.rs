@@ -30,9 +30,9 @@ pub struct Manifest {
     pub models: Vec<Model>,
     /// Services its `http` tool may reach.
     pub services: Vec<Service>,
-    /// Schedules; not fired yet.
-    pub schedules: Vec<serde_json::Value>,
-    /// IANA name of its time zone.
+    /// When it is told something without being asked.
+    pub schedules: Vec<Schedule>,
+    /// IANA name of the time zone its schedules are in; UTC where there is none.
     pub timezone: Option<String>,
     /// Settings of `CONFIGURE`.
     pub settings: Settings,
@@ -48,7 +48,7 @@ pub struct Model {
     pub model: String,
     /// Base URL without trailing slash.
     pub base_url: String,
-    /// `openai`; others are refused at the first message.
+    /// `openai` or `anthropic`; others are refused at the first message.
     pub format: String,
     /// The file with its key.
     pub key_file: Option<String>,
@@ -62,6 +62,20 @@ pub struct Service {
     pub name: String,
     /// Its ports; any where none is declared.
     pub ports: Vec<u16>,
+}
+
+/// A message at a time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Unique in the agent; its conversation is `schedule-<id>`.
+    pub id: String,
+    /// Five cron fields.
+    pub schedule: String,
+    /// What the agent is told.
+    pub message: String,
+    /// `platform:channel` the answer is for. It is written down with the answer: this runtime speaks on no platform.
+    pub to: Option<String>,
 }
 
 /// Settings of `CONFIGURE reference config set`.

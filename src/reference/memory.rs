@@ -1,7 +1,8 @@
 //! What the agent remembers: one file of JSON lines a conversation, on its state volume.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -29,12 +30,7 @@ impl Memory {
 
     /// Appends messages; they are on the disk when this returns.
     pub(crate) fn append(&self, conversation: &str, messages: &[Value]) -> Result<(), ReferenceError> {
-        let path = self.path(conversation);
-        let failed = |source| ReferenceError::File { path: path.display().to_string(), source };
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
-        file.write_all(lines.as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)
+        append_lines(&self.path(conversation), messages)
     }
 
     /// Returns how many conversations there are.
@@ -45,6 +41,30 @@ impl Memory {
     fn path(&self, conversation: &str) -> PathBuf {
         self.folder.join(format!("{conversation}.jsonl"))
     }
+}
+
+/// Appends lines of JSON to a file; they are on the disk when this returns.
+pub(crate) fn append_lines(path: &Path, lines: &[Value]) -> Result<(), ReferenceError> {
+    let failed = |source| ReferenceError::File { path: path.display().to_string(), source };
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(failed)?;
+    let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    if is_torn(&mut file).map_err(failed)? {
+        // Else the first new line would become part of what a crash left, and be lost with it.
+        text.insert(0, '\n');
+    }
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}
+
+/// Returns whether a file's last line has no end.
+fn is_torn(file: &mut File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 /// Returns whether a text may name a conversation: it becomes a file's name.

@@ -1,9 +1,18 @@
-//! Chat completions: one request to a model, JSON or a stream of events, and its answer.
+//! Asking a model: the chain of fallbacks, one request in the model's wire format, and its answer, whole or as a stream.
 
-use serde_json::{Value, json};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
 
-use crate::ReferenceError;
+use crate::answer::{ANSWER_LIMIT, Answer};
 use crate::manifest::{Model, Settings};
+use crate::sse::Events;
+use crate::{ReferenceError, anthropic, openai, read_body, without_url};
+
+#[derive(Clone, Copy)]
+enum Wire {
+    OpenAi,
+    Anthropic,
+}
 
 /// Returns the assistant's message of the first model that answers, and that model's name; reasons of the others are kept.
 pub(crate) async fn complete(
@@ -16,7 +25,7 @@ pub(crate) async fn complete(
     let mut reasons = Vec::new();
     for model in models.iter().filter(|model| matches!(model.slot.as_str(), "primary" | "fallback")) {
         match one(model, settings, messages, tools, client).await {
-            Ok(message) => return Ok((message, model.model.clone())),
+            Ok(answer) => return Ok((answer.into_message(), model.model.clone())),
             Err(why) => reasons.push(format!("{}: {why}", model.model)),
         }
     }
@@ -29,76 +38,78 @@ async fn one(
     messages: &[Value],
     tools: &Value,
     client: &reqwest::Client,
-) -> Result<Value, String> {
-    if model.format != "openai" {
-        return Err(format!("the wire format `{}` is not spoken yet", model.format));
+) -> Result<Answer, String> {
+    let wire = match model.format.as_str() {
+        "openai" => Wire::OpenAi,
+        "anthropic" => Wire::Anthropic,
+        other => return Err(format!("the wire format `{other}` is not spoken")),
+    };
+    let (path, body) = match wire {
+        Wire::OpenAi => ("chat/completions", openai::request(model, settings, messages, tools)),
+        Wire::Anthropic => ("messages", anthropic::request(model, settings, messages, tools)),
+    };
+    let mut request = client.post(format!("{}/{path}", model.base_url)).json(&body);
+    if let Some((name, value)) = key(model, wire)? {
+        request = request.header(name, value);
     }
-    let mut body = json!({"model": model.model, "messages": messages, "tools": tools, "stream": settings.stream});
-    if let Some(temperature) = settings.temperature {
-        body["temperature"] = json!(temperature);
+    if matches!(wire, Wire::Anthropic) {
+        request = request.header("anthropic-version", anthropic::VERSION);
     }
-    let mut request = client.post(format!("{}/chat/completions", model.base_url)).json(&body);
-    if let Some(path) = &model.key_file {
-        // Read for every request, so that a key that was changed counts at once. Never part of a message.
-        let key = std::fs::read_to_string(path).map_err(|error| format!("its key cannot be read: {}", error.kind()))?;
-        request = request.bearer_auth(key.trim_end());
-    }
-    let response = request.send().await.map_err(|error| without_url(&error))?;
+    let response = request.send().await.map_err(|error| without_url(&error).to_owned())?;
     let status = response.status();
-    let text = response.text().await.map_err(|error| without_url(&error))?;
     if !status.is_success() {
         return Err(format!("answered {status}"));
     }
-    if settings.stream { from_stream(&text) } else { from_json(&text) }
-}
-
-fn without_url(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "did not answer in time".to_owned();
+    // Some servers answer with a whole document although they were asked for a stream.
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    if settings.stream && !kind.starts_with("application/json") {
+        streamed(response, wire).await
+    } else {
+        whole(response, wire).await
     }
-    if error.is_connect() { "cannot be reached".to_owned() } else { "broke off its answer".to_owned() }
 }
 
-fn from_json(text: &str) -> Result<Value, String> {
-    let document: Value =
-        serde_json::from_str(text).map_err(|_| "answered with something that is no JSON".to_owned())?;
-    let message = document["choices"][0]["message"].clone();
-    if message.is_object() { Ok(message) } else { Err("answered without a message".to_owned()) }
+/// Returns the header with the model's key.
+fn key(model: &Model, wire: Wire) -> Result<Option<(&'static str, HeaderValue)>, String> {
+    let Some(path) = &model.key_file else { return Ok(None) };
+    // Read for every request, so that a key that was changed counts at once. Never part of a message.
+    let key = std::fs::read_to_string(path).map_err(|error| format!("its key cannot be read: {}", error.kind()))?;
+    let (name, value) = match wire {
+        Wire::OpenAi => ("authorization", format!("Bearer {}", key.trim_end())),
+        Wire::Anthropic => ("x-api-key", key.trim_end().to_owned()),
+    };
+    let mut value = HeaderValue::try_from(value).map_err(|_| "its key does not fit into a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Some((name, value)))
 }
 
-/// Returns the message that a stream of deltas adds up to.
-fn from_stream(text: &str) -> Result<Value, String> {
-    let mut content = String::new();
-    let mut calls: Vec<Value> = Vec::new();
-    let mut is_done = false;
-    for data in text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim) {
-        if data == "[DONE]" {
-            is_done = true;
-            break;
-        }
-        let event: Value = serde_json::from_str(data).map_err(|_| "sent an event that is no JSON".to_owned())?;
-        let delta = &event["choices"][0]["delta"];
-        content.push_str(delta["content"].as_str().unwrap_or(""));
-        for part in delta["tool_calls"].as_array().into_iter().flatten() {
-            let index = part["index"].as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(0).min(64);
-            while calls.len() <= index {
-                calls.push(json!({"type": "function", "id": "", "function": {"name": "", "arguments": ""}}));
+async fn whole(mut response: reqwest::Response, wire: Wire) -> Result<Answer, String> {
+    let (body, is_all) =
+        read_body(&mut response, ANSWER_LIMIT).await.map_err(|error| without_url(&error).to_owned())?;
+    if !is_all {
+        return Err("answered more than 4 MiB".to_owned());
+    }
+    let document = serde_json::from_slice(&body).map_err(|_| "answered with something that is no JSON".to_owned())?;
+    match wire {
+        Wire::OpenAi => openai::read(&document),
+        Wire::Anthropic => anthropic::read(&document),
+    }
+}
+
+/// Returns the answer that a stream of events adds up to. What comes after its end is not waited for.
+async fn streamed(mut response: reqwest::Response, wire: Wire) -> Result<Answer, String> {
+    let mut events = Events::new(ANSWER_LIMIT);
+    let mut answer = Answer::default();
+    while let Some(chunk) = response.chunk().await.map_err(|error| without_url(&error).to_owned())? {
+        for data in events.push(&chunk)? {
+            match wire {
+                Wire::OpenAi => openai::read_event(&mut answer, &data)?,
+                Wire::Anthropic => anthropic::read_event(&mut answer, &data)?,
             }
-            let append = |target: &mut Value, more: &Value| {
-                let joined = format!("{}{}", target.as_str().unwrap_or(""), more.as_str().unwrap_or(""));
-                *target = Value::String(joined);
-            };
-            append(&mut calls[index]["id"], &part["id"]);
-            append(&mut calls[index]["function"]["name"], &part["function"]["name"]);
-            append(&mut calls[index]["function"]["arguments"], &part["function"]["arguments"]);
+            if answer.is_done {
+                return Ok(answer);
+            }
         }
     }
-    if !is_done {
-        return Err("broke off its stream".to_owned());
-    }
-    let mut message = json!({"role": "assistant", "content": content});
-    if !calls.is_empty() {
-        message["tool_calls"] = Value::Array(calls);
-    }
-    Ok(message)
+    Err("broke off its stream".to_owned())
 }

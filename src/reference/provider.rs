@@ -1,10 +1,11 @@
-//! A model provider without a model: answers chat completions by rule, so that demo and tests need nothing from outside.
+//! A model provider without a model: answers chat completions and Anthropic messages by rule, so that demo and tests need
+//! nothing from outside.
 //!
 //! It says who the system prompt says it is, how many turns it was shown, and what was asked. `use skill NAME` and
 //! `fetch URL` in a message make it call the tools.
 
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -21,10 +22,11 @@ pub async fn provider(address: &str) -> Result<(), ReferenceError> {
     run(listen(address).await?, router()).await
 }
 
-/// Returns the provider: `POST /v1/chat/completions`, `GET /v1/models`, `GET /health`.
+/// Returns the provider: `POST /v1/chat/completions`, `POST /v1/messages`, `GET /v1/models`, `GET /health`.
 pub fn router() -> Router {
     Router::new()
         .route("/v1/chat/completions", post(completions))
+        .route("/v1/messages", post(messages))
         .route(
             "/v1/models",
             get(|| async { Json(json!({"object": "list", "data": [{"id": "echo-1", "object": "model"}]})) }),
@@ -88,12 +90,90 @@ fn stream(model: &Value, message: &Value, finish: &str) -> String {
         call["index"] = json!(0);
         out.push_str(&event(json!({"tool_calls": [call]}), Value::Null));
     }
-    let content = message["content"].as_str().unwrap_or("");
-    let middle = (0..=content.len() / 2).rev().find(|at| content.is_char_boundary(*at)).unwrap_or(0);
-    for half in [&content[..middle], &content[middle..]] {
+    for half in halves(message["content"].as_str().unwrap_or("")) {
         out.push_str(&event(json!({"content": half}), Value::Null));
     }
     out.push_str(&event(json!({}), json!(finish)));
     out.push_str("data: [DONE]\n\n");
     out
+}
+
+fn halves(text: &str) -> [&str; 2] {
+    let middle = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    [&text[..middle], &text[middle..]]
+}
+
+/// Answers an Anthropic message, and is as strict as the real API about what a client forgets first.
+async fn messages(headers: HeaderMap, Json(request): Json<Value>) -> Response {
+    let wrong = |status: StatusCode, kind: &str, text: &str| {
+        let error = json!({"type": "error", "error": {"type": kind, "message": text}});
+        (status, Json(error)).into_response()
+    };
+    let invalid = |text: &str| wrong(StatusCode::BAD_REQUEST, "invalid_request_error", text);
+    if !headers.contains_key("anthropic-version") {
+        return invalid("`anthropic-version` is missing");
+    }
+    if !request["max_tokens"].is_u64() {
+        return invalid("`max_tokens` is missing");
+    }
+    let turns = request["messages"].as_array().map_or(&[][..], Vec::as_slice);
+    if turns.first().is_none_or(|first| first["role"] != "user") {
+        return invalid("the first message is not the user's");
+    }
+    if request["model"] == "broken" {
+        return wrong(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "broken");
+    }
+    let mut asked = vec![json!({"role": "system", "content": request["system"]})];
+    asked.extend(turns.iter().map(from_anthropic));
+    let message = answer(&asked);
+    let text = message["content"].as_str().unwrap_or("");
+    let call = message["tool_calls"].get(0).map(|call| {
+        let arguments = call["function"]["arguments"].as_str().unwrap_or("{}").to_owned();
+        (json!({"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": {}}), arguments)
+    });
+    let stop = if call.is_some() { "tool_use" } else { "end_turn" };
+    let mut whole = json!({
+        "id": "echo", "type": "message", "role": "assistant", "model": request["model"], "content": [],
+        "stop_reason": stop, "stop_sequence": null, "usage": {"input_tokens": turns.len(), "output_tokens": 1},
+    });
+    if request["stream"] == true {
+        return ([(CONTENT_TYPE, "text/event-stream")], anthropic_stream(whole, text, call)).into_response();
+    }
+    whole["content"] = match call {
+        Some((mut block, arguments)) => {
+            block["input"] = serde_json::from_str(&arguments).unwrap_or(Value::Null);
+            json!([block])
+        }
+        None => json!([{"type": "text", "text": text}]),
+    };
+    Json(whole).into_response()
+}
+
+/// A message as a chat completion has it: its text, or a tool's result.
+fn from_anthropic(message: &Value) -> Value {
+    let Some(blocks) = message["content"].as_array() else { return message.clone() };
+    if let Some(result) = blocks.iter().find(|block| block["type"] == "tool_result") {
+        return json!({"role": "tool", "content": result["content"]});
+    }
+    let text: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
+    json!({"role": message["role"], "content": text.join("\n")})
+}
+
+/// The message as the API streams it: with named events, a ping, and text and arguments in halves.
+fn anthropic_stream(mut whole: Value, text: &str, call: Option<(Value, String)>) -> String {
+    let stop = whole["stop_reason"].take();
+    let mut events = vec![json!({"type": "message_start", "message": whole}), json!({"type": "ping"})];
+    let (block, kind, key, content) = match &call {
+        Some((block, arguments)) => (block.clone(), "input_json_delta", "partial_json", arguments.as_str()),
+        None => (json!({"type": "text", "text": ""}), "text_delta", "text", text),
+    };
+    events.push(json!({"type": "content_block_start", "index": 0, "content_block": block}));
+    for half in halves(content) {
+        events.push(json!({"type": "content_block_delta", "index": 0, "delta": {"type": kind, key: half}}));
+    }
+    events.push(json!({"type": "content_block_stop", "index": 0}));
+    events.push(json!({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 1}}));
+    events.push(json!({"type": "message_stop"}));
+    let line = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or("message"));
+    events.iter().map(line).collect()
 }

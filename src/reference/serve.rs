@@ -1,27 +1,38 @@
-//! The agent: its prompt, its turns, and its HTTP door.
+//! The agent's HTTP door, and the process around it. Errors are JSON, whoever finds them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use crate::manifest::{Manifest, read, read_file};
-use crate::memory::{Memory, is_conversation};
-use crate::{ReferenceError, http, model, tools};
+use crate::ReferenceError;
+use crate::agent::Agent;
+use crate::clock::{Clock, SystemClock};
+use crate::manifest::{Manifest, read};
+use crate::memory::is_conversation;
+use crate::schedule::{Board, Scheduler};
 
-struct Agent {
-    manifest: Manifest,
-    prompt: String,
-    memory: Memory,
-    client: reqwest::Client,
-    /// One turn at a time: a conversation's order is its meaning.
-    turn: Mutex<Option<String>>,
+/// The most bytes of a request to the door.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// An agent that can be run.
+pub struct Ready<C> {
+    /// Its HTTP door: `POST /message`, `GET /health`.
+    pub door: Router,
+    /// What fires its schedules while it runs.
+    pub scheduler: Scheduler<C>,
 }
+
+struct Door {
+    agent: Arc<Agent>,
+    board: Arc<Board>,
+}
+
+type Answer = (StatusCode, Json<Value>);
 
 /// Runs the agent until it is told to stop.
 ///
@@ -30,8 +41,12 @@ struct Agent {
 pub async fn serve(path: &str) -> Result<(), ReferenceError> {
     let manifest = read(path)?;
     let listener = listen(&manifest.listen).await?;
-    let router = router(manifest)?;
-    run(listener, router).await
+    let Ready { door, scheduler } = ready(manifest, SystemClock)?;
+    let firing = tokio::spawn(scheduler.run());
+    let served = run(listener, door).await;
+    // A turn that is cut off here is neither remembered nor logged: its schedule counts as not fired.
+    firing.abort();
+    served
 }
 
 /// Returns a listener.
@@ -61,31 +76,28 @@ async fn stopped() {
     }
 }
 
-/// Returns the agent's HTTP door: `POST /message`, `GET /health`.
+/// Returns the agent of a configuration.
 ///
 /// # Errors
-/// Where contract or state cannot be used.
-pub fn router(manifest: Manifest) -> Result<Router, ReferenceError> {
-    let prompt = prompt(&manifest)?;
-    let memory = Memory::open(&manifest.state)?;
-    let client = http(Duration::from_secs(120))?;
-    let agent = Arc::new(Agent { manifest, prompt, memory, client, turn: Mutex::new(None) });
-    Ok(Router::new().route("/message", post(message)).route("/health", get(health)).with_state(agent))
+/// Where contract, state, a schedule or the time zone cannot be used.
+pub fn ready<C: Clock>(manifest: Manifest, clock: C) -> Result<Ready<C>, ReferenceError> {
+    let agent = Arc::new(Agent::new(manifest)?);
+    let scheduler = Scheduler::new(Arc::clone(&agent), clock)?;
+    let state = Arc::new(Door { agent, board: scheduler.board() });
+    let door = Router::new()
+        .route("/message", post(message))
+        .route("/health", get(health))
+        .method_not_allowed_fallback(|| async {
+            failed(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method")
+        })
+        .fallback(|| async { failed(StatusCode::NOT_FOUND, "there is no such route") })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(state);
+    Ok(Ready { door, scheduler })
 }
 
-/// The contract, the letter, and the index of skills.
-fn prompt(manifest: &Manifest) -> Result<String, ReferenceError> {
-    let mut prompt = read_file(&manifest.contract)?;
-    if !prompt.contains("--- BEGIN: CLAWDAPUS.md") {
-        prompt.push_str(&read_file(&manifest.letter)?);
-    }
-    prompt.push_str("\nRead a skill with the tool `read_skill` before you use what it describes.\n");
-    prompt.extend(manifest.settings.system_note.as_deref());
-    Ok(prompt)
-}
-
-async fn health(State(agent): State<Arc<Agent>>) -> Json<Value> {
-    let last_error = agent.turn.try_lock().ok().and_then(|turn| turn.clone());
+async fn health(State(door): State<Arc<Door>>) -> Json<Value> {
+    let agent = &door.agent;
     Json(json!({
         "status": "healthy",
         "runtime": "reference",
@@ -93,61 +105,56 @@ async fn health(State(agent): State<Arc<Agent>>) -> Json<Value> {
         "agent": agent.manifest.agent,
         "model": agent.manifest.models.first().map(|model| model.model.clone()),
         "conversations": agent.memory.count(),
-        "last_error": last_error,
+        "last_error": agent.last_error(),
+        "schedules": door.board.described(),
     }))
 }
 
-async fn message(State(agent): State<Arc<Agent>>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
-    let conversation = body["conversation"].as_str().unwrap_or("main");
-    let Some(text) = body["text"].as_str().filter(|text| !text.is_empty()) else {
-        return (StatusCode::BAD_REQUEST, Json(json!({"error": "`text` is missing"})));
+async fn message(State(door): State<Arc<Door>>, body: Result<Json<Value>, JsonRejection>) -> Answer {
+    let (conversation, text) = match body.map_err(|why| rejected(&why)).and_then(|Json(body)| read_message(&body)) {
+        Ok(asked) => asked,
+        Err(answer) => return answer,
     };
-    if !is_conversation(conversation) {
-        return (
-            StatusCode::BAD_REQUEST,
-            Json(json!({"error": "a conversation is named by letters, digits, `-`, `_`"})),
-        );
-    }
-    let mut last_error = agent.turn.lock().await;
-    match turn(&agent, conversation, text).await {
-        Ok(answer) => {
-            *last_error = None;
-            (StatusCode::OK, Json(answer))
+    match door.agent.say(&conversation, &text).await {
+        Ok(turn) => {
+            let (reply, model, steps) = (turn.reply, turn.model, turn.steps);
+            (
+                StatusCode::OK,
+                Json(json!({"reply": reply, "conversation": conversation, "model": model, "steps": steps})),
+            )
         }
-        Err(error) => {
-            *last_error = Some(error.to_string());
-            (StatusCode::BAD_GATEWAY, Json(json!({"error": error.to_string()})))
-        }
+        Err(error) => failed(StatusCode::BAD_GATEWAY, &error.to_string()),
     }
 }
 
-/// One turn: the model answers, its tools run, until it has nothing more to ask for. Only a finished turn is remembered.
-async fn turn(agent: &Agent, conversation: &str, text: &str) -> Result<Value, ReferenceError> {
-    let settings = &agent.manifest.settings;
-    let said = json!({"role": "user", "content": text});
-    let earlier = agent.memory.read(conversation);
-    let skipped = earlier.len().saturating_sub(settings.history);
-    let mut messages = vec![json!({"role": "system", "content": agent.prompt})];
-    messages.extend_from_slice(&earlier[skipped..]);
-    messages.push(said.clone());
-    let tools = tools::described();
-    for step in 1..=settings.max_steps.max(1) {
-        let (answer, model) =
-            model::complete(&agent.manifest.models, settings, &messages, &tools, &agent.client).await?;
-        let calls = answer["tool_calls"].as_array().cloned().unwrap_or_default();
-        if calls.is_empty() {
-            let reply = answer["content"].as_str().unwrap_or("").to_owned();
-            agent.memory.append(conversation, &[said, json!({"role": "assistant", "content": reply})])?;
-            return Ok(json!({"reply": reply, "conversation": conversation, "model": model, "steps": step}));
-        }
-        messages.push(answer);
-        for call in calls {
-            let arguments = call["function"]["arguments"].as_str().unwrap_or("{}");
-            let arguments = serde_json::from_str(arguments).unwrap_or(Value::Null);
-            let name = call["function"]["name"].as_str().unwrap_or("");
-            let result = tools::run(name, &arguments, &agent.manifest, &agent.client).await;
-            messages.push(json!({"role": "tool", "tool_call_id": call["id"], "content": result}));
-        }
+/// Returns a message's conversation and text.
+fn read_message(body: &Value) -> Result<(String, String), Answer> {
+    let wrong = |why: &str| failed(StatusCode::BAD_REQUEST, why);
+    let Some(fields) = body.as_object() else {
+        return Err(wrong("a message is an object with `text`"));
+    };
+    let text = match fields.get("text") {
+        None => return Err(wrong("`text` is missing")),
+        Some(Value::String(text)) if text.is_empty() => return Err(wrong("`text` is empty")),
+        Some(Value::String(text)) => text.clone(),
+        Some(_) => return Err(wrong("`text` is no string")),
+    };
+    let conversation = match fields.get("conversation") {
+        None | Some(Value::Null) => "main".to_owned(),
+        Some(Value::String(name)) if is_conversation(name) => name.clone(),
+        Some(_) => return Err(wrong("a conversation is named by at most 64 letters, digits, `-`, `_`")),
+    };
+    Ok((conversation, text))
+}
+
+fn rejected(why: &JsonRejection) -> Answer {
+    match why.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => failed(status, "a message has at most 1 MiB"),
+        status @ StatusCode::UNSUPPORTED_MEDIA_TYPE => failed(status, "a message is `application/json`"),
+        _ => failed(StatusCode::BAD_REQUEST, "the message is no JSON"),
     }
-    Err(ReferenceError::Model(format!("no answer after {} steps", settings.max_steps)))
+}
+
+fn failed(status: StatusCode, why: &str) -> Answer {
+    (status, Json(json!({"error": why})))
 }

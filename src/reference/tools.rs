@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::manifest::Manifest;
+use crate::read_body;
 
 /// The most characters of a tool's result.
 const LIMIT: usize = 16_000;
@@ -63,8 +64,10 @@ async fn http(
     }
     let method = if method.is_empty() { "GET" } else { method };
     let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).map_err(|error| error.to_string())?;
-    let response = client.request(method, url).body(body.to_owned()).send().await.map_err(|error| error.to_string())?;
+    let mut response =
+        client.request(method, url).body(body.to_owned()).send().await.map_err(|error| error.to_string())?;
     let status = response.status();
-    let text = response.text().await.map_err(|error| error.to_string())?;
-    Ok(format!("{status}\n{text}"))
+    // As many bytes as the characters that are kept can have.
+    let (body, _) = read_body(&mut response, 4 * LIMIT).await.map_err(|error| error.to_string())?;
+    Ok(format!("{status}\n{}", String::from_utf8_lossy(&body)))
 }

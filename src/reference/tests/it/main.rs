@@ -2,8 +2,15 @@
 
 use std::path::PathBuf;
 
-use claw_reference::{client, manifest::Manifest, provider, serve};
+use claw_reference::clock::{Clock, SystemClock};
+use claw_reference::manifest::Manifest;
+use claw_reference::{ReferenceError, client, provider, serve};
 use serde_json::{Value, json};
+
+mod door;
+mod driver;
+mod schedules;
+mod wire;
 
 struct Running {
     address: String,
@@ -23,7 +30,21 @@ async fn start(router: axum::Router) -> String {
     address
 }
 
-async fn agent(name: &str, change: impl FnOnce(&mut Value)) -> Running {
+/// An agent of the scripted provider that has not been started.
+struct Prepared {
+    document: Value,
+    folder: PathBuf,
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if !self.folder.as_os_str().is_empty() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+async fn prepare(name: &str, change: impl FnOnce(&mut Value)) -> Prepared {
     let provider = start(provider::router()).await;
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
@@ -43,8 +64,25 @@ async fn agent(name: &str, change: impl FnOnce(&mut Value)) -> Running {
         "schedules": [], "timezone": null, "settings": {},
     });
     change(&mut document);
-    let manifest: Manifest = serde_json::from_value(document).expect("a manifest");
-    Running { address: start(serve::router(manifest).expect("an agent")).await, folder }
+    Prepared { document, folder }
+}
+
+impl Prepared {
+    fn ready<C: Clock>(&self, clock: C) -> Result<serve::Ready<C>, ReferenceError> {
+        let manifest: Manifest = serde_json::from_value(self.document.clone()).expect("a manifest");
+        serve::ready(manifest, clock)
+    }
+
+    async fn start<C: Clock>(mut self, clock: C) -> Running {
+        let serve::Ready { door, scheduler } = self.ready(clock).expect("an agent");
+        let folder = std::mem::take(&mut self.folder);
+        tokio::spawn(scheduler.run());
+        Running { address: start(door).await, folder }
+    }
+}
+
+async fn agent(name: &str, change: impl FnOnce(&mut Value)) -> Running {
+    prepare(name, change).await.start(SystemClock).await
 }
 
 #[tokio::test]
@@ -67,6 +105,7 @@ async fn memory_survives_a_restart_and_a_torn_line() {
     let state = first.folder.join("state").display().to_string();
     let second = agent("restart-2", |document| document["state"] = json!(state)).await;
     assert_eq!(client::ask(&second.address, "two").await.expect("a reply"), "I am Writer. Turn 2: two");
+    assert_eq!(client::ask(&second.address, "three").await.expect("a reply"), "I am Writer. Turn 3: three");
 }
 
 #[tokio::test]
