@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo ci fmt lint docs snap conformance engine tools clean
+.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,10 @@ test: tools ## all tests, on a real engine
 
 demo: engine ## builds claw and brings the quickstart up
 	sh scripts/demo.sh
+
+bench: tools ## what claw takes, against docker compose in the same run
+	$(CARGO) build --release --bin claw
+	python3 scripts/bench.py "$$(ls -t target/*/release/claw target/release/claw 2>/dev/null | head -n 1)" $$(sh scripts/peers.sh .peers || true)
 
 snap: ## writes the goldens of the examples anew: read the difference afterwards
 	CLAW_SNAP=1 $(CARGO) test -p claw --test it examples
@@ -29,6 +33,11 @@ lint: ## clippy, warnings are errors
 
 docs: ## API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+fuzz: ## each parser for a minute; needs a nightly compiler and cargo-fuzz
+	for target in clawfile pod dotenv labels template; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=60 -max_len=4096 || exit 1; \
+	done
 
 conformance: ## the shared corpora, where they lie beside the project: passed and total
 	$(CARGO) test --workspace --test it -- --nocapture corpus

@@ -116,22 +116,23 @@ pub fn write_atomic(path: &Path, text: &str, mode: u32) -> Result<(), FileError>
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written =
-        write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path).map_err(failed("replace", path)));
+    let written = write_new(&temporary, bytes, mode)
+        .and_then(|file| file.sync_all().map_err(failed("flush", path)))
+        .and_then(|()| fs::rename(&temporary, path).map_err(failed("replace", path)));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<fs::File, FileError> {
     // A run that was killed may have left one that nobody may write to.
     let _ = fs::remove_file(path);
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed("create", path))?;
     file.write_all(bytes).map_err(failed("write", path))?;
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
-    file.sync_all().map_err(failed("flush", path))
+    Ok(file)
 }
 
 /// Makes a directory and those above it.
@@ -163,8 +164,21 @@ fn unit_directory(path: &PodPath) -> String {
     path.as_str().split('/').take(5).collect::<Vec<_>>().join("/")
 }
 
+/// Returns whether a unit's directory holds what its files say.
+fn is_whole(place: &Path, directory: &str, files: &FileTree) -> bool {
+    let own = files.iter().filter_map(|(path, file)| {
+        Some((path.as_str().strip_prefix(directory)?.strip_prefix('/')?, file)).filter(|_| !file.content.is_sealed())
+    });
+    let mut own = own.peekable();
+    place.is_dir()
+        && own
+            .all(|(below, file)| fs::read(place.join(below)).is_ok_and(|text| text == file.content.masked().as_bytes()))
+}
+
 /// Writes the files of a tree that hold no secret and are not there yet. A directory named by its digest is never changed:
 /// it is made beside its place and moved there whole. Returns how many files were written.
+///
+/// Nothing is flushed to the disk: what a power cut tore is not what its digest says, and is written again.
 ///
 /// # Errors
 /// Where the host refuses; what was moved to its place before is complete.
@@ -175,9 +189,10 @@ pub fn write_units(root: &Path, files: &FileTree) -> Result<usize, FileError> {
     directories.dedup();
     for directory in directories {
         let place = root.join(&directory);
-        if place.exists() {
+        if is_whole(&place, &directory, files) {
             continue;
         }
+        remove_tree(&place)?;
         make_directory(place.parent().unwrap_or(root), 0o755)?;
         let temporary = place.with_extension(format!("{}.tmp", std::process::id()));
         make_directory(&temporary, 0o755)?;

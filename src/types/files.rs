@@ -75,11 +75,11 @@ impl FileTree {
     /// Where a file is there already, or one of the two would have to be a directory.
     pub fn insert(&mut self, path: PodPath, file: FileSpec) -> Result<(), FileCollision> {
         let text = path.as_str();
-        let is_taken = self.0.keys().any(|other| {
-            let other = other.as_str();
-            let below = |above: &str, path: &str| path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'));
-            other == text || below(other, text) || below(text, other)
-        });
+        let above = text.match_indices('/').map(|(end, _)| &text[..end]);
+        let below = format!("{text}/");
+        let mut after = self.0.range::<str, _>((std::ops::Bound::Included(below.as_str()), std::ops::Bound::Unbounded));
+        let is_above = after.next().is_some_and(|(next, _)| next.as_str().starts_with(&below));
+        let is_taken = is_above || self.0.contains_key(text) || above.into_iter().any(|path| self.0.contains_key(path));
         if is_taken {
             return Err(FileCollision(path));
         }

@@ -51,6 +51,12 @@ fn normal(text: &str) -> Result<Vec<&str>, BadPath> {
     Ok(parts)
 }
 
+impl std::borrow::Borrow<str> for PodPath {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl PodPath {
     /// Returns whether another path lies below this one.
     pub fn is_above(&self, other: &PodPath) -> bool {

@@ -3,6 +3,7 @@
 mod clawfile;
 mod hostile;
 mod plan;
+mod property;
 
 use std::path::PathBuf;
 

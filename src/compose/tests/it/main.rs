@@ -5,6 +5,7 @@ mod errors;
 mod hostile;
 mod interpolation;
 mod load;
+mod property;
 
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
 /// Returns the folder of the corpora, where it is there.

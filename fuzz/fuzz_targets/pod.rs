@@ -1,0 +1,34 @@
+//! Any text as a pod file: no panic, asking ends, and there is a plan or a reason.
+#![no_main]
+
+use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
+use claw_compose::yaml;
+use claw_types::diag::Diagnostics;
+use claw_types::span::SourceMap;
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    let mut sources = SourceMap::new();
+    let file = sources.add("claw-pod.yml", text);
+    let contract = sources.add("AGENTS.md", "# A\n");
+    let mut diag = Diagnostics::new();
+    let Ok(tree) = yaml::parse(sources.get(file).expect("added"), &mut diag) else { return };
+    let spec = PodSpec { file, tree, name: None, directory: "pod".into(), profiles: vec!["*".into()] };
+    let context = Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
+    let mut facts = Facts::default();
+    for _ in 0..8 {
+        for need in missing(&spec, &facts, &context) {
+            match need {
+                Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
+                Need::IsSet(name) => drop(facts.set.insert(name, true)),
+                Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
+                Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
+                Need::File(path) => drop(facts.files.insert(path, FileFact::Text(contract))),
+                Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
+                Need::Image(image) => drop(facts.images.insert(image, None)),
+            }
+        }
+    }
+    assert!(missing(&spec, &facts, &context).is_empty());
+    let plan = claw_compiler::compile(&spec, &facts, &context, &mut diag);
+    assert!(plan.is_ok() || diag.has_errors());
+});

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Measures claw against a peer in the same run: `bench.py CLAW [DOCKER_COMPOSE]`.
+
+Every figure is the median of several cold processes: wall seconds, CPU seconds (user and system), most memory in MiB.
+Ratios are against the peer named beside them. Nothing is asserted: read the figures, and the targets beside them.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+RUNS = 7
+
+
+def once(command, folder):
+    """One process: wall seconds, CPU seconds, most memory in MiB."""
+    with open(os.devnull, "wb") as nowhere:
+        began = time.perf_counter()
+        child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=nowhere, stderr=nowhere)
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        text = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        sys.exit(f"bench: {command} failed: {text.stdout}{text.stderr}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def measured(command, folder, before=None):
+    rows = []
+    for _ in range(RUNS):
+        if before:
+            before()
+        rows.append(once(command, folder))
+    return [statistics.median(column) for column in zip(*rows)]
+
+
+def say(name, figures, note=""):
+    wall, cpu, memory = figures
+    print(f"{name:<46} {wall * 1000:9.1f} ms {cpu * 1000:9.1f} ms CPU {memory:7.1f} MiB  {note}", flush=True)
+
+
+def agents(count):
+    """A pod of agents that need no engine to be compiled."""
+    rows = ["x-claw: {pod: bench, providers: {demo: {base_url: 'http://provider:8701/v1'}}}", "services:"]
+    for index in range(count):
+        rows.append(
+            f"  agent-{index}: {{image: claw/infra, x-claw: {{type: reference, agent: AGENTS.md, "
+            f"models: {{primary: demo/echo}}, surfaces: ['volume://shared ro', 'service://provider']}}}}"
+        )
+    rows.append("  provider: {image: claw/infra, command: [reference, provider], expose: ['8701']}")
+    return "\n".join(rows) + "\n"
+
+
+def services(count):
+    rows = ["name: bench", "services:"]
+    for index in range(count):
+        rows.append(
+            f"  s{index}:\n    image: busybox\n    command: [sleep, '1000']\n    environment: {{A: b, I: '{index}'}}\n"
+            f"    ports: ['127.0.0.1:{10000 + index}:80']\n    restart: on-failure\n"
+        )
+    return "\n".join(rows)
+
+
+class Engine(http.client.HTTPConnection):
+    """The engine's own time: the same calls without claw, over one connection."""
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect("/var/run/docker.sock")
+
+    def get(self, path):
+        self.request("GET", path, headers={"Host": "docker"})
+        return json.loads(self.getresponse().read())
+
+
+def engine_calls(project, image):
+    """Returns the seconds that the calls of a no-op `up` take: twice what is observed, for the look and for the proof."""
+    began = time.perf_counter()
+    engine = Engine("docker")
+    engine.get("/version")
+    label = "%7B%22label%22%3A%5B%22com.docker.compose.project%3D" + project + "%22%5D%7D"
+    for _ in range(2):
+        engine.get(f"/v1.41/networks?filters={label}")
+        engine.get(f"/v1.41/volumes?filters={label}")
+        engine.get(f"/v1.41/images/{image}/json")
+        for container in engine.get(f"/v1.41/containers/json?all=true&filters={label}"):
+            engine.get(f"/v1.41/containers/{container['Id']}/json")
+    return time.perf_counter() - began
+
+
+def pure(claw, peer, folder):
+    true = measured(["/bin/true"], folder)
+    version = measured([claw, "version"], folder)
+    say("/bin/true", true)
+    say("claw version", version, f"+{(version[0] - true[0]) * 1000:.1f} ms over /bin/true; target +4")
+    with open(f"{folder}/AGENTS.md", "w") as file:
+        file.write("# Agent\n\nDo what you are told.\n")
+    times = {}
+    for count in (10, 100, 1000):
+        with open(f"{folder}/claw-pod.yml", "w") as file:
+            file.write(agents(count))
+        fresh = lambda: shutil.rmtree(f"{folder}/out", ignore_errors=True)
+        figures = measured([claw, "compile", "-o", "out"], folder, fresh)
+        times[count] = figures[0]
+        note = "target 50 ms" if count == 100 else f"{figures[0] / times[10]:.1f} x the time of 10" if count > 10 else ""
+        say(f"claw compile, {count} agents, nothing there", figures, note)
+        say(f"claw compile, {count} agents, again", measured([claw, "compile", "-o", "out"], folder))
+        say(f"claw check, {count} agents", measured([claw, "check"], folder))
+    os.remove(f"{folder}/claw-pod.yml")
+    for count in (10, 100, 1000):
+        with open(f"{folder}/compose.yaml", "w") as file:
+            file.write(services(count))
+        own = measured([claw, "config"], folder)
+        say(f"claw config, {count} services", own, "target 50 ms, 30 MiB" if count == 1000 else "")
+        if peer:
+            other = measured([peer, "config"], folder)
+            note = f"claw takes {own[0] / other[0]:.2f} of the time, {own[2] / other[2]:.2f} of the memory"
+            say(f"docker compose config, {count} services", other, note)
+    os.remove(f"{folder}/compose.yaml")
+
+
+def on_engine(claw, peer, folder):
+    project = f"claw-bench-{os.getpid()}"
+    box = f"{project}-box"
+    os.makedirs(f"{folder}/box")
+    shutil.copy("/bin/busybox", f"{folder}/box/busybox")
+    with open(f"{folder}/box/Dockerfile", "w") as file:
+        file.write('FROM scratch\nCOPY busybox /bin/busybox\nCMD ["/bin/busybox", "sleep", "100000"]\n')
+    subprocess.run([claw, "build", "-t", box, "box"], cwd=folder, check=True, capture_output=True)
+    rows = [f"  s{index}: {{image: {box}, stop_signal: SIGKILL}}" for index in range(10)]
+    with open(f"{folder}/compose.yaml", "w") as file:
+        file.write("services:\n" + "\n".join(rows) + "\n")
+    run = [claw, "-p", project]
+    try:
+        began = time.perf_counter()
+        subprocess.run(run + ["up", "-d"], cwd=folder, check=True, capture_output=True)
+        print(f"{'claw up, 10 services, nothing there':<46} {(time.perf_counter() - began) * 1000:9.1f} ms")
+        calls = statistics.median(engine_calls(project, box) for _ in range(RUNS))
+        print(f"{'the calls of a no-op up alone':<46} {calls * 1000:9.1f} ms")
+        own = measured(run + ["up", "-d"], folder)
+        say("claw up, 10 services, nothing to do", own, f"{own[0] / calls:.2f} x the calls; target 1.5")
+        say("claw ps, 10 services", measured(run + ["ps"], folder))
+        subprocess.run(run + ["down", "-v"], cwd=folder, check=True, capture_output=True)
+        if peer:
+            other = [peer, "-p", project]
+            began = time.perf_counter()
+            subprocess.run(other + ["up", "-d"], cwd=folder, check=True, capture_output=True)
+            print(f"{'docker compose up, 10 services, nothing there':<46} {(time.perf_counter() - began) * 1000:9.1f} ms")
+            figures = measured(other + ["up", "-d"], folder)
+            say("docker compose up, 10 services, nothing to do", figures, f"claw takes {own[0] / figures[0]:.2f} of the time")
+    finally:
+        subprocess.run(run + ["down", "-v"], cwd=folder, capture_output=True)
+        subprocess.run(["docker", "rmi", "-f", box], capture_output=True)
+
+
+def main():
+    claw, peer = os.path.abspath(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    print(f"claw: {os.path.getsize(claw) / 1e6:.1f} MB; target 25 MB, static, stripped")
+    print(f"peer: {subprocess.run([peer, 'version', '--short'], capture_output=True, text=True).stdout.strip() if peer else 'none'}")
+    with tempfile.TemporaryDirectory() as folder:
+        pure(claw, peer, folder)
+    with tempfile.TemporaryDirectory() as folder:
+        on_engine(claw, peer, folder)
+
+
+main()
