@@ -99,7 +99,7 @@ def engine_calls(project, image):
 def pure(claw, peer, folder):
     true = measured(["/bin/true"], folder)
     version = measured([claw, "version"], folder)
-    say("/bin/true", true)
+    say("/bin/true", true, "less memory than this is not seen: it is the measuring program's own")
     say("claw version", version, f"+{(version[0] - true[0]) * 1000:.1f} ms over /bin/true; target +4")
     with open(f"{folder}/AGENTS.md", "w") as file:
         file.write("# Agent\n\nDo what you are told.\n")

@@ -9,7 +9,8 @@ program="$folder/usr/libexec/docker/cli-plugins/docker-compose"
 if [ -x "$program" ]; then echo "$program"; exit 0; fi
 command -v apt-get >/dev/null 2>&1 || { echo "peers: no apt-get: no peer to compare with" >&2; exit 1; }
 
-mirror=$(grep -hoE 'https?://[^ ]+' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1)
+mirror=$(grep -hE '^(URIs:|deb )' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+    grep -oE 'https?://[^ ]+' | head -n 1 || true)
 [ -n "$mirror" ] || { echo "peers: no Debian mirror is configured: no peer to compare with" >&2; exit 1; }
 own=$(mktemp -d)
 trap 'rm -rf "$own"' EXIT

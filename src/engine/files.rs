@@ -1,11 +1,12 @@
 //! Files of the host: inputs read behind a guard, generated trees written whole or not at all.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use claw_types::files::FileTree;
+use claw_types::files::{FileSpec, FileTree};
 use claw_types::path::PodPath;
 
 /// Why a file operation failed.
@@ -165,7 +166,7 @@ fn unit_directory(path: &PodPath) -> String {
 }
 
 /// Returns whether a unit's directory holds what its files say.
-fn is_whole(place: &Path, directory: &str, files: &FileTree) -> bool {
+fn is_whole(place: &Path, directory: &str, files: &[(&PodPath, &FileSpec)]) -> bool {
     let own = files.iter().filter_map(|(path, file)| {
         Some((path.as_str().strip_prefix(directory)?.strip_prefix('/')?, file)).filter(|_| !file.content.is_sealed())
     });
@@ -185,18 +186,20 @@ fn is_whole(place: &Path, directory: &str, files: &FileTree) -> bool {
 pub fn write_units(root: &Path, files: &FileTree) -> Result<usize, FileError> {
     make_state(root)?;
     let mut written = 0;
-    let mut directories: Vec<String> = files.iter().map(|(path, _)| unit_directory(path)).collect();
-    directories.dedup();
-    for directory in directories {
+    let mut directories: BTreeMap<String, Vec<(&PodPath, &FileSpec)>> = BTreeMap::new();
+    for (path, file) in files.iter() {
+        directories.entry(unit_directory(path)).or_default().push((path, file));
+    }
+    for (directory, files) in directories {
         let place = root.join(&directory);
-        if is_whole(&place, &directory, files) {
+        if is_whole(&place, &directory, &files) {
             continue;
         }
         remove_tree(&place)?;
         make_directory(place.parent().unwrap_or(root), 0o755)?;
         let temporary = place.with_extension(format!("{}.tmp", std::process::id()));
         make_directory(&temporary, 0o755)?;
-        for (path, file) in files.iter() {
+        for (path, file) in files {
             let Some(below) = path.as_str().strip_prefix(&format!("{directory}/")) else { continue };
             let target = temporary.join(below);
             make_directory(target.parent().unwrap_or(&temporary), 0o755)?;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod images;
+mod json;
 mod secrets;
 mod services;
 

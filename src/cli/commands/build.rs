@@ -134,8 +134,8 @@ fn one(
         let engine = Engine::new();
         let docker = engine.docker().await?;
         let made = make(&build, &context, &environment, docker, &never_of(!clawfile.is_plain()), ui).await?;
-        let shown = generated.map(|(name, _)| context.join(name)).unwrap_or(file.clone());
-        let data = json!({ "images": [{ "image": tag, "id": made, "dockerfile": shown }] });
+        let image = json!({ "service": null, "image": tag, "id": made, "is_new": true });
+        let data = json!({ "pod": null, "images": [image] });
         ui.result("build", &format!("built {tag} {made}"), data, &diagnostics, &sources);
         Ok(Exit::Done)
     })
