@@ -20,8 +20,8 @@ bench: tools ## what claw takes, against docker compose in the same run
 	$(CARGO) build --release --bin claw
 	python3 scripts/bench.py "$$(ls -t target/*/release/claw target/release/claw 2>/dev/null | head -n 1)" $$(sh scripts/peers.sh .peers || true)
 
-snap: ## writes the goldens of the examples anew: read the difference afterwards
-	CLAW_SNAP=1 $(CARGO) test -p claw --test it examples
+snap: ## writes the goldens anew: read the difference afterwards
+	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden
 
 ci: fmt lint docs test ## what CI runs
 

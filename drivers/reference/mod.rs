@@ -15,6 +15,7 @@ use claw_types::image::INFRA_PROGRAM;
 use claw_types::path::{ContainerPath, PodPath};
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
+use serde_json::Value;
 
 /// The driver.
 pub(crate) struct Reference;
@@ -114,15 +115,32 @@ impl Driver for Reference {
     }
 
     fn read_health(&self, output: &ProbeOutput) -> Health {
-        let says = |word: &str| output.stdout.contains(&format!("\"status\":\"{word}\""));
-        let status = match (output.exit_code, says("healthy"), says("starting")) {
-            (0, true, _) => HealthStatus::Healthy,
-            (_, _, true) => HealthStatus::Starting,
+        // The answer is a line among others: whatever else was printed is noise, and so is standard error.
+        let lines = output.stdout.lines().rev().map(str::trim).filter(|line| line.starts_with('{'));
+        let mut answers = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let Some(answer) = answers.find(|answer| answer["status"].is_string()) else {
+            let detail = format!("its probe exited with {} and gave no answer", output.exit_code);
+            return Health { status: HealthStatus::Unhealthy, detail };
+        };
+        let status = match (output.exit_code, answer["status"].as_str()) {
+            (0, Some("healthy")) => HealthStatus::Healthy,
+            (_, Some("starting")) => HealthStatus::Starting,
             _ => HealthStatus::Unhealthy,
         };
-        let text = if output.stdout.trim().is_empty() { &output.stderr } else { &output.stdout };
-        Health { status, detail: text.lines().next().unwrap_or("no answer").chars().take(400).collect() }
+        Health { status, detail: detail(&answer) }
     }
+}
+
+/// Returns what an answer says in a line.
+fn detail(answer: &Value) -> String {
+    let mut parts = Vec::new();
+    parts.extend(answer["model"].as_str().map(|model| format!("model {model}")));
+    parts.extend(answer["conversations"].as_u64().map(|count| format!("{count} conversations")));
+    let next = answer["schedules"].as_array().into_iter().flatten().filter_map(|each| each["next"].as_str()).min();
+    parts.extend(next.map(|next| format!("next schedule {next}")));
+    parts.extend(answer["last_error"].as_str().map(|error| format!("last error: {error}")));
+    let line: String = parts.join(", ").split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(400).collect()
 }
 
 /// Returns whether the runtime takes an id: `schedule-<id>` names a conversation, of at most 64 characters.

@@ -104,6 +104,10 @@ fn every_driver_reads_health_from_an_answer_and_from_none() {
         assert_ne!(driver.read_health(&failed).status, HealthStatus::Healthy, "{name}");
         assert!(!driver.read_health(&failed).detail.is_empty(), "{name}");
         if driver.facts().probe == ProbeKind::Exec {
+            let noisy = "{\"status\": 1}\nwarning: {\"status\":\"unhealthy\"}\n{\"status\":\"healthy\"}\n";
+            let stderr = "{\"status\":\"unhealthy\"}\n".to_owned();
+            let answered = ProbeOutput { exit_code: 0, stdout: noisy.into(), stderr };
+            assert_eq!(driver.read_health(&answered).status, HealthStatus::Healthy, "{name} loses its answer in noise");
             let silent = ProbeOutput { exit_code: 0, stdout: "fine?".into(), stderr: String::new() };
             assert_ne!(driver.read_health(&silent).status, HealthStatus::Healthy, "{name} takes anything for health");
         }
@@ -116,4 +120,93 @@ fn drivers_are_listed_by_name_and_found_by_it() {
     assert!(names.is_sorted());
     assert!(names.iter().all(|name| claw_drivers::find(name).is_some_and(|driver| driver.facts().name == *name)));
     assert!(claw_drivers::find("nobody").is_none());
+}
+
+/// Returns what a driver makes of a unit, as text: files with their secrets as holes, then everything else.
+fn shown(lowered: &claw_types::driver::Lowered) -> String {
+    let mut text = String::new();
+    for (path, file) in lowered.files.iter() {
+        text.push_str(&format!("== {path} {:o} ({:?})\n{}", file.mode.bits(), file.ownership, file.content.masked()));
+    }
+    for (name, value) in &lowered.env {
+        let value = match value {
+            EnvValue::Literal(text) => text.clone(),
+            EnvValue::Template { written, .. } => written.clone(),
+            EnvValue::Secret(secret) => format!("<{secret}>"),
+        };
+        text.push_str(&format!("env {name}={value}\n"));
+    }
+    let mounts = lowered.mounts.iter().map(|mount| format!("mount {} at {}\n", mount.source, mount.target));
+    text.extend(mounts);
+    text.extend(lowered.state.iter().map(|state| format!("state {} at {}\n", state.key, state.target)));
+    text.push_str(&format!("program {:?}\nprobe {:?}\ndoor {:?}\n", lowered.program, lowered.probe, lowered.door));
+    text.push_str(&format!(
+        "writable {:?}, programs in temporary files: {}\n",
+        lowered.needs.writable, lowered.needs.exec_tmp
+    ));
+    text
+}
+
+fn is_snapping() -> bool {
+    std::env::var_os("CLAW_SNAP").is_some()
+}
+
+#[test]
+fn every_driver_makes_of_its_cases_what_was_read_and_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for driver in claw_drivers::ALL {
+        let name = driver.facts().name;
+        for (case, unit) in
+            [("direct", unit(name, false, 0, 1, false)), ("proxied-replica-with-skill", unit(name, true, 2, 3, true))]
+        {
+            let made = shown(&driver.lower(&unit, &mut Diagnostics::new()).expect("lowered"));
+            let path = folder.join(name).join("cases").join(format!("{case}.txt"));
+            if is_snapping() {
+                std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+                std::fs::write(&path, &made).expect("written");
+            }
+            let expected = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(made, expected, "{}: `make snap` after reading why", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_drivers_is_current() {
+    let mut page = "# Drivers\n\nWhat each runtime can do, from its driver's facts. A new driver is a folder below `drivers/` and two lines in\n\
+        `drivers/lib.rs`; its own page says more.\n\n\
+        | runtime | what it is | facts from | wire formats | schedules | `claw ask` | secrets | health | memory | user |\n\
+        |---|---|---|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for driver in claw_drivers::ALL {
+        let facts = driver.facts();
+        let formats: Vec<&str> = facts.formats.iter().map(|format| format.name()).collect();
+        let yes = |is_so: bool| if is_so { "yes" } else { "no" };
+        let secrets = match facts.secrets {
+            claw_types::driver::SecretDelivery::Files => "files",
+            claw_types::driver::SecretDelivery::Environment => "environment, by the shim",
+        };
+        let probe = match facts.probe {
+            ProbeKind::Running => "the engine's word",
+            ProbeKind::Exec => "a probe inside",
+            ProbeKind::Http => "an endpoint inside",
+        };
+        page.push_str(&format!(
+            "| [{name}](../drivers/{name}/README.md) | {} | {} | {} | {} | {} | {secrets} | {probe} | {} MiB | {}:{} |\n",
+            facts.summary,
+            facts.source,
+            formats.join(", "),
+            yes(facts.has_schedules),
+            yes(facts.has_door),
+            facts.memory_mib,
+            facts.user.0,
+            facts.user.1,
+            name = facts.name,
+        ));
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/drivers.md");
+    if is_snapping() {
+        std::fs::write(&path, &page).expect("written");
+    }
+    assert_eq!(page, std::fs::read_to_string(path).unwrap_or_default(), "`make snap` after reading why");
 }

@@ -128,6 +128,7 @@ fn r9_every_driver_is_listed_and_described() {
     for name in drivers() {
         assert!(list.contains(&format!("mod {name};")), "{name} is not listed");
         assert!(root().join("drivers").join(&name).join("README.md").is_file(), "{name} has no README.md");
+        assert!(root().join("drivers").join(&name).join("cases").is_dir(), "{name} has no cases");
     }
 }
 

@@ -12,7 +12,7 @@ fn the_quickstart_runs_remembers_converges_and_leaves_nothing() {
          provider                                 running\n\
          writer    reference  demo/echo-1         running  healthy\n"
     );
-    assert!(pod.ok(&["health"]).lines().any(|line| line.starts_with("writer  healthy  {\"agent\":\"writer\"")));
+    assert_eq!(pod.ok(&["health"]), "AGENT   HEALTH   DETAIL\nwriter  healthy  model echo-1, 0 conversations\n");
     assert_eq!(pod.ok(&["verify"]), "2 services run as planned\n");
     assert_eq!(pod.ok(&["ask", "writer", "hello"]), "I am Writer. Turn 1: hello\n");
 

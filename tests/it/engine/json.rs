@@ -42,7 +42,7 @@ fn differs(form: &Value, value: &Value, path: &str) -> Option<String> {
 }
 
 fn check(command: &str, stdout: &str) {
-    let document: Value = serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{command}: {error}: {stdout}"));
+    let document: Value = serde_json::from_str(stdout).expect("a JSON document");
     assert_eq!(document["schema"], format!("claw.{command}.v1"));
     assert_eq!(differs(&form(command), &document["data"], command), None);
     let page = std::fs::read_to_string(root().join("docs/json.md")).expect("the page");
