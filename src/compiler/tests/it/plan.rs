@@ -49,82 +49,85 @@ fn agent(more: &str, allow: &str) -> String {
     )
 }
 
+/// What `allow` names, and what in a service needs it.
+const PRIVILEGED: &[(&str, &[&str])] = &[
+    ("privileged", &["privileged: true"]),
+    ("cap_add", &["cap_add: [NET_ADMIN]"]),
+    ("pid", &["pid: host", "pid: \"service:other\""]),
+    ("ipc", &["ipc: host"]),
+    ("uts", &["uts: host"]),
+    ("userns_mode", &["userns_mode: host"]),
+    ("cgroup", &["cgroup: host"]),
+    ("cgroup_parent", &["cgroup_parent: /x"]),
+    ("network_mode", &["network_mode: host", "network_mode: bridge", "network_mode: \"service:other\""]),
+    ("networks", &["networks: [own]"]),
+    ("devices", &["devices: [/dev/kvm]"]),
+    ("device_cgroup_rules", &["device_cgroup_rules: ['c 1:3 mr']"]),
+    (
+        "security_opt",
+        &[
+            "security_opt: [seccomp=unconfined]",
+            "security_opt: ['no-new-privileges:false']",
+            "security_opt: ['label=disable']",
+            "security_opt: [systempaths=unconfined]",
+        ],
+    ),
+    ("sysctls", &["sysctls: {kernel.msgmax: 1}"]),
+    ("group_add", &["group_add: ['0']", "group_add: [docker]"]),
+    ("volumes_from", &["volumes_from: [other]"]),
+    (
+        "docker-socket",
+        &[
+            "volumes: ['/var/run/docker.sock:/s']",
+            "volumes: ['/run/containerd/containerd.sock:/s']",
+            "volumes: ['/run/../run/docker.sock:/s']",
+        ],
+    ),
+    (
+        "host-paths",
+        &[
+            "volumes: ['/:/h']",
+            "volumes: ['/etc/passwd:/h']",
+            "volumes: ['/proc/1:/h']",
+            "volumes: ['//etc:/h']",
+            "volumes: ['/home/u/../../etc:/h']",
+            "volumes: ['~/.ssh:/h']",
+            "volumes: ['../../..:/h']",
+            "volumes: ['bound:/h']",
+        ],
+    ),
+    ("propagation", &["volumes: [{type: bind, source: ./a, target: /h, bind: {propagation: rshared}}]"]),
+    ("anonymous-volumes", &["volumes: [/data]"]),
+    ("read_only", &["read_only: false"]),
+    (
+        "restart",
+        &[
+            "restart: always",
+            "restart: unless-stopped",
+            "restart: on-failure",
+            "deploy: {restart_policy: {condition: any}}",
+        ],
+    ),
+    ("links", &["links: [other]"]),
+    ("tmpfs", &["tmpfs: ['/tmp:exec']"]),
+    ("logging", &["logging: {driver: none}"]),
+    (
+        "limits",
+        &[
+            "mem_limit: 0",
+            "memswap_limit: -1",
+            "pids_limit: -1",
+            "cpus: 0",
+            "ulimits: {core: -1}",
+            "oom_kill_disable: true",
+        ],
+    ),
+];
+
 #[test]
 fn what_an_agent_may_not_have_is_refused_until_it_is_allowed_by_name() {
-    for (word, lines) in [
-        ("privileged", &["privileged: true"][..]),
-        ("cap_add", &["cap_add: [NET_ADMIN]"]),
-        ("pid", &["pid: host", "pid: \"service:other\""]),
-        ("ipc", &["ipc: host"]),
-        ("uts", &["uts: host"]),
-        ("userns_mode", &["userns_mode: host"]),
-        ("cgroup", &["cgroup: host"]),
-        ("cgroup_parent", &["cgroup_parent: /x"]),
-        ("network_mode", &["network_mode: host", "network_mode: bridge", "network_mode: \"service:other\""]),
-        ("networks", &["networks: [own]"]),
-        ("devices", &["devices: [/dev/kvm]"]),
-        ("device_cgroup_rules", &["device_cgroup_rules: ['c 1:3 mr']"]),
-        (
-            "security_opt",
-            &[
-                "security_opt: [seccomp=unconfined]",
-                "security_opt: ['no-new-privileges:false']",
-                "security_opt: ['label=disable']",
-                "security_opt: [systempaths=unconfined]",
-            ],
-        ),
-        ("sysctls", &["sysctls: {kernel.msgmax: 1}"]),
-        ("group_add", &["group_add: ['0']", "group_add: [docker]"]),
-        ("volumes_from", &["volumes_from: [other]"]),
-        (
-            "docker-socket",
-            &[
-                "volumes: ['/var/run/docker.sock:/s']",
-                "volumes: ['/run/containerd/containerd.sock:/s']",
-                "volumes: ['/run/../run/docker.sock:/s']",
-            ],
-        ),
-        (
-            "host-paths",
-            &[
-                "volumes: ['/:/h']",
-                "volumes: ['/etc/passwd:/h']",
-                "volumes: ['/proc/1:/h']",
-                "volumes: ['//etc:/h']",
-                "volumes: ['/home/u/../../etc:/h']",
-                "volumes: ['~/.ssh:/h']",
-                "volumes: ['../../..:/h']",
-                "volumes: ['bound:/h']",
-            ],
-        ),
-        ("propagation", &["volumes: [{type: bind, source: ./a, target: /h, bind: {propagation: rshared}}]"]),
-        ("anonymous-volumes", &["volumes: [/data]"]),
-        ("read_only", &["read_only: false"]),
-        (
-            "restart",
-            &[
-                "restart: always",
-                "restart: unless-stopped",
-                "restart: on-failure",
-                "deploy: {restart_policy: {condition: any}}",
-            ],
-        ),
-        ("links", &["links: [other]"]),
-        ("tmpfs", &["tmpfs: ['/tmp:exec']"]),
-        ("logging", &["logging: {driver: none}"]),
-        (
-            "limits",
-            &[
-                "mem_limit: 0",
-                "memswap_limit: -1",
-                "pids_limit: -1",
-                "cpus: 0",
-                "ulimits: {core: -1}",
-                "oom_kill_disable: true",
-            ],
-        ),
-    ] {
-        for line in lines {
+    for (word, lines) in PRIVILEGED {
+        for line in *lines {
             let (plan, found) = compile(&agent(line, ""));
             let refused = format!("privileged-surface: the agent `bot` has `{word}`: ");
             assert!(found.iter().any(|each| each.starts_with(&refused)), "{line}: {found:?}");
