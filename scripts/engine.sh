@@ -13,13 +13,13 @@ as_root() {
     fi
 }
 
-# The tests need a small image without a registry: they make it from a static busybox.
+# The tests need a small image without a registry, which they make from a static busybox, and a registry to pull from.
 tools() {
-    [ -x /bin/busybox ] && return
-    command -v apt-get >/dev/null 2>&1 || return 0
-    say "installing busybox-static for the tests' images"
+    if [ -x /bin/busybox ] && command -v docker-registry >/dev/null 2>&1; then return; fi
+    command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox and docker-registry"; exit 1; }
+    say "installing busybox-static and docker-registry for the tests"
     as_root apt-get update -q >/dev/null
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static docker-registry >/dev/null
 }
 
 install() {

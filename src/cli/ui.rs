@@ -1,5 +1,6 @@
 //! The only file that prints: results on standard output, everything else on standard error.
 
+use std::cell::Cell;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -15,6 +16,10 @@ use crate::render;
 pub(crate) struct Ui {
     format: Format,
     is_coloured: bool,
+    /// Standard error is a terminal that can move its cursor: what a step does is shown below it and goes with it.
+    is_live: bool,
+    /// Such a line stands there now.
+    is_open: Cell<bool>,
 }
 
 impl Ui {
@@ -22,8 +27,9 @@ impl Ui {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let forced = set("CLICOLOR_FORCE") && std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let is_coloured = !set("NO_COLOR") && (forced || (io::stderr().is_terminal() && !dumb));
-        Self { format, is_coloured }
+        let is_live = io::stderr().is_terminal() && !dumb;
+        let is_coloured = !set("NO_COLOR") && (forced || is_live);
+        Self { format, is_coloured, is_live, is_open: Cell::new(false) }
     }
 
     /// Returns whether results are for programs.
@@ -60,17 +66,33 @@ impl Ui {
             return;
         }
         self.diagnostics(diagnostics, sources);
+        self.err("");
         if !text.is_empty() {
             out(&format!("{text}\n"));
         }
     }
 
-    /// Prints a line of progress: what is being done, dimmed where it is a part of something.
+    /// Prints a line of progress: a step, or with two blanks before it what a step does. On a terminal the latter is one line
+    /// that changes; elsewhere every line stays.
     pub(crate) fn progress(&self, line: &str) {
         match line.strip_prefix("  ") {
-            Some(_) if self.is_coloured => err(&format!("\u{1b}[2m{line}\u{1b}[0m\n")),
-            _ => err(&format!("{line}\n")),
+            Some(_) if self.is_live => {
+                let shown: String = line.chars().filter(|each| !each.is_control()).take(LIVE).collect();
+                let (dim, plain) = if self.is_coloured { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
+                err(&format!("\r\u{1b}[2K{dim}{shown}{plain}"));
+                self.is_open.set(true);
+            }
+            // What containers and builders print may hold what moves a cursor: it is shown, not obeyed.
+            _ => self.err(&format!("{}\n", line.replace('\u{1b}', ""))),
         }
+    }
+
+    /// Prints on standard error, where a line that changes makes room.
+    fn err(&self, text: &str) {
+        if self.is_open.take() {
+            err("\r\u{1b}[2K");
+        }
+        err(text);
     }
 
     /// Prints diagnostics for people.
@@ -79,7 +101,7 @@ impl Ui {
             return;
         }
         for diagnostic in diagnostics.sorted() {
-            err(&format!("{}\n\n", render::text(diagnostic, sources, self.is_coloured)));
+            self.err(&format!("{}\n\n", render::text(diagnostic, sources, self.is_coloured)));
         }
     }
 
@@ -93,9 +115,9 @@ impl Ui {
             });
             out(&format!("{document:#}\n"));
         }
-        err(&format!("error: {error}\n"));
+        self.err(&format!("error: {error}\n"));
         if let Some(hint) = error.hint() {
-            err(&format!("  = help: {hint}\n"));
+            self.err(&format!("  = help: {hint}\n"));
         }
     }
 
@@ -104,12 +126,15 @@ impl Ui {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return true;
         }
-        err(&format!("{question} [y/N] "));
+        self.err(&format!("{question} [y/N] "));
         let mut answer = String::new();
         let _ = io::stdin().lock().read_line(&mut answer);
         matches!(answer.trim(), "y" | "Y" | "yes")
     }
 }
+
+/// The most characters of a line that changes: longer ones would wrap and stay.
+const LIVE: usize = 78;
 
 /// Whoever reads may stop reading: that is no failure, and nothing is left to be said.
 fn out(text: &str) {

@@ -118,3 +118,77 @@ fn both_builders_build_and_a_failing_step_shows_what_it_printed() {
         docker(&["rmi", "-f", &tag]);
     }
 }
+
+/// A registry of the test's own on this host; gone at the end.
+struct Registry {
+    child: std::process::Child,
+    port: u16,
+    _folder: Folder,
+}
+
+impl Registry {
+    fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr()).expect("a port").port();
+        let folder = Folder::new("registry");
+        let data = folder.0.join("data").display().to_string();
+        folder.write("config.yml", &format!("version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n"));
+        let child = std::process::Command::new("docker-registry")
+            .args(["serve", "config.yml"])
+            .current_dir(&folder.0)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("`make tools` installs docker-registry");
+        let is_up = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let began = std::time::Instant::now();
+        while !is_up() {
+            assert!(began.elapsed().as_secs() < 20, "the registry does not answer");
+            std::thread::yield_now();
+        }
+        Self { child, port, _folder: folder }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_missing_image_is_pulled_and_what_it_says_of_itself_counts() {
+    let registry = Registry::start();
+    let pod = Pod::new("pulled");
+    shell(&pod);
+    let image = format!("127.0.0.1:{}/bot", registry.port);
+    let clawfile = "CLAW_TYPE generic\nAGENT AGENTS.md\nUSER 1234:1234\nCMD [\"sleep\", \"1000\"]\n";
+    let dockerfile = std::fs::read_to_string(pod.folder.0.join("box/Dockerfile")).expect("read");
+    pod.write("box/Clawfile", &format!("{dockerfile}{clawfile}"))
+        .write("AGENTS.md", "# A\n")
+        .write(".env", "B_KEY=canary\n");
+    let run = claw(&pod.folder.0.join("box"), &["build", "-t", &image]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    docker(&["push", "-q", &image]);
+    docker(&["rmi", "-f", &image]);
+    pod.write(
+        "claw-pod.yml",
+        &format!("services: {{bot: {{image: \"{image}\", environment: {{B_KEY: \"${{B_KEY}}\"}}}}}}\n"),
+    );
+    let plan = pod.run(&["plan"]);
+    assert!(plan.stdout.starts_with(&format!("pull image {image}: the engine does not have it\n")), "{plan:?}");
+    pod.ok(&["up", "-d"]);
+    let found = docker(&[
+        "inspect",
+        "-f",
+        "{{.Config.User}} {{index .Config.Labels \"claw.type\"}} {{.HostConfig.ReadonlyRootfs}}",
+        &pod.container("bot"),
+    ]);
+    assert_eq!(found, "1234:1234 generic true", "the image made its service an agent");
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.write("claw-pod.yml", &format!("services: {{bot: {{image: \"{image}-none\"}}}}\n"));
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains(&format!("error: the engine could not pull the image `{image}-none`: ")), "{run:?}");
+    docker(&["rmi", "-f", &image]);
+}
