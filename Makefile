@@ -23,7 +23,10 @@ bench: tools ## what claw takes, against docker compose in the same run
 snap: ## writes the goldens anew: read the difference afterwards
 	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden
 
-ci: fmt lint docs test ## what CI runs
+ci: ## what CI runs: fmt, lint, docs, test, each timed
+	@for part in fmt lint docs test; do \
+		began=$$(date +%s); $(MAKE) $$part || exit 1; echo "== make $$part: $$(($$(date +%s) - began)) s"; \
+	done
 
 fmt: ## formatting, checked
 	$(CARGO) fmt --all --check
