@@ -129,3 +129,79 @@ fn emitted_dockerfiles_keep_every_line_of_a_plain_one() {
     let run = claw(&folder.0, &["build", "--emit", "-f", "Dockerfile"]);
     assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (Some(0), text, ""));
 }
+
+#[test]
+fn what_needs_no_engine_works_without_one() {
+    let folder = Folder::new("engineless");
+    for (path, text) in files(&crate::root().join("examples/quickstart")) {
+        if !path.starts_with("expected/") {
+            folder.write(&path, &text);
+        }
+    }
+    let run = |arguments: &[&str]| crate::claw_with(&folder.0, arguments, &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    for arguments in [&["check"][..], &["compile", "-o", "out"], &["config"], &["build", "--emit"]] {
+        let run = run(arguments);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{arguments:?}: {run:?}");
+    }
+    let plan = run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(3), "{plan:?}");
+    assert_eq!(plan.stderr, "no engine answers: this is what `up` does on one that has nothing of the pod\n");
+    assert!(plan.stdout.starts_with("pack image claw/infra: the engine does not have it\n"), "{plan:?}");
+    let up = run(&["up", "-d"]);
+    assert_eq!(up.code, Some(1), "{up:?}");
+    assert!(up.stderr.starts_with("error: the engine could not be reached at `unix:///nowhere.sock`: "), "{up:?}");
+    assert!(up.stderr.contains("help: start it, or name another with `DOCKER_HOST`"), "{up:?}");
+    folder.write("claw-pod.yml", "services: {bot: {image: elsewhere}, x: {image: y, x-claw: {mcp: /m}}}\n");
+    let check = run(&["check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(check.stderr.contains("warning[needs-engine]: no engine answers, so nobody looked into"), "{check:?}");
+    assert_eq!(run(&["plan"]).code, Some(1), "whether these are agents is for the engine to say");
+    assert_eq!(run(&["doctor"]).code, Some(1));
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let folder = Folder::new("closed");
+    let services: String = (0..3000).map(|index| format!("  s{index}: {{image: x}}\n")).collect();
+    folder.write("compose.yaml", &format!("services:\n{services}"));
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_claw"))
+        .arg("config")
+        .current_dir(&folder.0)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("claw runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_broken_env_file_never_shows_what_is_in_it() {
+    for (number, text) in ["A_KEY=\"canary-7f3a\n", "A_KEY=${canary-7f3a\n", "canary 7f3a\n"].iter().enumerate() {
+        let folder = Folder::new(&format!("dotenv-{number}"));
+        folder.write(".env", text).write("compose.yaml", "services: {a: {image: x}}\n");
+        for arguments in [&["check"][..], &["config"], &["check", "--json"]] {
+            let run = claw(&folder.0, arguments);
+            assert_eq!(run.code, Some(2), "{text}: {run:?}");
+            assert!(!format!("{run:?}").contains("canary"), "{text}: {run:?}");
+            assert!(format!("{run:?}").contains("dotenv-syntax") && format!("{run:?}").contains(".env"), "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn compat_turns_refusals_for_agents_into_warnings() {
+    let folder = Folder::new("compat");
+    folder.write("AGENTS.md", CONTRACT.1).write(
+        "claw-pod.yml",
+        "services:\n  bot:\n    image: claw/infra\n    privileged: true\n    environment: {A: \"${NOPE}\"}\n    x-claw: {type: generic, agent: AGENTS.md}\n",
+    );
+    assert_eq!(claw(&folder.0, &["check"]).code, Some(2));
+    let run = claw(&folder.0, &["--compat", "check"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "1 agent, 0 errors, 2 warnings\n"), "{run:?}");
+    let run = claw(&folder.0, &["compile", "-o", "out", "--compat"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let compose = std::fs::read_to_string(folder.0.join("out/compose.generated.yml")).expect("written");
+    assert!(compose.contains("privileged: true"), "{compose}");
+}

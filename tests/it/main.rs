@@ -25,11 +25,17 @@ struct Run {
 
 /// Runs claw in a folder, with an environment of its own.
 fn claw(folder: &Path, arguments: &[&str]) -> Run {
+    claw_with(folder, arguments, &[])
+}
+
+/// The same, with some variables.
+fn claw_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_claw"))
         .args(arguments)
         .current_dir(folder)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(variables.iter().copied())
         .output()
         .expect("claw runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
