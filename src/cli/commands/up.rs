@@ -30,7 +30,11 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
     session::with(global, "up", ui, async |mut session| {
         refuse_proxied(&session.plan)?;
         let done = converge(&mut session, args).await?;
-        let findings = verify::findings(&session, &done.mode).await?;
+        // Where nothing was done, what was just seen is the proof.
+        let findings = match done.seen.as_ref().filter(|_| done.steps.is_empty()) {
+            Some(observed) => verify::judged(&session, &done.mode, observed, &[]).await?,
+            None => verify::findings(&session, &done.mode).await?,
+        };
         let is_as_planned = findings.is_empty();
         if is_as_planned {
             remove_stale_units(&session.input.root, session.plan.pod.as_str(), &session.plan.files)?;
@@ -70,6 +74,8 @@ fn refuse_proxied(plan: &Plan) -> Result<(), CommandError> {
 struct Done {
     steps: Vec<Step>,
     mode: Mode,
+    /// What was there before the last steps.
+    seen: Option<Observed>,
 }
 
 /// Carries out what `plan` shows: images first, then, with what they tell, the rest.
@@ -77,12 +83,15 @@ async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, Comm
     let mut done = Vec::new();
     make_state(&session.input.root)?;
     let mut mode = mode(session, &args.services, args.remove_orphans)?;
-    let (observed, todo) = look(session, &mode).await?;
-    let images: Vec<Step> = todo.into_iter().filter(|step| step.action.is_image()).collect();
+    let (mut observed, mut todo) = look(session, &mode).await?;
+    let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();
     carry_out(session, &session.plan, &observed, &images).await?;
     if learn(session, &observed, &images).await? {
         mode = self::mode(session, &args.services, args.remove_orphans)?;
         refuse_proxied(&session.plan)?;
+        (observed, todo) = look(session, &mode).await?;
+    } else if !images.is_empty() {
+        (observed, todo) = look(session, &mode).await?;
     }
     done.extend(images);
     if let Some(unknown) = session.plan.unknown.first() {
@@ -90,13 +99,12 @@ async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, Comm
     }
     let compose = claw_compiler::emit::compose::compose(&session.plan);
     write_atomic(&session.input.root.join("compose.generated.yml"), &compose, 0o644)?;
-    let (observed, todo) = look(session, &mode).await?;
     orphans(session, &observed, &mode);
     // What was just made is there; a pull policy of `always` would pull once more.
     let rest: Vec<Step> = todo.into_iter().filter(|step| !step.action.is_image()).collect();
     carry_out(session, &session.plan, &observed, &rest).await?;
     done.extend(rest);
-    Ok(Done { steps: done, mode })
+    Ok(Done { steps: done, mode, seen: Some(observed) })
 }
 
 pub(crate) fn mode(session: &Session<'_>, services: &[String], removes_orphans: bool) -> Result<Mode, CommandError> {

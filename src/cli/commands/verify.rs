@@ -1,10 +1,9 @@
 //! `claw verify`: whether what runs is what the pod file says. `up` ends with it, and holds back agents that are not.
 
-use claw_compiler::plan::steps::{Mode, containers_of, networks, steps};
-use claw_engine::live::live;
-use claw_engine::observe::observe;
+use claw_compiler::plan::steps::{Mode, Observed, Step, containers_of, networks};
 use serde_json::{Value, json};
 
+use super::up;
 use crate::exit::{CommandError, Exit};
 use crate::session::Session;
 
@@ -35,16 +34,19 @@ pub(crate) async fn run(session: &Session<'_>) -> Result<Exit, CommandError> {
 
 /// Returns what is not as planned: the engine is asked anew, nothing is taken from what was done.
 pub(crate) async fn findings(session: &Session<'_>, mode: &Mode) -> Result<Vec<Finding>, CommandError> {
+    let (observed, left) = up::look(session, mode).await?;
+    judged(session, mode, &observed, &left).await
+}
+
+/// Returns what is not as planned in what was just observed; `left` is what would still have to be done.
+pub(crate) async fn judged(
+    session: &Session<'_>,
+    mode: &Mode,
+    observed: &Observed,
+    left: &[Step],
+) -> Result<Vec<Finding>, CommandError> {
     let docker = session.docker().await?;
     let plan = &session.plan;
-    let looked = session
-        .with_site(plan, async |site| {
-            let live = live(plan, site)?;
-            let observed = observe(&live, docker, site).await?;
-            Ok::<_, claw_engine::apply::ApplyError>((steps(&live, &observed, mode), observed))
-        })
-        .await;
-    let (left, observed) = looked?;
     let mut findings = Vec::new();
     // An agent that was changed under us, or did not take what it was given, is not left running.
     for (service, containers) in &observed.containers {

@@ -1,0 +1,208 @@
+//! Steps that make something: images, networks, volumes, containers.
+
+use std::collections::BTreeMap;
+
+use claw_compiler::plan::steps::service_hash;
+use claw_compose::model::Service;
+use claw_types::image::{compose, label};
+use serde_json::{Map, Value, json};
+
+use super::{ApplyError, Run};
+use crate::container::{body, depends_on, endpoints};
+use crate::docker::EngineError;
+use crate::image::{Building, Making, base, builder, never};
+use crate::pack;
+
+/// Volumes without a name of containers that are made anew: service and number, then target and volume.
+pub(super) type Kept = BTreeMap<(String, u32), Vec<(String, String)>>;
+
+impl Run<'_> {
+    pub(super) async fn pack_infra(&self) -> Result<(), ApplyError> {
+        let (os, architecture, _) = self.docker.platform().await?;
+        let own = pack::architecture();
+        if os != "linux" || architecture != own {
+            let message = format!(
+                "the engine runs {os}/{architecture}, and this claw is linux/{own}: use a claw of that platform"
+            );
+            return Err(ApplyError::Unusable(message));
+        }
+        let packed = pack::pack(self.site.version)?;
+        self.docker.load(&self.plan.infra(), packed.archive).await?;
+        Ok(())
+    }
+
+    pub(super) async fn build(&self, service: &str) -> Result<(), ApplyError> {
+        let Some(build) = self.plan.builds.get(service) else { return Ok(()) };
+        if let Some((name, text)) = &build.generated {
+            crate::files::write_atomic(&self.site.root.join(&build.context).join(name), text, 0o644)?;
+        }
+        let base = base(build, self.docker).await?;
+        let never = never(self.plan, self.site.root, service);
+        let building = Building::open(build, self.site.root, &never, base.as_deref(), self.site.environment)?;
+        let (_, _, engine) = self.docker.platform().await?;
+        let progress = |line: &str| (self.site.progress)(&format!("  {line}"));
+        let making =
+            Making { docker: self.docker, builder: builder(self.site.environment), engine, progress: &progress };
+        Ok(building.run(&making).await?)
+    }
+
+    /// Labels that docker compose finds a resource by, over the user's own.
+    fn project_labels(&self, kind: &str, key: &str, own: &BTreeMap<String, String>) -> Value {
+        let mut labels = json!(own);
+        labels[compose::PROJECT] = json!(self.scope.project);
+        labels[kind] = json!(key);
+        labels[compose::VERSION] = json!(compose::LEVEL);
+        labels[label::SCHEMA] = json!("1");
+        labels
+    }
+
+    pub(super) async fn network(&self, key: &str) -> Result<(), ApplyError> {
+        let network = self.plan.project.networks.get(key).cloned().unwrap_or_default();
+        let name = self.scope.network(key);
+        // An engine takes a second network of one name, and then neither can be told from the other.
+        if self.docker.has_network(&name).await? {
+            let why = format!(
+                "there is a network `{name}` already, and it is not this pod's: remove it, rename yours, or declare it `external: true`"
+            );
+            return Err(ApplyError::Unusable(why));
+        }
+        let ipam = network.ipam.clone().unwrap_or_default();
+        let pools: Vec<Value> = ipam
+            .config
+            .iter()
+            .map(|pool| {
+                json!({
+                    "Subnet": pool.subnet,
+                    "Gateway": pool.gateway,
+                    "IPRange": pool.ip_range,
+                    "AuxiliaryAddresses": pool.aux_addresses,
+                })
+            })
+            .collect();
+        let body = json!({
+            "Name": name,
+            "Driver": network.driver.clone().unwrap_or_else(|| "bridge".to_owned()),
+            "Internal": network.internal.unwrap_or(false),
+            "Attachable": network.attachable.unwrap_or(false),
+            "EnableIPv6": network.enable_ipv6.unwrap_or(false),
+            "Options": network.driver_opts,
+            "IPAM": { "Driver": ipam.driver, "Config": pools, "Options": ipam.options },
+            "Labels": self.project_labels(compose::NETWORK, key, &network.labels),
+        });
+        let id = self.docker.create_network(&name, body).await?;
+        // A run that was killed may have asked for it too, and the engine may have made it meanwhile: one is enough.
+        let twins = self.docker.networks(self.scope.project).await?;
+        if twins.iter().any(|twin| twin.name == name && twin.id != id) {
+            self.docker.remove_network(&id).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn volume(&self, key: &str) -> Result<(), ApplyError> {
+        let volume = self.plan.project.volumes.get(key).cloned().unwrap_or_default();
+        let name = self.scope.volume(key);
+        if self.docker.volume_labels(&name).await?.is_some() {
+            let line = format!("  volume {name} is there already and not this pod's: it is used, and never removed");
+            (self.site.progress)(&line);
+            return Ok(());
+        }
+        let mut options = json!(volume.driver_opts);
+        // A bind through a volume names a directory of the host: relative to the pod, as compose takes it.
+        if volume.driver_opts.get("o").is_some_and(|o| o.split(',').any(|flag| flag == "bind"))
+            && let Some(device) = volume.driver_opts.get("device").filter(|device| !device.starts_with('/'))
+        {
+            options["device"] = json!(self.scope.path(device));
+        }
+        let body = json!({
+            "Name": name,
+            "Driver": volume.driver.clone().unwrap_or_else(|| "local".to_owned()),
+            "DriverOpts": options,
+            "Labels": self.project_labels(compose::VOLUME, key, &volume.labels),
+        });
+        Ok(self.docker.create_volume(&name, body).await?)
+    }
+
+    pub(super) async fn container(&self, name: &str, number: u32, kept: &Kept) -> Result<(), ApplyError> {
+        let Some(service) = self.plan.project.services.get(name) else { return Ok(()) };
+        let image = service.image.clone().unwrap_or_default();
+        let Some(image) = self.observed.images.get(&image) else {
+            let why = format!("needs the image `{image}`, which the engine does not have");
+            return Err(ApplyError::NotReady { service: name.to_owned(), why });
+        };
+        let container = self.scope.container(name, number);
+        let labels = self.container_labels(name, number, service, &image.id);
+        let mut body = body(name, &container, service, &labels, &self.scope);
+        let taken = |target: &str| service.volumes.iter().any(|mount| mount.target == target);
+        let volumes = kept.get(&(name.to_owned(), number)).into_iter().flatten();
+        let again = volumes.filter(|(target, _)| !taken(target) || is_anonymous(service, target));
+        let again = again.map(|(target, volume)| json!({ "Type": "volume", "Source": volume, "Target": target }));
+        if let Value::Array(mounts) = &mut body["HostConfig"]["Mounts"] {
+            let again: Vec<Value> = again.collect();
+            mounts.retain(|mount| !again.iter().any(|other| other["Target"] == mount["Target"]));
+            mounts.extend(again);
+        }
+        if service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some()) {
+            let (_, _, engine) = self.docker.platform().await?;
+            if engine < 25 {
+                let why =
+                    format!("`{name}`: `healthcheck.start_interval` needs Docker Engine 25, and this is {engine}");
+                return Err(ApplyError::Unusable(why));
+            }
+        }
+        let id = self.docker.create_container(&container, service.platform.as_deref(), body).await?;
+        for (network, endpoint) in endpoints(name, &container, service, &self.scope).into_iter().skip(1) {
+            self.docker.attach(&network, &id, endpoint).await?;
+        }
+        Ok(())
+    }
+
+    fn container_labels(&self, name: &str, number: u32, service: &Service, image: &str) -> Map<String, Value> {
+        let mut labels: Map<String, Value> =
+            service.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let seal =
+            self.plan.units.keys().find(|unit| unit.as_str() == name).and_then(|unit| self.observed.seals.get(unit));
+        if let Some(seal) = seal {
+            labels.insert(label::SEAL.to_owned(), json!(seal));
+        }
+        let file = self.site.root.join("compose.generated.yml").display().to_string();
+        let rows = [
+            (compose::HASH, service_hash(service)),
+            (compose::NUMBER, number.to_string()),
+            (compose::DEPENDS_ON, depends_on(service)),
+            (compose::IMAGE, image.to_owned()),
+            (compose::ONEOFF, "False".to_owned()),
+            (compose::PROJECT, self.plan.pod.to_string()),
+            (compose::CONFIG_FILES, file),
+            (compose::WORKING_DIR, self.site.root.display().to_string()),
+            (compose::SERVICE, name.to_owned()),
+            (compose::VERSION, compose::LEVEL.to_owned()),
+        ];
+        labels.extend(rows.map(|(key, value)| (key.to_owned(), json!(value))));
+        if !self.site.env_files.is_empty() {
+            let files: Vec<String> = self.site.env_files.iter().map(|file| file.display().to_string()).collect();
+            labels.insert("com.docker.compose.project.environment_file".to_owned(), json!(files.join(",")));
+        }
+        labels
+    }
+
+    /// What a volume without a name holds outlives its container, as with compose: the new one mounts it again.
+    pub(super) async fn keep(&self, service: &str, id: &str, kept: &mut Kept) -> Result<(), EngineError> {
+        if !self.plan.project.services.contains_key(service) {
+            return Ok(());
+        }
+        let Some(seen) = self.docker.container(id).await? else { return Ok(()) };
+        let mounts =
+            seen.inspected["Mounts"].as_array().into_iter().flatten().filter(|mount| mount["Type"] == "volume");
+        let text = |mount: &Value, key: &str| mount[key].as_str().unwrap_or("").to_owned();
+        let unnamed = mounts.map(|mount| (text(mount, "Destination"), text(mount, "Name")));
+        // The engine gives them names of 64 hexadecimal digits.
+        let unnamed = unnamed.filter(|(_, name)| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let number = seen.label(compose::NUMBER).parse().unwrap_or(1);
+        kept.insert((service.to_owned(), number), unnamed.collect());
+        Ok(())
+    }
+}
+
+fn is_anonymous(service: &Service, target: &str) -> bool {
+    service.volumes.iter().any(|mount| mount.target == target && mount.kind == "volume" && mount.source.is_none())
+}

@@ -1,0 +1,288 @@
+//! Apply: carries steps out. Each is a call of the engine or a write on the host; none of them is decided here.
+//!
+//! `make.rs` has what makes images, networks, volumes and containers, `start.rs` what waits and starts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use claw_compiler::plan::steps::{Action, Observed, Step};
+use claw_compiler::plan::{Plan, PlannedUnit};
+use claw_types::id::UnitId;
+use claw_types::image::{INFRA_PROGRAM, compose, label};
+use serde_json::json;
+
+use self::make::Kept;
+use crate::container::Scope;
+use crate::context::ContextError;
+use crate::docker::{Docker, EngineError};
+use crate::files::{FileError, write_bytes, write_units};
+use crate::gather::Environment;
+use crate::image::BuildError;
+use crate::interrupt::Interrupt;
+use crate::vault::{Vault, VaultError};
+use crate::{observe, pack, state};
+
+mod make;
+mod start;
+
+pub use start::wait_for;
+
+/// Why a pod could not be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The host refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An image could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A build context could not be read.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// A secret has no value.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Claw's own image could not be packed.
+    #[error("cannot pack claw's own image: {0}")]
+    Pack(std::io::Error),
+    /// A service did not become what others wait for.
+    #[error("`{service}` {why}")]
+    NotReady {
+        /// The service.
+        service: String,
+        /// What it is instead.
+        why: String,
+    },
+    /// The run was asked to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// Something of the host or the engine does not fit the plan.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// What applying needs to know beside the plan.
+pub struct Site<'s> {
+    /// The pod's directory, absolute.
+    pub root: &'s Path,
+    /// The variables.
+    pub environment: &'s Environment,
+    /// The secrets.
+    pub vault: &'s Vault<'s>,
+    /// Claw's version.
+    pub version: &'s str,
+    /// Env files that the command line named, for docker compose to find.
+    pub env_files: &'s [std::path::PathBuf],
+    /// Where progress goes, line by line.
+    pub progress: &'s dyn Fn(&str),
+    /// Whether the run was asked to end.
+    pub interrupt: &'s Interrupt,
+}
+
+/// Carries steps out, one after the other. `done` is told of each step that is.
+///
+/// # Errors
+/// Where the engine or the host refuses; what was done before stays, and the next run goes on from there.
+pub async fn apply(
+    steps: &[Step],
+    plan: &Plan,
+    observed: &Observed,
+    docker: &Docker,
+    site: &Site<'_>,
+    done: &mut usize,
+) -> Result<(), ApplyError> {
+    let run = Run { plan, observed, docker, site, scope: Scope::new(plan, site) };
+    site.interrupt.set_busy(true);
+    let result = run.carry_out(steps, done).await;
+    site.interrupt.set_busy(false);
+    result?;
+    Ok(state::record_seals(site.root, plan.pod.as_str(), observed)?)
+}
+
+/// What every step needs to know.
+struct Run<'r> {
+    plan: &'r Plan,
+    observed: &'r Observed,
+    docker: &'r Docker,
+    site: &'r Site<'r>,
+    scope: Scope<'r>,
+}
+
+impl Run<'_> {
+    async fn carry_out(&self, steps: &[Step], done: &mut usize) -> Result<(), ApplyError> {
+        self.leftovers().await?;
+        self.externals().await?;
+        let mut kept = Kept::new();
+        for step in steps {
+            if self.site.interrupt.is_asked() {
+                return Err(ApplyError::Interrupted);
+            }
+            (self.site.progress)(&step.to_string());
+            if let Action::RemoveContainer(service, _, id) = &step.action {
+                self.keep(service, id, &mut kept).await?;
+            }
+            let work = self.one(&step.action, &kept);
+            match step.action {
+                // These take long, and what is left of them when they are dropped does no harm.
+                Action::Pull(_) | Action::Build(_) | Action::Start(..) => tokio::select! {
+                    result = work => result?,
+                    () = self.site.interrupt.asked() => return Err(ApplyError::Interrupted),
+                },
+                _ => work.await?,
+            }
+            *done += 1;
+        }
+        Ok(())
+    }
+
+    async fn one(&self, action: &Action, kept: &Kept) -> Result<(), ApplyError> {
+        match action {
+            Action::Pack => self.pack_infra().await,
+            Action::Pull(image) => {
+                let user = self.plan.project.services.values().find(|service| service.image.as_ref() == Some(image));
+                let platform = user.and_then(|service| service.platform.as_deref());
+                let progress = |line: &str| (self.site.progress)(&format!("  {line}"));
+                Ok(self.docker.pull(image, platform, &progress).await?)
+            }
+            Action::Build(service) => self.build(service).await,
+            Action::Write(unit) => self.write(unit),
+            Action::CreateNetwork(key) => self.network(key).await,
+            Action::CreateVolume(key) => self.volume(key).await,
+            Action::Own(volumes, units) => self.own(volumes, units).await,
+            Action::Stop(_, _, id) => Ok(self.docker.stop(id, None).await?),
+            Action::RemoveContainer(_, _, id) => {
+                self.docker.stop(id, None).await?;
+                Ok(self.docker.remove_container(id, false).await?)
+            }
+            Action::CreateContainer(name, number) => self.container(name, *number, kept).await,
+            Action::Start(name, number) => self.start(name, *number).await,
+        }
+    }
+
+    /// What a file declares `external` must be there before anything is made.
+    async fn externals(&self) -> Result<(), ApplyError> {
+        let missing = |kind: &str, name: &str| {
+            ApplyError::Unusable(format!("the {kind} `{name}` is declared `external` and is not there: make it first"))
+        };
+        for (key, network) in &self.plan.project.networks {
+            let name = self.scope.network(key);
+            let is_used = self.plan.project.services.values().any(|service| service.networks.contains_key(key));
+            if network.external == Some(true) && is_used && !self.docker.has_network(&name).await? {
+                return Err(missing("network", &name));
+            }
+        }
+        for (key, volume) in &self.plan.project.volumes {
+            let name = self.scope.volume(key);
+            if volume.external == Some(true) && self.docker.volume_labels(&name).await?.is_none() {
+                return Err(missing("volume", &name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Helpers of a run that was interrupted.
+    async fn leftovers(&self) -> Result<(), EngineError> {
+        for seen in self.docker.containers(self.plan.pod.as_str()).await? {
+            if seen.is_oneoff() && seen.label(label::ROLE) == "init" {
+                self.docker.remove_container(&seen.id, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an agent's files: those without secrets once, those with secrets anew, and the shim where it is needed.
+    fn write(&self, unit: &UnitId) -> Result<(), ApplyError> {
+        let Some(planned) = self.plan.units.get(unit) else { return Ok(()) };
+        let mut own = claw_types::files::FileTree::new();
+        for (path, file) in self.plan.files.iter().filter(|(path, _)| planned.directory.is_above(path)) {
+            // A path is there once in the plan's tree, so it is once in a part of it.
+            let _ = own.insert(path.clone(), file.clone());
+        }
+        write_units(self.site.root, &own)?;
+        if self.observed.seals.contains_key(unit) {
+            for (path, file) in own.iter().filter(|(_, file)| file.content.is_sealed()) {
+                let filled = self.site.vault.filled(&file.content)?;
+                filled.with(|bytes| write_bytes(&self.site.root.join(path.as_str()), bytes, file.mode.bits()))?;
+            }
+        }
+        if planned.needs_shim {
+            self.shim()?;
+        }
+        Ok(())
+    }
+
+    fn shim(&self) -> Result<(), ApplyError> {
+        let place = observe::shim(self.site.root, self.plan);
+        if place.is_file() {
+            return Ok(());
+        }
+        let program = std::fs::read(std::env::current_exe().map_err(ApplyError::Pack)?).map_err(ApplyError::Pack)?;
+        if pack::is_dynamic(&program) {
+            return Err(ApplyError::Pack(pack::dynamic()));
+        }
+        crate::files::make_private(place.parent().unwrap_or(self.site.root))?;
+        write_bytes(&place, &program, 0o555)?;
+        Ok(())
+    }
+
+    /// New volumes are root's and new secrets the user's: one container without network hands them over.
+    async fn own(&self, volumes: &BTreeSet<String>, units: &BTreeSet<UnitId>) -> Result<(), ApplyError> {
+        let mut mounts = Vec::new();
+        let mut arguments = vec!["shim".to_owned(), "own".to_owned()];
+        for key in volumes {
+            let Some(user) = self.plan.owner_of(key) else { continue };
+            let target = format!("/own/{}", mounts.len());
+            arguments.push(format!("{}:{}={target}", user.uid, user.gid));
+            // Without NoCopy the engine would give an empty volume the owner of the image's directory again.
+            mounts.push(json!({ "Type": "volume", "Source": self.scope.volume(key), "Target": target, "VolumeOptions": { "NoCopy": true } }));
+        }
+        for planned in units.iter().filter_map(|unit| self.plan.units.get(unit)) {
+            let target = format!("/own/{}", mounts.len());
+            for (path, _) in sealed(planned) {
+                arguments.push(format!("{}:{}={target}/{path}", planned.unit.user.uid, planned.unit.user.gid));
+            }
+            mounts.push(
+                json!({ "Type": "bind", "Source": self.scope.path(planned.directory.as_str()), "Target": target }),
+            );
+        }
+        let name = format!("{}-own", self.scope.project);
+        let body = json!({
+            "Image": self.plan.infra(),
+            "User": "0:0",
+            "Entrypoint": [INFRA_PROGRAM],
+            "Cmd": arguments,
+            "Labels": { compose::PROJECT: self.scope.project, compose::ONEOFF: "True", label::ROLE: "init", label::SCHEMA: "1" },
+            "HostConfig": {
+                "NetworkMode": "none",
+                "ReadonlyRootfs": true,
+                "CapDrop": ["ALL"],
+                "CapAdd": ["CHOWN"],
+                "SecurityOpt": ["no-new-privileges:true"],
+                "Mounts": mounts,
+            },
+        });
+        let mut changes = self.docker.changes(self.scope.project);
+        let helper = self.docker.create_container(&name, None, body).await?;
+        self.docker.start(&helper).await?;
+        let state = loop {
+            match self.docker.container(&helper).await? {
+                Some(seen) if seen.state.status == "exited" => break seen.state,
+                Some(_) => changes.next().await,
+                None => return Err(ApplyError::Unusable(format!("the helper `{name}` was removed while it worked"))),
+            }
+        };
+        if state.exit_code != 0 {
+            let lines = crate::logs::last(self.docker, &helper).await;
+            self.docker.remove_container(&helper, true).await?;
+            return Err(ApplyError::Unusable(format!("the owner of volumes and secrets could not be set: {lines}")));
+        }
+        Ok(self.docker.remove_container(&helper, true).await?)
+    }
+}
+
+fn sealed(unit: &PlannedUnit) -> impl Iterator<Item = (&claw_types::path::PodPath, &claw_types::files::FileSpec)> {
+    unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed())
+}

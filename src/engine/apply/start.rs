@@ -1,0 +1,122 @@
+//! Steps that start something, and what they wait for.
+
+use std::time::Duration;
+
+use claw_compiler::plan::Plan;
+use claw_compiler::plan::steps::containers_of;
+use claw_compose::model::Service;
+
+use super::{ApplyError, Run};
+use crate::container::file_target;
+use crate::docker::Docker;
+
+/// The longest a service is waited for by those that depend on it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+impl Run<'_> {
+    pub(super) async fn start(&self, name: &str, number: u32) -> Result<(), ApplyError> {
+        let Some(service) = self.plan.project.services.get(name) else { return Ok(()) };
+        for (target, dependency) in &service.depends_on {
+            let waited = wait_for(target, &dependency.condition, self.plan, self.docker, PATIENCE).await;
+            match waited {
+                Err(ApplyError::NotReady { service, why }) if dependency.required == Some(false) => {
+                    (self.site.progress)(&format!("  `{service}` {why}; `{name}` does not need it"));
+                }
+                Err(ApplyError::NotReady { service, why }) => {
+                    return Err(ApplyError::NotReady {
+                        service: name.to_owned(),
+                        why: format!("waits for `{service}`, which {why}"),
+                    });
+                }
+                other => other?,
+            }
+        }
+        let container = self.scope.container(name, number);
+        self.inject(&container, name, service).await?;
+        Ok(self.docker.start(&container).await?)
+    }
+
+    /// Secrets and configs that are no files of the host are put into the container itself before each start, as compose does.
+    async fn inject(&self, container: &str, name: &str, service: &Service) -> Result<(), ApplyError> {
+        let secrets = service.secrets.iter().map(|mount| (mount, &self.scope.file.secrets, true));
+        let configs = service.configs.iter().map(|mount| (mount, &self.scope.file.configs, false));
+        for (mount, objects, is_secret) in secrets.chain(configs) {
+            let Some(object) = objects.get(&mount.source) else { continue };
+            let content = match (&object.environment, &object.content) {
+                (Some(variable), _) => self.scope.lookup.get(variable).map(ToOwned::to_owned).ok_or_else(|| {
+                    ApplyError::Unusable(format!(
+                        "`{name}`: the variable `{variable}` of `{}` is not set",
+                        mount.source
+                    ))
+                })?,
+                (None, Some(content)) => content.clone(),
+                (None, None) => continue,
+            };
+            if service.read_only == Some(true) {
+                let why = format!("`{name}` is read-only, so `{}` must be a `file:`", mount.source);
+                return Err(ApplyError::Unusable(why));
+            }
+            let mode = mount.mode.map_or(0o444, |mode| mode.0);
+            self.docker.put(container, &file_target(mount, is_secret), content.as_bytes(), mode).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until every container of a service is what a condition of `depends_on` says, woken by the engine's events.
+///
+/// # Errors
+/// Where one becomes something from which it cannot become that, or takes too long.
+pub async fn wait_for(
+    service: &str,
+    condition: &str,
+    plan: &Plan,
+    docker: &Docker,
+    patience: Duration,
+) -> Result<(), ApplyError> {
+    let Some(planned) = plan.project.services.get(service) else { return Ok(()) };
+    let not_ready = |why: String| ApplyError::NotReady { service: service.to_owned(), why };
+    let deadline = tokio::time::Instant::now() + patience;
+    let mut changes = docker.changes(plan.pod.as_str());
+    loop {
+        let mut is_ready = true;
+        for number in 1..=containers_of(planned) {
+            let own = planned.container_name.clone();
+            let container = own.unwrap_or_else(|| format!("{}-{service}-{number}", plan.pod));
+            let seen = docker.container(&container).await?.ok_or_else(|| not_ready("was removed".to_owned()))?;
+            is_ready &= readiness(condition, &seen.state).map_err(&not_ready)?;
+        }
+        if is_ready {
+            return Ok(());
+        }
+        if tokio::time::timeout_at(deadline, changes.next()).await.is_err() {
+            return Err(not_ready(format!("was not ready within {} seconds", patience.as_secs())));
+        }
+    }
+}
+
+/// Returns whether a container is what a condition says; not yet, or never, and why.
+fn readiness(condition: &str, state: &crate::docker::State) -> Result<bool, String> {
+    let ended = || match state.is_oom_killed {
+        true => "was killed for its memory".to_owned(),
+        false => format!("exited with {}", state.exit_code),
+    };
+    let is_over = matches!(state.status.as_str(), "exited" | "dead");
+    match condition {
+        "service_completed_successfully" if is_over && state.exit_code == 0 => Ok(true),
+        "service_completed_successfully" if is_over => Err(ended()),
+        "service_completed_successfully" => Ok(false),
+        "service_healthy" if is_over => Err(ended()),
+        "service_healthy" if !state.is_running => Ok(false),
+        "service_healthy" => match state.health.as_deref() {
+            Some("healthy") => Ok(true),
+            Some("unhealthy") => {
+                let said = state.health_output.as_deref().unwrap_or("").trim();
+                Err(format!("is unhealthy: {}", said.lines().next_back().unwrap_or("its health check says nothing")))
+            }
+            Some(_) => Ok(false),
+            None => Err("has no health check to wait for".to_owned()),
+        },
+        _ => Ok(state.is_running || is_over),
+    }
+}
