@@ -12,8 +12,8 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::span::{Source, Span};
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
-/// The most nodes a file may have once its aliases are expanded.
-const NODE_BUDGET: usize = 500_000;
+/// The most nodes that aliases and merges may copy.
+const EXPANSION_BUDGET: usize = 500_000;
 /// The deepest nesting a file may have.
 const DEPTH_LIMIT: usize = 100;
 
@@ -235,6 +235,7 @@ pub fn parse(source: &Source, diag: &mut Diagnostics) -> Result<Node, Reported> 
         offset: source.text.len() - text.len(),
         anchors: BTreeMap::new(),
         nodes: 0,
+        expanded: 0,
         mark: diag.mark(),
     };
     let mut parser = Parser::new_from_str(text);
@@ -271,7 +272,10 @@ struct Builder<'s> {
     source: &'s Source,
     offset: usize,
     anchors: BTreeMap<usize, (Node, usize)>,
+    /// Nodes so far, copies too.
     nodes: usize,
+    /// Of these, copies.
+    expanded: usize,
     mark: claw_types::diag::Mark,
 }
 
@@ -306,21 +310,24 @@ impl Builder<'_> {
         Span::new(self.source.id, self.at(&span.start), self.at(&span.end))
     }
 
-    fn spend(&mut self, nodes: usize, depth: usize, span: Span, diag: &mut Diagnostics) -> Result<(), Reported> {
-        self.nodes += nodes;
-        if self.nodes > NODE_BUDGET {
-            return Err(diag.report(
-                Diagnostic::error(
-                    Code::YamlBudget,
-                    span,
-                    format!("more than {NODE_BUDGET} nodes once aliases are expanded"),
-                )
-                .help("aliases that hold aliases multiply; write the values out"),
-            ));
-        }
+    /// Counts a node that is written; a text has no more of them than bytes, so their number needs no limit.
+    fn descend(&mut self, depth: usize, span: Span, diag: &mut Diagnostics) -> Result<(), Reported> {
+        self.nodes += 1;
         if depth > DEPTH_LIMIT {
             let message = format!("nested deeper than {DEPTH_LIMIT} levels");
             let help = "write it flatter; no key of a compose file is that deep";
+            return Err(diag.report(Diagnostic::error(Code::YamlBudget, span, message).help(help)));
+        }
+        Ok(())
+    }
+
+    /// Counts the nodes that an alias or a merge copies.
+    fn expand(&mut self, nodes: usize, span: Span, diag: &mut Diagnostics) -> Result<(), Reported> {
+        self.nodes += nodes;
+        self.expanded += nodes;
+        if self.expanded > EXPANSION_BUDGET {
+            let message = format!("aliases expand to more than {EXPANSION_BUDGET} nodes");
+            let help = "aliases that hold aliases multiply; write the values out";
             return Err(diag.report(Diagnostic::error(Code::YamlBudget, span, message).help(help)));
         }
         Ok(())
@@ -342,7 +349,7 @@ impl Builder<'_> {
         depth: usize,
     ) -> Result<Node, Reported> {
         let before = self.nodes;
-        self.spend(1, depth, span, diag)?;
+        self.descend(depth, span, diag)?;
         let (node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag_name(tag);
@@ -369,7 +376,8 @@ impl Builder<'_> {
             ));
         };
         let (size, mut node) = (*size, node.clone());
-        self.spend(size, depth, span, diag)?;
+        self.descend(depth, span, diag)?;
+        self.expand(size, span, diag)?;
         node.span = span;
         Ok(node)
     }
