@@ -205,3 +205,24 @@ fn compat_turns_refusals_for_agents_into_warnings() {
     let compose = std::fs::read_to_string(folder.0.join("out/compose.generated.yml")).expect("written");
     assert!(compose.contains("privileged: true"), "{compose}");
 }
+
+#[test]
+fn a_value_of_the_generated_file_is_traced_to_who_wrote_it() {
+    let example = crate::root().join("examples/quickstart");
+    let origin = |path: &str| {
+        let run = claw(&example, &["explain", path]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.stdout
+    };
+    assert_eq!(
+        origin("services.writer.read_only"),
+        "services.writer.read_only: true\nfrom claw: how an agent of the runtime `reference` is run (docs/hardening.md)\n"
+    );
+    assert_eq!(origin("services.provider.expose.0"), "services.provider.expose.0: \"8701\"\nfrom claw-pod.yml:17:14\n");
+    assert_eq!(
+        origin("services.writer.build.context"),
+        "services.writer.build.context: \".\"\nfrom claw-pod.yml:9:12\n"
+    );
+    let run = claw(&example, &["explain", "services.writer.nope"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(2), "error: the generated file has no `services.writer.nope`\n"));
+}

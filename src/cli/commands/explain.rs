@@ -2,7 +2,7 @@
 
 use claw_compose::shape::Shape;
 use claw_compose::value::Value;
-use claw_compose::yaml::{self, Node};
+use claw_compose::yaml::{self, Kind, Node};
 use claw_types::diag::{Code, Diagnostics, nearest};
 use serde_json::json;
 
@@ -46,7 +46,7 @@ fn place(session: &Session<'_>, path: &str) -> Result<Exit, CommandError> {
     if let (Some(unit), Some(key)) = (unit, own.get_mut(1)) {
         *key = unit.unit.service.as_str();
     }
-    let node = tree.as_ref().and_then(|tree| own.iter().try_fold(tree, |node: &Node, key| node.get(key)));
+    let node = tree.as_ref().and_then(|tree| written_at(tree, &own));
     let origin = match node {
         Some(node) => {
             let at = session.input.sources.position(node.span);
@@ -63,6 +63,25 @@ fn place(session: &Session<'_>, path: &str) -> Result<Exit, CommandError> {
     let data = json!({ "path": path, "value": serde_json::from_str::<serde_json::Value>(&shown).unwrap_or_default(), "origin": origin });
     session.result("explain", &format!("{path}: {}\nfrom {origin}", shown.trim_end()), data);
     Ok(Exit::Done)
+}
+
+/// Returns the node that a path's value was read from: the last one on the way, because a short syntax stands for all below it.
+fn written_at<'t>(tree: &'t Node, path: &[&str]) -> Option<&'t Node> {
+    let mut node = tree;
+    for (depth, key) in path.iter().enumerate() {
+        let next = match &node.kind {
+            Kind::Map(_) => node.get(key),
+            Kind::Seq(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
+            Kind::Scalar(_) => None,
+        };
+        node = match next {
+            Some(next) => next,
+            // Below a key of a service or of another resource; above that there is nothing it could stand for.
+            None if depth > 2 && !matches!(node.kind, Kind::Map(_)) => return Some(node),
+            None => return None,
+        };
+    }
+    Some(node)
 }
 
 fn step<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
