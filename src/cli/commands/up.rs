@@ -148,10 +148,13 @@ async fn carry_out(session: &Session<'_>, plan: &Plan, observed: &Observed, todo
 pub(crate) async fn learn(session: &mut Session<'_>, observed: &Observed, made: &[Step]) -> Result<bool, CommandError> {
     let mut is_new = false;
     for step in made {
-        if let Action::Pull(image) = &step.action {
-            session.input.facts.images.remove(&claw_types::image::ImageRef::new(image.as_str()));
-            is_new = true;
-        }
+        let image = match &step.action {
+            Action::Pull(image) => Some(claw_types::image::ImageRef::new(image.as_str())),
+            // Another service may use what this one builds.
+            Action::Build(service) => session.plan.builds.get(service).map(|build| build.image.clone()),
+            _ => None,
+        };
+        is_new |= image.is_some_and(|image| session.input.facts.images.remove(&image).is_some());
     }
     let docker = session.input.engine.docker().await?;
     for (service, build) in session.plan.builds.iter().filter(|(_, build)| build.is_partial) {

@@ -192,3 +192,27 @@ fn a_missing_image_is_pulled_and_what_it_says_of_itself_counts() {
     assert!(run.stderr.contains(&format!("error: the engine could not pull the image `{image}-none`: ")), "{run:?}");
     docker(&["rmi", "-f", &image]);
 }
+
+#[test]
+fn an_image_that_the_pod_builds_makes_an_agent_of_every_service_that_runs_it() {
+    let pod = Pod::new("shared");
+    shell(&pod);
+    let dockerfile = std::fs::read_to_string(pod.folder.0.join("box/Dockerfile")).expect("read");
+    pod.write("box/Clawfile", &format!("{dockerfile}CLAW_TYPE generic\nAGENT AGENTS.md\nCMD [\"sleep\", \"1000\"]\n"));
+    let image = format!("{}-box", pod.name);
+    pod.write("AGENTS.md", "# A\n").write(
+        "claw-pod.yml",
+        &format!("services:\n  first: {{build: box, image: {image}}}\n  second: {{image: {image}}}\n"),
+    );
+    pod.ok(&["up", "-d"]);
+    for service in ["first", "second"] {
+        let held = docker(&[
+            "inspect",
+            "-f",
+            "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}",
+            &pod.container(service),
+        ]);
+        assert_eq!(held, "true [ALL]", "{service}");
+    }
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+}
