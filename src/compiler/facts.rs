@@ -6,16 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::load::{self, Loaded, Options};
+use claw_compose::template::Template;
 use claw_compose::yaml::Node;
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
-use claw_types::image::{INFRA_REPOSITORY, ImageFacts, ImageRef};
+use claw_types::image::{INFRA_REPOSITORY, ImageFacts, ImageRef, label};
 use claw_types::path::PodPath;
 use claw_types::secret::is_secret_name;
 use claw_types::span::{FileId, SourceMap, Span};
 
 use crate::clawfile;
 use crate::pod::makes_agent;
-use crate::resolve::Agentish;
+use crate::resolve::agentish::Agentish;
 
 /// What a pod file says, before anything is looked up.
 #[derive(Clone, Debug)]
@@ -170,13 +171,21 @@ fn is_sealed(name: &str, path: &[String], declared: &BTreeSet<&str>) -> bool {
         || path.get(3).is_some_and(|key| is_secret_name(key.split('=').next().unwrap_or(key)))
 }
 
+/// A pod file with its values, and what was found out on the way.
+pub(crate) struct LoadedPod {
+    /// The file.
+    pub(crate) loaded: Loaded,
+    /// Services that are agents, as far as what is known tells.
+    pub(crate) agents: BTreeSet<String>,
+}
+
 /// Returns the typed project of a pod file with the facts known so far.
 pub(crate) fn load_pod(
     spec: &PodSpec,
     facts: &Facts,
     cx: &Context<'_>,
     diag: &mut Diagnostics,
-) -> Result<Loaded, Reported> {
+) -> Result<LoadedPod, Reported> {
     let Some(source) = cx.sources.get(spec.file) else {
         return Err(diag.report(Diagnostic::error(
             Code::MissingFile,
@@ -184,28 +193,88 @@ pub(crate) fn load_pod(
             "the pod file is gone",
         )));
     };
-    let agents = agents_by_text(&spec.tree);
+    let agents = agents(&spec.tree, facts, cx);
+    let is_agents = |path: &[String]| match path.first().map(String::as_str) {
+        Some("x-claw") => true,
+        Some("services") => path.get(1).is_some_and(|name| agents.contains(name)) || is_block(path),
+        _ => false,
+    };
+    let hidden = hidden(spec, &is_agents, diag);
     let mut unset = |name: &str, path: &[String], span: Span| {
-        let is_agent = path.first().is_some_and(|key| key == "x-claw")
-            || path.get(2).is_some_and(|key| key == "x-claw")
-            || path.get(1).is_some_and(|service| agents.contains(service.as_str()));
         let message = format!("the variable `{name}` is not set");
         let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
-        Some(if is_agent {
+        Some(if is_agents(path) {
             Diagnostic::error(Code::UnsetVariable, span, message).help(help)
         } else {
             Diagnostic::warning(Code::UnsetVariable, span, format!("{message}; it is taken as empty")).help(help)
         })
     };
-    let options = Options { lookup: facts, keep: &keeps, unset: &mut unset };
-    load::load_with(spec.tree.clone(), source, options, &spec.profiles, &[], diag)
+    let keep = |path: &[String]| keeps(path) || hidden.contains(path);
+    let options = Options { lookup: facts, keep: &keep, unset: &mut unset };
+    let loaded = load::load_with(spec.tree.clone(), source, options, &spec.profiles, &[], diag)?;
+    Ok(LoadedPod { loaded, agents })
 }
 
-/// Services whose own text makes them agents.
-fn agents_by_text(tree: &Node) -> BTreeSet<&str> {
+fn is_block(path: &[String]) -> bool {
+    path.get(2).is_some_and(|key| key == "x-claw")
+}
+
+/// Returns the names of `x-claw.secrets`.
+pub(crate) fn declared_secrets(tree: &Node) -> BTreeSet<&str> {
+    let secrets = tree.get("x-claw").and_then(|top| top.get("secrets")).map_or(&[][..], Node::entries);
+    secrets.iter().map(|entry| entry.key.as_str()).collect()
+}
+
+/// Records secrets where an agent's text would show them, and returns the paths of these scalars: their values are not put in.
+fn hidden(spec: &PodSpec, is_agents: &dyn Fn(&[String]) -> bool, diag: &mut Diagnostics) -> BTreeSet<Vec<String>> {
+    let declared = declared_secrets(&spec.tree);
+    let mut paths = BTreeSet::new();
+    for each in load::variables(&spec.tree) {
+        let is_secret = is_secret_name(&each.name) || declared.contains(each.name.as_str());
+        if !is_secret || keeps(&each.path) || !is_agents(&each.path) {
+            continue;
+        }
+        let message = format!("`{}` is a secret and would be written in plain text here", each.name);
+        let error = Diagnostic::error(Code::SecretInEnvironment, each.span, message);
+        diag.push(error.help(
+            "a secret may stand in `environment:`, in `cllama-env`, and as the `key` of a provider, as `NAME: ${NAME}`",
+        ));
+        paths.insert(each.path);
+    }
+    paths
+}
+
+/// Returns the services that are agents: by their `x-claw`, their Clawfile, or their image's label.
+fn agents(tree: &Node, facts: &Facts, cx: &Context<'_>) -> BTreeSet<String> {
     let services = tree.get("services").map_or(&[][..], Node::entries);
-    let is_agent = |service: &Node| service.get("x-claw").is_some_and(makes_agent);
-    services.iter().filter(|entry| is_agent(&entry.value)).map(|entry| entry.key.as_str()).collect()
+    let agents = services.iter().filter(|entry| is_agent(&entry.key, &entry.value, facts, cx));
+    agents.map(|entry| entry.key.clone()).collect()
+}
+
+fn is_agent(name: &str, service: &Node, facts: &Facts, cx: &Context<'_>) -> bool {
+    if service.get("x-claw").is_some_and(makes_agent) {
+        return true;
+    }
+    let text = |node: Option<&Node>| {
+        let template = Template::parse(&node?.scalar()?.text).ok()?;
+        template.resolve(facts, &mut |_| {}).ok()
+    };
+    let is_typed = |image: ImageRef| facts.image(&image).is_some_and(|image| image.labels.contains_key(label::TYPE));
+    let Some(build) = service.get("build").filter(|build| !build.is_null()) else {
+        return text(service.get("image")).is_some_and(|image| is_typed(ImageRef::new(image)));
+    };
+    let key = match build.scalar() {
+        Some(_) => (text(Some(build)).unwrap_or_default(), None),
+        None => (text(build.get("context")).unwrap_or_else(|| ".".to_owned()), text(build.get("dockerfile"))),
+    };
+    let Some(found) = facts.builds.get(&key).and_then(Option::as_ref) else { return false };
+    // What is wrong with the file is said when it is resolved.
+    let Ok(clawfile) = clawfile_of(found, cx, &mut Diagnostics::new()) else { return true };
+    let stage = clawfile.last_stage();
+    !clawfile.is_plain()
+        || stage.labels.contains_key(label::TYPE)
+        || stage.base.is_some_and(|base| is_typed(ImageRef::new(base)))
+        || facts.built.get(name).is_some_and(|image| image.labels.contains_key(label::TYPE))
 }
 
 /// What the stages share: the sources behind the spans, and the drivers.
@@ -230,7 +299,7 @@ impl Context<'_> {
 pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     let secrets = spec.tree.get("x-claw").and_then(|top| top.get("secrets")).map_or(&[][..], Node::entries);
-    let declared: BTreeSet<&str> = secrets.iter().map(|entry| entry.key.as_str()).collect();
+    let declared = declared_secrets(&spec.tree);
     for secret in secrets {
         let text = |key: &str| secret.value.get(key).and_then(Node::scalar).map(|scalar| scalar.text.clone());
         needs.extend(text("env").map(Need::IsSet));
@@ -246,9 +315,9 @@ pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need
     }
     // Diagnostics of this look ahead are dropped: `resolve` makes them again, with everything known.
     let mut unused = Diagnostics::new();
-    let Ok(loaded) = load_pod(spec, facts, cx, &mut unused) else { return needs };
+    let Ok(LoadedPod { loaded, agents }) = load_pod(spec, facts, cx, &mut unused) else { return needs };
     for name in loaded.project.services.keys() {
-        needs.extend(crate::resolve::needs_of(&Agentish::new(&loaded, name), facts, cx));
+        needs.extend(crate::resolve::needs_of(&Agentish::new(&loaded, name, agents.contains(name)), facts, cx));
     }
     needs.retain(|need| !facts.has(need));
     needs

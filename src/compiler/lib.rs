@@ -5,6 +5,7 @@
 
 pub mod clawfile;
 pub mod emit;
+mod excerpt;
 pub mod facts;
 pub mod plan;
 pub mod pod;
@@ -22,6 +23,7 @@ pub fn compile(
     cx: &facts::Context<'_>,
     diag: &mut Diagnostics,
 ) -> Result<plan::Plan, Reported> {
-    let pod = resolve::resolve(spec, known, cx, diag)?;
-    plan::plan(&pod, cx, diag)
+    let plan = resolve::resolve(spec, known, cx, diag).and_then(|pod| plan::plan(&pod, cx, diag));
+    excerpt::amend(spec, cx, diag);
+    plan
 }

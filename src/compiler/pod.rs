@@ -9,6 +9,7 @@ use claw_compose::shape;
 use claw_compose::shape::{Decoder, Maybe, Shape};
 use claw_compose::value::Value;
 use claw_compose::yaml::{Kind, Node, Resolved};
+use claw_types::diag::{Code, Diagnostic};
 use claw_types::span::{Span, Spanned};
 
 shape! {
@@ -24,6 +25,8 @@ shape! {
         providers: BTreeMap<String, ProviderBlock> = "providers",
         /// Secrets and where their values come from.
         secrets: BTreeMap<String, SecretBlock> = "secrets",
+        /// Reserved.
+        hub: Option<Value> = "hub",
     }
 
     /// `x-claw` of a service.
@@ -49,13 +52,13 @@ shape! {
         /// What it may use.
         surfaces: Vec<SurfaceEntry> = "surfaces",
         /// Manuals.
-        skills: Vec<String> = "skills",
+        skills: Texts = "skills",
         /// Harden a service that is no agent.
         harden: Option<bool> = "harden",
         /// Path of this service's MCP endpoint.
         mcp: Option<String> = "mcp",
         /// What of the privileged surface it may have.
-        allow: Vec<String> = "allow",
+        allow: Texts = "allow",
         /// `open`, or hosts.
         egress: Option<Texts> = "egress",
         /// Limits of spending.
@@ -175,7 +178,7 @@ shape! {
         /// Every account of the pod.
         allow_from_handles: Option<bool> = "allow_from_handles",
         /// The bots of these services.
-        allow_from_services: Vec<String> = "allow_from_services",
+        allow_from_services: Texts = "allow_from_services",
     }
 
     /// Rules of a guild.
@@ -236,7 +239,8 @@ impl Shape for Texts {
     }
 
     fn encode(&self) -> Option<Value> {
-        Some(Value::List(self.0.iter().map(|text| Value::Str(text.value.clone())).collect()))
+        let texts = self.0.iter().map(|text| Value::Str(text.value.clone()));
+        if self.0.is_empty() { None } else { Some(Value::List(texts.collect())) }
     }
 }
 
@@ -263,7 +267,7 @@ pub struct Proxies {
     /// Types in chain order.
     pub types: Vec<Spanned<String>>,
     /// An image of one's own.
-    pub image: Option<String>,
+    pub image: Option<Spanned<String>>,
 }
 
 impl Shape for Proxies {
@@ -274,8 +278,15 @@ impl Shape for Proxies {
         for entry in node.entries().iter().filter(|entry| !matches!(entry.key.as_str(), "type" | "image")) {
             shape::unknown(&entry.key, entry.key_span, &["type", "image"], cx);
         }
-        let types = node.get("type").and_then(|node| Texts::decode(node, cx)).unwrap_or_default();
-        let image = node.get("image").and_then(|node| String::decode(node, cx));
+        let Some(named) = node.get("type").filter(|named| !named.is_null()) else {
+            let error = Diagnostic::error(Code::MissingKey, node.span, "a proxy needs `type`");
+            cx.push(error.help("write `cllama: {type: passthrough}`, or `cllama: passthrough`"));
+            return None;
+        };
+        let types = cx.at("type", |cx| Texts::decode(named, cx)).unwrap_or_default();
+        let image = node.get("image").filter(|image| !image.is_null());
+        let image =
+            image.and_then(|node| Some(Spanned::new(cx.at("image", |cx| String::decode(node, cx))?, node.span)));
         Some(Self { types: types.0, image })
     }
 
@@ -300,6 +311,10 @@ impl Shape for Handle {
 
     fn encode(&self) -> Option<Value> {
         self.0.encode()
+    }
+
+    fn set_key(&mut self, key: Span) {
+        self.0.set_key(key);
     }
 }
 
@@ -339,9 +354,4 @@ impl Shape for SurfaceEntry {
 /// Returns whether a service's `x-claw` makes it an agent.
 pub fn makes_agent(block: &Node) -> bool {
     block.entries().iter().any(|entry| !PLAIN_KEYS.contains(&entry.key.as_str()))
-}
-
-/// Returns the place of a key of a block, else of the block.
-pub fn place(origin: &claw_compose::shape::Origin, key: &str, fallback: Span) -> Span {
-    origin.of(key, fallback)
 }

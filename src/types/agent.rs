@@ -192,6 +192,17 @@ pub enum Window {
     Month,
 }
 
+impl Window {
+    /// Returns the word of the language after "per".
+    pub fn name(self) -> &'static str {
+        match self {
+            Window::Hour => "hour",
+            Window::Day => "day",
+            Window::Month => "month",
+        }
+    }
+}
+
 /// What happens at the limit of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BudgetAction {
@@ -203,6 +214,18 @@ pub enum BudgetAction {
     Downgrade,
     /// The operator is told.
     SoftAlert,
+}
+
+impl BudgetAction {
+    /// Returns what happens, as an agent is told.
+    pub fn effect(self) -> &'static str {
+        match self {
+            BudgetAction::HardStop => "requests are refused",
+            BudgetAction::RateLimit => "requests are slowed down",
+            BudgetAction::Downgrade => "a cheaper model is used",
+            BudgetAction::SoftAlert => "the operator is told",
+        }
+    }
 }
 
 /// When an agent that goes round in circles is stopped.

@@ -270,7 +270,14 @@ impl Diagnostics {
         self.keep(diagnostic);
     }
 
-    fn keep(&mut self, diagnostic: Diagnostic) {
+    /// Changes findings made so far: what a message shows may depend on what is found later.
+    pub fn amend(&mut self, change: impl FnMut(&mut Diagnostic)) {
+        self.list.iter_mut().for_each(change);
+    }
+
+    fn keep(&mut self, mut diagnostic: Diagnostic) {
+        diagnostic.message = shown(&diagnostic.message);
+        diagnostic.help = diagnostic.help.as_deref().map(shown);
         self.errors += usize::from(diagnostic.severity == Severity::Error);
         if self.known.insert((diagnostic.code, diagnostic.primary, diagnostic.message.clone())) {
             self.list.push(diagnostic);
@@ -319,8 +326,46 @@ impl Diagnostics {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(usize);
 
+/// The most characters of a quoted name, and of a whole message.
+const QUOTE_LIMIT: usize = 80;
+const MESSAGE_LIMIT: usize = 1000;
+
+/// Returns a message on one line, the names it quotes cut: a file may hold a word of megabytes.
+fn shown(message: &str) -> String {
+    let mut out = String::with_capacity(message.len().min(MESSAGE_LIMIT));
+    for (index, part) in message.split('`').enumerate() {
+        if index > 0 {
+            out.push('`');
+        }
+        // Every second part stands between backticks.
+        let limit = if index % 2 == 1 { QUOTE_LIMIT } else { MESSAGE_LIMIT };
+        for (count, character) in part.chars().enumerate() {
+            if count == limit {
+                out.push('…');
+                break;
+            }
+            if character.is_control() {
+                out.extend(character.escape_default());
+            } else {
+                out.push(character);
+            }
+        }
+        if out.len() > MESSAGE_LIMIT * 4 {
+            out.push('…');
+            break;
+        }
+    }
+    out
+}
+
+/// The longest word that is compared with others: no name is longer.
+const WORD_LIMIT: usize = 100;
+
 /// Returns the candidate nearest to `word`, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > WORD_LIMIT {
+        return None;
+    }
     let limit = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
@@ -369,6 +414,16 @@ mod tests {
         diagnostics.report(Diagnostic::error(Code::BadValue, here(), "x"));
         assert!(diagnostics.finish(after, ()).is_err(), "a repetition is an error too");
         assert_eq!(diagnostics.iter().count(), 2, "and it is kept once");
+    }
+
+    #[test]
+    fn messages_are_one_line_and_cut_what_they_quote() {
+        let mut diagnostics = Diagnostics::new();
+        let message = format!("unknown `{}` in `a\nb`", "x".repeat(100_000));
+        diagnostics.report(Diagnostic::error(Code::BadValue, here(), message));
+        let message = &diagnostics.list[0].message;
+        assert_eq!(*message, format!("unknown `{}…` in `a\\nb`", "x".repeat(80)));
+        assert_eq!(nearest(&"x".repeat(100_000), ["x"]), None);
     }
 
     #[test]

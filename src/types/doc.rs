@@ -155,6 +155,30 @@ pub fn json_string(text: &str) -> String {
     out
 }
 
+/// Returns user text as a piece of one line of Markdown: no line break, no backtick, no mark of a section, no heading.
+pub fn line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split(|character: char| is_break(character) || character.is_whitespace() || character.is_control())
+    {
+        if !word.is_empty() {
+            out.push_str(if out.is_empty() { "" } else { " " });
+            out.push_str(&word.replace('`', "'"));
+        }
+    }
+    for mark in ["--- BEGIN", "--- END"] {
+        out = out.replace(mark, &format!("\\{mark}"));
+    }
+    if out.starts_with('#') {
+        out.insert(0, '\\');
+    }
+    out
+}
+
+/// Returns whether some reader takes a character for the end of a line.
+pub fn is_break(character: char) -> bool {
+    matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 fn escape_json(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
@@ -293,6 +317,12 @@ mod tests {
             "{\n  \"a\": \"<secret env BOT_TOKEN>\",\n  \"b\": [\n    1,\n    null\n  ]\n}\n"
         );
         assert_eq!(doc.to_json().secrets().len(), 1);
+    }
+
+    #[test]
+    fn user_text_is_a_piece_of_a_line() {
+        assert_eq!(line("a\n# b\u{2028}`c`\t d "), "a # b 'c' d");
+        assert_eq!(line("# x --- BEGIN: y ---"), "\\# x \\--- BEGIN: y ---");
     }
 
     #[test]

@@ -86,6 +86,11 @@ fn is_service(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
+/// A unit's name is a directory's too.
+fn is_unit(text: &str) -> bool {
+    is_service(text) && !text.starts_with(['.', '-'])
+}
+
 fn is_env(text: &str) -> bool {
     starts_with(text, |byte| byte.is_ascii_alphabetic() || byte == b'_')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -97,7 +102,7 @@ names! {
     /// The name of a compose service.
     ServiceName("service name", "letters, digits, `-`, `_` and `.`", is_service);
     /// The id of one replica of an agent: its compose service, its principal, its directory.
-    UnitId("agent id", "letters, digits, `-`, `_` and `.`", is_service);
+    UnitId("agent id", "letters, digits, `-`, `_` and `.`, not starting with `.` or `-`", is_unit);
     /// The name of an environment variable.
     EnvName("variable name", "letters, digits and `_`, not starting with a digit", is_env);
     /// The slot a model fills: `primary`, `fallback`, or a name of the runtime's own.
@@ -125,6 +130,7 @@ mod tests {
         for hostile in ["", ".", "..", "../x", "a/b", "a\0b", "a b", "-rf", &"a".repeat(5000)] {
             assert!(PodName::parse(hostile).is_err(), "{hostile:?}");
             assert!(SkillName::parse(hostile).is_err(), "{hostile:?}");
+            assert!(UnitId::parse(hostile).is_err(), "{hostile:?}");
             assert!(VolumeName::parse(hostile).is_err(), "{hostile:?}");
         }
         assert!(ServiceName::parse("Web.app_1-x").is_ok());

@@ -63,3 +63,8 @@ impl fmt::Display for Platform {
 pub fn names() -> impl Iterator<Item = &'static str> {
     PLATFORMS.iter().map(|facts| facts.name)
 }
+
+/// Returns the help that lists all known platforms.
+pub fn help() -> String {
+    format!("there are `{}`", names().collect::<Vec<_>>().join("`, `"))
+}

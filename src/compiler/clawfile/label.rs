@@ -10,10 +10,36 @@ use claw_types::span::{Span, Spanned};
 
 use super::directive::{Directive, is_model, surface};
 
+/// A directive, and the label it was read from, where it does not stand in a Clawfile of this pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The directive.
+    pub value: Directive,
+    /// Its place: in the Clawfile, or where the pod file names the image.
+    pub span: Span,
+    /// The label.
+    pub label: Option<String>,
+}
+
+impl From<Spanned<Directive>> for Declared {
+    fn from(directive: Spanned<Directive>) -> Self {
+        Self { value: directive.value, span: directive.span, label: None }
+    }
+}
+
+/// Returns a finding with a note that names the label it is about, where it is about one.
+pub(crate) fn noted(diagnostic: Diagnostic, label: Option<&str>) -> Diagnostic {
+    match label {
+        Some(label) => diagnostic.note(format!("the image's label `{label}` says so")),
+        None => diagnostic,
+    }
+}
+
 /// Returns the labels of directives. Numbers count from 0 in the order written.
 pub fn write<'d>(directives: impl IntoIterator<Item = &'d Directive>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut slots: BTreeMap<&ModelSlot, usize> = BTreeMap::new();
     for directive in directives {
         let mut next = |kind: &'static str| {
             let count = counts.entry(kind).or_default();
@@ -25,10 +51,10 @@ pub fn write<'d>(directives: impl IntoIterator<Item = &'d Directive>) -> BTreeMa
             Directive::Agent(file) => ("claw.agent.file".to_owned(), file.clone()),
             Directive::Persona(persona) => ("claw.persona.default".to_owned(), persona.clone()),
             Directive::Model { slot, model } => {
-                let key = format!("claw.model.{slot}");
-                let count = (1..).map(|n| format!("{key}.{n}")).find(|key| !labels.contains_key(key));
-                let key = if labels.contains_key(&key) { count.unwrap_or(key) } else { key };
-                (key, model.clone())
+                let count = slots.entry(slot).or_default();
+                *count += 1;
+                let number = if *count == 1 { String::new() } else { format!(".{}", *count - 1) };
+                (format!("claw.model.{slot}{number}"), model.clone())
             }
             Directive::Cllama(kind) => (next("cllama"), kind.to_string()),
             Directive::Handle(platform) => (format!("claw.handle.{platform}"), "true".to_owned()),
@@ -48,8 +74,8 @@ pub fn write<'d>(directives: impl IntoIterator<Item = &'d Directive>) -> BTreeMa
 }
 
 /// Returns the directives that an image's labels stand for; each at `span`, the place that names the image.
-pub fn read(labels: &BTreeMap<String, String>, span: Span, diag: &mut Diagnostics) -> Vec<Spanned<Directive>> {
-    let mut found: Vec<((&str, usize), Directive)> = Vec::new();
+pub fn read(labels: &BTreeMap<String, String>, span: Span, diag: &mut Diagnostics) -> Vec<Declared> {
+    let mut found: Vec<((&str, usize), &str, Directive)> = Vec::new();
     for (key, value) in labels {
         let Some(rest) = key.strip_prefix("claw.") else { continue };
         let (kind, name) = rest.split_once('.').unwrap_or((rest, ""));
@@ -75,17 +101,19 @@ pub fn read(labels: &BTreeMap<String, String>, span: Span, diag: &mut Diagnostic
             _ => continue,
         };
         match directive {
-            Some(directive) => found.push(((kind, number.unwrap_or(order(name))), directive)),
+            Some(directive) => found.push(((kind, number.unwrap_or(order(name))), key, directive)),
             None => {
                 let message = format!("the image's label `{key}` cannot be read");
+                let error = Diagnostic::error(Code::BadLabel, span, message);
+                let error = error.note(format!("the label `{key}` is `{value}`"));
                 diag.push(
-                    Diagnostic::error(Code::BadLabel, span, message).help("build the image again with this claw"),
+                    error.help("build the image again with this claw, or set the label to what its directive takes"),
                 );
             }
         }
     }
     found.sort_by(|left, right| left.0.cmp(&right.0));
-    found.into_iter().map(|(_, directive)| Spanned::new(directive, span)).collect()
+    found.into_iter().map(|(_, key, value)| Declared { value, span, label: Some(key.to_owned()) }).collect()
 }
 
 /// `fallback.2` comes after `fallback` and `fallback.1`.
@@ -111,6 +139,10 @@ fn invoke(value: &str) -> Option<Directive> {
 fn configure(value: &str) -> Option<Directive> {
     let mut words = value.splitn(5, ' ');
     let runtime = words.next()?.to_owned();
-    let (_, _, path, value) = (words.next()?, words.next()?, words.next()?.to_owned(), words.next()?.to_owned());
-    Some(Directive::Configure { runtime, path, value })
+    if (words.next()?, words.next()?) != ("config", "set") {
+        return None;
+    }
+    let (path, value) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let is_set = !runtime.is_empty() && !path.is_empty() && !value.is_empty();
+    is_set.then_some(Directive::Configure { runtime, path, value })
 }

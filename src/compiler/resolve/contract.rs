@@ -2,43 +2,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_types::agent::{Contract, Reference, Section, SectionMode, Skill, SkillOrigin};
+use claw_types::agent::{Contract, Reference, Section, SectionMode, Skill, SkillOrigin, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::id::SkillName;
 use claw_types::path::PodPath;
-use claw_types::span::{Span, Spanned};
+use claw_types::span::Span;
 
 use super::Row;
 use crate::clawfile::Directive;
+use crate::clawfile::label::{Declared, noted};
 use crate::facts::{Context, Facts, FileFact, Need};
-use crate::pod::AgentBlock;
+use crate::pod::{AgentBlock, Include};
 
 /// Returns the files a service's contract and skills need.
-pub(crate) fn needs(block: &AgentBlock, directives: &[Spanned<Directive>]) -> BTreeSet<Need> {
+pub(crate) fn needs(block: &AgentBlock, directives: &[Declared]) -> BTreeSet<Need> {
     let from_image = directives.iter().filter_map(|each| match &each.value {
         Directive::Agent(file) if block.agent.is_none() => Some(file.as_str()),
+        Directive::Persona(persona) if block.persona.is_none() && !is_reference(persona) => Some(persona.as_str()),
         Directive::Skill(file) => Some(file.as_str()),
         _ => None,
     });
     let includes = block.include.iter().filter_map(|include| include.file.as_deref());
-    let own = block.agent.as_deref().into_iter().chain(block.skills.iter().map(String::as_str)).chain(includes);
+    let skills = block.skills.0.iter().map(|file| file.value.as_str());
+    let persona = block.persona.as_deref().filter(|persona| !is_reference(persona));
+    let own = block.agent.as_deref().into_iter().chain(skills).chain(includes).chain(persona);
     own.chain(from_image).filter_map(|file| PodPath::parse(file).ok()).map(Need::File).collect()
 }
 
-/// Returns the text of a file of the pod.
-fn text(
-    file: &str,
-    what: &str,
+/// A file as it is named: its path as written, where, and by which label of an image.
+struct Named<'n> {
+    file: &'n str,
+    what: &'static str,
     at: Span,
-    facts: &Facts,
-    cx: &Context<'_>,
-    diag: &mut Diagnostics,
-) -> Result<String, Reported> {
+    label: Option<&'n str>,
+}
+
+/// Returns the text of a file of the pod.
+fn text(named: &Named<'_>, facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<String, Reported> {
     let mut unusable = |code: Code, why: &str| {
         let help = "the file must be a text file inside the pod's directory";
-        Err(diag.report(Diagnostic::error(code, at, format!("the {what} `{file}` {why}")).help(help)))
+        let error = Diagnostic::error(code, named.at, format!("the {} `{}` {why}", named.what, named.file));
+        Err(diag.report(noted(error.help(help), named.label)))
     };
-    let path = match PodPath::parse(file) {
+    let path = match PodPath::parse(named.file) {
         Ok(path) => path,
         Err(bad) => return unusable(Code::UnusableFile, &bad.to_string()),
     };
@@ -63,66 +69,165 @@ pub(crate) fn contract(
 ) -> Result<Contract, Reported> {
     let mark = diag.mark();
     let declared = row.directives().find_map(|each| match &each.value {
-        Directive::Agent(file) => Some((file.clone(), each.span)),
+        Directive::Agent(file) => Some(Named { file, what: "contract", at: each.span, label: each.label.as_deref() }),
         _ => None,
     });
-    let own = row.block.agent.clone().map(|file| (file, row.block.origin.of("agent", row.at)));
-    let Some((file, at)) = own.or(declared) else {
+    let at = row.block.origin.of("agent", row.at);
+    let own = row.block.agent.as_deref().map(|file| Named { file, what: "contract", at, label: None });
+    let Some(named) = own.or(declared) else {
         let error = Diagnostic::error(Code::MissingContract, row.at, format!("`{}` has no contract", row.service));
         return Err(diag.report(error.help("add `AGENT <file>` to its Clawfile, or `agent: <file>` to its `x-claw`")));
     };
     let mut contract = Contract::default();
-    if let Ok(text) = text(&file, "contract", at, facts, cx, diag) {
-        let section = Section { id: file.clone(), mode: SectionMode::Contract, description: None, origin: file, text };
-        contract.sections.push(section);
+    let file = named.file.to_owned();
+    if let Ok(text) = text(&named, facts, cx, diag) {
+        let (id, origin) = (file.clone(), file.clone());
+        contract.sections.push(Section { id, mode: SectionMode::Contract, description: None, origin, text });
     }
     let mut ids = BTreeSet::new();
-    for include in &row.block.include {
-        let at = include.origin.span.unwrap_or(row.at);
-        let (Some(id), Some(file)) = (&include.id, &include.file) else {
-            diag.push(Diagnostic::error(Code::MissingKey, at, "an include needs `id` and `file`"));
-            continue;
-        };
-        if SkillName::parse(&format!("include-{id}")).is_err() {
-            let error = Diagnostic::error(Code::BadName, at, format!("`{id}` is not an id"));
-            diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
-        }
-        if !ids.insert(id.clone()) {
-            diag.push(Diagnostic::error(Code::NameCollision, at, format!("two includes are called `{id}`")));
-        }
-        let mode = match include.mode.as_deref() {
-            Some("enforce") => Some(SectionMode::Enforce),
-            Some("guide") | None => Some(SectionMode::Guide),
-            Some("reference") => None,
-            Some(other) => {
-                let error = Diagnostic::error(
-                    Code::BadValue,
-                    include.origin.of("mode", at),
-                    format!("`{other}` is not a mode"),
-                );
-                diag.push(error.help("write `enforce`, `guide` or `reference`"));
-                continue;
-            }
-        };
-        let Ok(text) = text(file, "include", include.origin.of("file", at), facts, cx, diag) else { continue };
-        match mode {
-            Some(mode) => contract.sections.push(Section {
-                id: id.clone(),
-                mode,
-                description: include.description.clone(),
-                origin: file.clone(),
-                text,
-            }),
-            None => {
-                contract.references.extend(SkillName::parse(&format!("include-{id}")).ok().map(|skill| Reference {
-                    id: id.clone(),
-                    description: include.description.clone(),
-                    skill,
-                }))
-            }
+    for block in &row.block.include {
+        if let Some(include) = include(block, &file, &mut ids, row.at, diag) {
+            take(&include, block, &mut contract, facts, cx, diag);
         }
     }
     diag.finish(mark, contract)
+}
+
+/// An include whose keys are right.
+struct Checked<'i> {
+    id: &'i str,
+    skill: SkillName,
+    file: &'i str,
+    at: Span,
+    /// Nothing for a reference.
+    mode: Option<SectionMode>,
+}
+
+/// Returns an include with its keys checked; `contract` is the id of the contract itself.
+fn include<'i>(
+    block: &'i Include,
+    contract: &str,
+    ids: &mut BTreeSet<String>,
+    at: Span,
+    diag: &mut Diagnostics,
+) -> Option<Checked<'i>> {
+    let at = block.origin.span.unwrap_or(at);
+    let (Some(id), Some(file)) = (&block.id, &block.file) else {
+        let error = Diagnostic::error(Code::MissingKey, at, "an include needs `id` and `file`");
+        diag.push(error.help("write `- {id: rules, file: rules.md, mode: enforce}`"));
+        return None;
+    };
+    let at_id = block.origin.of("id", at);
+    let skill = match SkillName::parse(&format!("include-{id}")) {
+        Ok(skill) if !id.is_empty() => skill,
+        _ => {
+            let error = Diagnostic::error(Code::BadName, at_id, format!("`{}` is not an id", id.escape_debug()));
+            diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
+            return None;
+        }
+    };
+    if ["CLAWDAPUS.md", "AGENTS.md", contract].iter().any(|own| own.eq_ignore_ascii_case(id))
+        || id.starts_with("surface-")
+    {
+        let error =
+            Diagnostic::error(Code::ReservedName, at_id, format!("the id `{id}` is taken by a section of claw's own"));
+        diag.push(error.help("give the include another id"));
+    }
+    if !ids.insert(id.to_ascii_lowercase()) {
+        let error = Diagnostic::error(Code::NameCollision, at_id, format!("two includes are called `{id}`"));
+        diag.push(error.help("rename one of them; upper and lower case are the same here"));
+    }
+    let mode = match block.mode.as_deref() {
+        Some("enforce") => Some(SectionMode::Enforce),
+        Some("guide") | None => Some(SectionMode::Guide),
+        Some("reference") => None,
+        Some(other) => {
+            let at = block.origin.of("mode", at);
+            let error = Diagnostic::error(Code::BadValue, at, format!("`{other}` is not a mode"));
+            diag.push(error.help("write `enforce`, `guide` or `reference`"));
+            return None;
+        }
+    };
+    Some(Checked { id, skill, file, at: block.origin.of("file", at), mode })
+}
+
+fn take(
+    include: &Checked<'_>,
+    block: &Include,
+    contract: &mut Contract,
+    facts: &Facts,
+    cx: &Context<'_>,
+    diag: &mut Diagnostics,
+) {
+    let named = Named { file: include.file, what: "include", at: include.at, label: None };
+    let Ok(text) = text(&named, facts, cx, diag) else { return };
+    let (id, description) = (include.id.to_owned(), block.description.clone());
+    match include.mode {
+        Some(mode) => {
+            contract.sections.push(Section { id, mode, description, origin: include.file.to_owned(), text });
+        }
+        None => contract.references.push(Reference { id, description, skill: include.skill.clone() }),
+    }
+}
+
+/// Returns the manuals of an agent's services as sections: they stand after what the operator wrote.
+pub(crate) fn manuals(surfaces: &[Surface], skills: &BTreeMap<SkillName, Skill>) -> Vec<Section> {
+    let services = surfaces.iter().filter_map(|surface| match surface {
+        Surface::Service { service, .. } => Some(format!("surface-{service}")),
+        Surface::Volume { .. } | Surface::Host { .. } | Surface::Channel { .. } | Surface::Egress { .. } => None,
+    });
+    let section = |id: String| {
+        let skill = skills.get(id.as_str())?;
+        let (description, text) = (Some(skill.description.clone()), skill.body.clone());
+        Some(Section { origin: format!("skill {id}"), id, mode: SectionMode::Manual, description, text })
+    };
+    services.filter_map(section).collect()
+}
+
+/// Returns whether a persona is a reference to an OCI artifact rather than a path of the pod.
+fn is_reference(persona: &str) -> bool {
+    let host = persona.split('/').next().unwrap_or("");
+    let has_host =
+        persona.contains('/') && !host.starts_with('.') && (host.contains(['.', ':']) || host == "localhost");
+    persona.starts_with("oci://") || persona.contains("@sha256:") || has_host
+}
+
+/// Returns the persona: a path of the pod that is there.
+pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> Option<String> {
+    let declared = row.directives().find_map(|each| match &each.value {
+        Directive::Persona(persona) => Some((persona, each.span, each.label.as_deref())),
+        _ => None,
+    });
+    let own = row.block.persona.as_ref().map(|persona| (persona, row.block.origin.of("persona", row.at), None));
+    let (persona, at, label) = own.or(declared)?;
+    if is_reference(persona) {
+        let error = Diagnostic::error(Code::NotYet, at, format!("claw does not fetch the persona `{persona}` yet"));
+        diag.push(noted(error.help("put it into the pod's directory, and name its path"), label));
+        return None;
+    }
+    let help = "a persona is a file or a directory inside the pod's directory";
+    let mut unusable = |code: Code, why: &str| {
+        let error = Diagnostic::error(code, at, format!("the persona `{persona}` {why}"));
+        diag.push(noted(error.help(help), label));
+        None
+    };
+    let path = match PodPath::parse(persona) {
+        Ok(path) => path,
+        Err(bad) => return unusable(Code::UnusableFile, &bad.to_string()),
+    };
+    match facts.files.get(&path) {
+        Some(FileFact::Outside) => unusable(Code::UnusableFile, "leads out of the pod's directory"),
+        Some(FileFact::Missing) | None => unusable(Code::MissingFile, "does not exist"),
+        Some(FileFact::Text(_) | FileFact::NotText | FileFact::NotRegular) => {
+            let warning = Diagnostic::warning(
+                Code::NotYet,
+                at,
+                "claw names the persona in CLAWDAPUS.md and does not mount it yet",
+            );
+            diag.push(noted(warning.help("say in the contract what the agent must know of it"), label));
+            Some(path.to_string())
+        }
+    }
 }
 
 /// Adds the skills that are files: the image's, then the pod's, then `reference` includes.
@@ -133,33 +238,45 @@ pub(crate) fn skills(
     skills: &mut BTreeMap<SkillName, Skill>,
     diag: &mut Diagnostics,
 ) {
-    let image = row.directives().filter_map(|each| match &each.value {
-        Directive::Skill(file) => Some((file.clone(), each.span, SkillOrigin::Image)),
+    let is_cleared = row.sets("skills") && row.block.skills.0.is_empty();
+    let image = row.directives().filter(|_| !is_cleared).filter_map(|each| match &each.value {
+        Directive::Skill(file) => {
+            Some((Named { file, what: "skill", at: each.span, label: each.label.as_deref() }, SkillOrigin::Image))
+        }
         _ => None,
     });
-    let at = row.block.origin.of("skills", row.at);
-    let pod = row.block.skills.iter().map(|file| (file.clone(), at, SkillOrigin::Pod));
+    let pod = row.block.skills.0.iter();
+    let pod =
+        pod.map(|file| (Named { file: &file.value, what: "skill", at: file.span, label: None }, SkillOrigin::Pod));
     let mut layer: BTreeMap<(SkillOrigin, String), String> = BTreeMap::new();
-    for (file, at, origin) in image.chain(pod) {
-        let Ok(text) = text(&file, "skill", at, facts, cx, diag) else { continue };
-        let stem = stem(&file);
+    let mut taken = |origin: SkillOrigin, stem: &str, named: &Named<'_>, diag: &mut Diagnostics| {
+        // Names that differ in case alone are one file on some file systems.
+        if let Some(first) = layer.insert((origin, stem.to_ascii_lowercase()), named.file.to_owned()) {
+            let message = format!("`{first}` and `{}` are both the skill `{stem}`", named.file);
+            let error = Diagnostic::error(Code::NameCollision, named.at, message).help("rename one of the files");
+            diag.push(noted(error, named.label));
+        }
+    };
+    for (named, origin) in image.chain(pod) {
+        let Ok(text) = text(&named, facts, cx, diag) else { continue };
+        let stem = stem(named.file);
         let Ok(name) = SkillName::parse(&stem) else {
-            diag.push(Diagnostic::error(Code::BadName, at, format!("`{stem}` is not a name for a skill")));
+            let error = Diagnostic::error(Code::BadName, named.at, format!("`{stem}` is not a name for a skill"));
+            diag.push(noted(error.help("name the file with letters, digits, `-`, `_` and `.`"), named.label));
             continue;
         };
-        if let Some(first) = layer.insert((origin, stem.clone()), file.clone()) {
-            let message = format!("`{first}` and `{file}` are both the skill `{stem}`");
-            diag.push(Diagnostic::error(Code::NameCollision, at, message).help("rename one of the files"));
-        }
+        taken(origin, &stem, &named, diag);
         let (description, body) = front_matter(&text);
         let description = description.unwrap_or_else(|| format!("Skill {stem}."));
         skills.insert(name, Skill { description, body, origin });
     }
     for include in row.block.include.iter().filter(|include| include.mode.as_deref() == Some("reference")) {
         let (Some(id), Some(file)) = (&include.id, &include.file) else { continue };
-        let at = include.origin.span.unwrap_or(row.at);
-        let Ok(body) = text(file, "include", at, facts, cx, diag) else { continue };
+        let at = include.origin.of("file", include.origin.span.unwrap_or(row.at));
+        let named = Named { file, what: "include", at, label: None };
+        let Ok(body) = text(&named, facts, cx, diag) else { continue };
         let Ok(name) = SkillName::parse(&format!("include-{id}")) else { continue };
+        taken(SkillOrigin::Pod, name.as_str(), &named, diag);
         let description = include.description.clone().unwrap_or_else(|| format!("Reference {id}."));
         skills.insert(name, Skill { description, body, origin: SkillOrigin::Pod });
     }

@@ -2,72 +2,142 @@
 
 use std::collections::BTreeMap;
 
+use claw_compose::shape::Origin;
 use claw_types::agent::{Schedule, Target};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::doc::Doc;
+use claw_types::doc::{Doc, is_break};
+use claw_types::id::SkillName;
 use claw_types::platform::{self, Platform};
 use claw_types::roster::{Channel, Guild, Identity, Roster};
 use claw_types::span::Span;
 
 use super::{Row, Shared};
 use crate::clawfile::{Directive, schedule};
-use crate::pod::{GuildBlock, Handle, PodBlock};
+use crate::pod::{Handle, HandleBlock, PodBlock, Text};
 
 /// Returns every identity of the pod.
-pub(crate) fn roster(rows: &[Row<'_>], block: &PodBlock, diag: &mut Diagnostics) -> Roster {
+pub(crate) fn roster(rows: &[Row<'_>], block: &PodBlock, at: Span, diag: &mut Diagnostics) -> Roster {
+    let defaults = by_platform(&block.handles_defaults, block.origin.of("handles-defaults", at), diag);
+    // Defaults that nobody uses are judged too.
+    for (platform, handle) in &defaults {
+        identity(*platform, None, Some(handle), at, diag);
+    }
     let mut roster = Roster::default();
     for row in rows {
         let mut identities: BTreeMap<Platform, Identity> = BTreeMap::new();
         for each in row.directives() {
             if let Directive::Handle(platform) = &each.value {
-                identities.insert(*platform, identity(None, block.handles_defaults.get(platform.name())));
+                identities.insert(*platform, identity(*platform, None, defaults.get(platform).copied(), at, diag));
             }
         }
         let at = row.block.origin.of("handles", row.at);
-        for (name, handle) in &row.block.handles {
-            let Some(platform) = Platform::parse(name) else {
-                let error = Diagnostic::error(Code::UnknownPlatform, at, format!("there is no platform `{name}`"));
-                diag.push(error.suggest(&name.to_ascii_lowercase(), platform::names()));
-                continue;
-            };
-            let default = block.handles_defaults.iter().find(|(name, _)| Platform::parse(name) == Some(platform));
-            identities.insert(platform, identity(Some(handle), default.map(|(_, handle)| handle)));
+        for (platform, handle) in by_platform(&row.block.handles, at, diag) {
+            identities.insert(platform, identity(platform, Some(handle), defaults.get(&platform).copied(), at, diag));
         }
         roster.identities.insert(row.service.clone(), identities);
     }
     roster
 }
 
-fn identity(own: Option<&Handle>, default: Option<&Handle>) -> Identity {
-    let own = own.map(|handle| &handle.0);
-    let default = default.map(|handle| &handle.0);
-    let id = own.and_then(|own| own.id.clone()).or_else(|| default.and_then(|default| default.id.clone()));
-    let username = own.and_then(|own| own.username.clone()).or_else(|| default.and_then(|d| d.username.clone()));
-    let guilds = own.map(|own| &own.guilds).filter(|guilds| !guilds.is_empty()).or_else(|| default.map(|d| &d.guilds));
-    let guilds = guilds.map_or(Vec::new(), |guilds| guilds.iter().filter_map(guild).collect());
-    Identity { id: id.map(|id| id.0), username, guilds }
+fn by_platform<'h>(
+    handles: &'h BTreeMap<String, Handle>,
+    at: Span,
+    diag: &mut Diagnostics,
+) -> BTreeMap<Platform, &'h HandleBlock> {
+    let mut found: BTreeMap<Platform, &HandleBlock> = BTreeMap::new();
+    for (name, handle) in handles {
+        let at = handle.0.origin.place(at);
+        let Some(platform) = Platform::parse(name) else {
+            let error = Diagnostic::error(Code::UnknownPlatform, at, format!("there is no platform `{name}`"));
+            let error = error.help(platform::help());
+            diag.push(error.suggest(&name.to_ascii_lowercase(), platform::names()));
+            continue;
+        };
+        if let Some(first) = found.insert(platform, &handle.0) {
+            let error = Diagnostic::error(Code::NameCollision, at, format!("the platform `{platform}` stands twice"));
+            let error = error.note_at(first.origin.place(at), "it stands here too");
+            diag.push(error.help("keep one of the two; names of platforms are the same in any case"));
+        }
+    }
+    found
 }
 
-fn guild(block: &GuildBlock) -> Option<Guild> {
-    let channels = block
-        .channels
-        .iter()
-        .filter_map(|channel| Some(Channel { id: channel.id.clone()?.0, name: channel.name.clone() }));
-    Some(Guild { id: block.id.clone()?.0, name: block.name.clone(), channels: channels.collect() })
+/// An account, the pod's defaults of its platform under it: guilds merge by id, channels of a guild too.
+fn identity(
+    platform: Platform,
+    own: Option<&HandleBlock>,
+    default: Option<&HandleBlock>,
+    at: Span,
+    diag: &mut Diagnostics,
+) -> Identity {
+    let id = own
+        .and_then(|own| own.id.as_ref().map(|id| (id, own)))
+        .or_else(|| default.and_then(|d| Some((d.id.as_ref()?, d))));
+    let id = id.and_then(|(id, block)| checked(&id.0, block.origin.of("id", at), diag));
+    let username = own.and_then(|own| own.username.clone()).or_else(|| default.and_then(|d| d.username.clone()));
+    let mut guilds: Vec<Guild> = Vec::new();
+    for block in default.into_iter().chain(own).flat_map(|handle| &handle.guilds) {
+        let at = block.origin.span.unwrap_or(at);
+        let Some(id) = needed(block.id.as_ref(), &block.origin, "guild", platform, at, diag) else { continue };
+        let index = guilds.iter().position(|guild| guild.id == id).unwrap_or_else(|| {
+            guilds.push(Guild { id, name: None, channels: Vec::new() });
+            guilds.len() - 1
+        });
+        let guild = &mut guilds[index];
+        guild.name = block.name.clone().or(guild.name.take());
+        for channel in &block.channels {
+            let at = channel.origin.span.unwrap_or(at);
+            let Some(id) = needed(channel.id.as_ref(), &channel.origin, "channel", platform, at, diag) else {
+                continue;
+            };
+            match guild.channels.iter_mut().find(|known| known.id == id) {
+                Some(known) => known.name = channel.name.clone().or(known.name.take()),
+                None => guild.channels.push(Channel { id, name: channel.name.clone() }),
+            }
+        }
+    }
+    Identity { id, username, guilds }
+}
+
+fn needed(
+    id: Option<&Text>,
+    origin: &Origin,
+    what: &str,
+    platform: Platform,
+    at: Span,
+    diag: &mut Diagnostics,
+) -> Option<String> {
+    let Some(id) = id else {
+        let error = Diagnostic::error(Code::MissingKey, at, format!("a {what} of `{platform}` needs `id`"));
+        diag.push(error.help(format!("add the id that `{platform}` gives it: `id: \"1234\"`")));
+        return None;
+    };
+    checked(&id.0, origin.of("id", at), diag)
+}
+
+fn checked(id: &str, at: Span, diag: &mut Diagnostics) -> Option<String> {
+    if !id.is_empty() && !id.contains(|each: char| each.is_whitespace() || each.is_control() || each == ',') {
+        return Some(id.to_owned());
+    }
+    let error = Diagnostic::error(Code::BadValue, at, format!("`{id}` is not an id"));
+    diag.push(error.help("an id is one word without comma, as the platform gives it"));
+    None
+}
+
+/// Returns a service's name as it stands in the names of variables.
+pub(crate) fn variable_part(service: &str) -> String {
+    service.to_ascii_uppercase().replace(['-', '.'], "_")
 }
 
 /// Returns the `CLAW_HANDLE_*` variables of every service.
-pub(crate) fn broadcast(roster: &Roster, at: Span, diag: &mut Diagnostics) -> BTreeMap<String, String> {
+pub(crate) fn broadcast(roster: &Roster) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for (service, identities) in &roster.identities {
-        let name = service.as_str().to_ascii_uppercase().replace(['-', '.'], "_");
+        let name = variable_part(service.as_str());
         for (platform, identity) in identities {
             let prefix = format!("CLAW_HANDLE_{name}_{}", platform.name().to_ascii_uppercase());
             let mut add = |suffix: &str, value: String| {
-                if variables.insert(format!("{prefix}_{suffix}"), value).is_some() {
-                    let message = format!("two services are called `{prefix}_…` in the environment");
-                    diag.push(Diagnostic::error(Code::NameCollision, at, message).help("rename one of them"));
-                }
+                variables.insert(format!("{prefix}_{suffix}"), value);
             };
             if let Some(id) = &identity.id {
                 add("ID", id.clone());
@@ -96,10 +166,11 @@ fn card(identity: &Identity) -> Doc {
     Doc::map([("id", text(&identity.id)), ("username", text(&identity.username)), ("guilds", guilds)])
 }
 
-/// Returns the schedules: the image's, then the pod's, each with a deterministic id.
+/// Returns the schedules: the image's, then the pod's, each with a deterministic id. An empty list takes the image's away.
 pub(crate) fn schedules(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostics) -> Vec<Schedule> {
-    let mut schedules = Vec::new();
-    for each in row.directives() {
+    let mut schedules: Vec<Schedule> = Vec::new();
+    let is_cleared = row.sets("invoke") && row.block.invoke.is_empty();
+    for each in row.directives().filter(|_| !is_cleared) {
         if let Directive::Invoke { schedule, message } = &each.value {
             let id = format!("image-{}", schedules.len());
             schedules.push(Schedule { id, cron: schedule.clone(), message: message.clone(), target: None });
@@ -108,23 +179,34 @@ pub(crate) fn schedules(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnosti
     for (index, block) in row.block.invoke.iter().enumerate() {
         let at = block.origin.span.unwrap_or(row.at);
         let (Some(cron), Some(message)) = (&block.schedule, &block.message) else {
-            diag.push(Diagnostic::error(Code::MissingKey, at, "an invocation needs `schedule` and `message`"));
+            let error = Diagnostic::error(Code::MissingKey, at, "an invocation needs `schedule` and `message`");
+            diag.push(error.help("write `- {schedule: \"0 9 * * *\", message: \"what to do\"}`"));
             continue;
         };
         if let Err(why) = schedule::check(cron) {
-            let error = Diagnostic::error(
-                Code::BadSchedule,
-                block.origin.of("schedule", at),
-                format!("`{cron}` is not a schedule: {why}"),
-            );
+            let at = block.origin.of("schedule", at);
+            let error = Diagnostic::error(Code::BadSchedule, at, format!("`{cron}` is not a schedule: {why}"));
             diag.push(error.help("the fields are minute, hour, day of month, month, day of week"));
         }
+        let message = message.trim();
+        if message.is_empty() || message.contains(|each: char| is_break(each) || each.is_control()) {
+            let what = if message.is_empty() { "is empty" } else { "has more than one line" };
+            let at = block.origin.of("message", at);
+            let error = Diagnostic::error(Code::BadValue, at, format!("the message of an invocation {what}"));
+            diag.push(error.help("write what the agent is told, on one line"));
+        }
         let id = block.name.clone().unwrap_or_else(|| format!("pod-{index}"));
+        let at_name = block.origin.of("name", at);
+        if SkillName::parse(&id).is_err() {
+            let error = Diagnostic::error(Code::BadName, at_name, format!("`{id}` is not a name for a schedule"));
+            diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
+        }
         if schedules.iter().any(|other| other.id == id) {
-            diag.push(Diagnostic::error(Code::NameCollision, at, format!("two schedules are called `{id}`")));
+            let error = Diagnostic::error(Code::NameCollision, at_name, format!("two schedules are called `{id}`"));
+            diag.push(error.help("rename one of them"));
         }
         let target = block.to.as_ref().and_then(|to| target(&to.0, row, shared, block.origin.of("to", at), diag));
-        schedules.push(Schedule { id, cron: cron.clone(), message: message.clone(), target });
+        schedules.push(Schedule { id, cron: cron.clone(), message: message.to_owned(), target });
     }
     schedules
 }
@@ -137,6 +219,12 @@ fn target(text: &str, row: &Row<'_>, shared: &Shared<'_>, at: Span, diag: &mut D
     };
     let name = name.trim_start_matches('#');
     let identities = shared.roster.identities.get(&row.service)?;
+    if let Some(platform) = wanted.filter(|platform| !identities.contains_key(platform)) {
+        let message = format!("`{}` has no account on `{platform}`", row.service);
+        let error = Diagnostic::error(Code::BadValue, at, message);
+        diag.push(error.help(format!("add `{platform}` to its `handles`, or answer elsewhere")));
+        return None;
+    }
     let mut found = Vec::new();
     for (platform, identity) in
         identities.iter().filter(|(platform, _)| wanted.is_none_or(|wanted| wanted == **platform))
@@ -148,7 +236,8 @@ fn target(text: &str, row: &Row<'_>, shared: &Shared<'_>, at: Span, diag: &mut D
         }
     }
     if let (Some(platform), true) = (wanted, found.is_empty()) {
-        return Some(Target { platform, channel: name.to_owned() });
+        let name = checked(name, at, diag)?;
+        return Some(Target { platform, channel: name });
     }
     if found.len() != 1 {
         let what = if found.is_empty() { "is no channel of this agent" } else { "is more than one channel" };

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_types::agent::{Brakes, Budget, BudgetAction, Inference, ModelPolicy, ModelRef, Setting, Upstream, Window};
+use claw_compose::template::{Operator, Template, Variable};
+use claw_types::agent::{Inference, ModelRef, Setting, Upstream};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 use claw_types::id::{EnvName, ModelSlot, ProviderName, ProxyType, ServiceName, UnitId};
@@ -12,13 +13,23 @@ use claw_types::span::{Span, Spanned};
 
 use super::{Row, Shared, secret};
 use crate::clawfile::Directive;
+use crate::clawfile::label::{Declared, noted};
 use crate::facts::{Facts, Need};
-use crate::pod::AgentBlock;
+use crate::pod::{AgentBlock, PodBlock, ProviderBlock};
 
-type Models = BTreeMap<ModelSlot, Vec<ModelRef>>;
+/// A model as it is named: where, and by which label of an image.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) model: ModelRef,
+    at: Span,
+    label: Option<String>,
+}
+
+/// The models by slot.
+pub(crate) type Models = BTreeMap<ModelSlot, Vec<Wanted>>;
 
 /// Returns the provider keys that may be needed: whether they are set.
-pub(crate) fn needs(block: &AgentBlock, directives: &[Spanned<Directive>]) -> BTreeSet<Need> {
+pub(crate) fn needs(block: &AgentBlock, directives: &[Declared]) -> BTreeSet<Need> {
     let declared = directives.iter().filter_map(|each| match &each.value {
         Directive::Model { model, .. } => Some(model.as_str()),
         _ => None,
@@ -31,7 +42,7 @@ pub(crate) fn needs(block: &AgentBlock, directives: &[Spanned<Directive>]) -> BT
 fn model_ref(text: &str) -> Option<ModelRef> {
     let (provider, model) = text.split_once('/')?;
     let provider = ProviderName::parse(provider).ok()?;
-    if model.is_empty() || model.contains(char::is_whitespace) {
+    if model.is_empty() || model.contains(|each: char| each.is_whitespace() || each.is_control()) {
         return None;
     }
     Some(ModelRef { provider, model: model.to_owned() })
@@ -42,27 +53,34 @@ pub(crate) fn models(row: &Row<'_>, diag: &mut Diagnostics) -> Models {
     let mut models = Models::new();
     for each in row.directives() {
         if let Directive::Model { slot, model } = &each.value {
-            models.entry(slot.clone()).or_default().extend(model_ref(model));
+            let wanted = model_ref(model).map(|model| Wanted { model, at: each.span, label: each.label.clone() });
+            models.entry(slot.clone()).or_default().extend(wanted);
         }
     }
-    for (slot, texts) in &row.block.models {
-        let at = row.block.origin.of("models", row.at);
-        let Ok(slot) = ModelSlot::parse(slot) else {
-            diag.push(Diagnostic::error(Code::BadName, at, format!("`{slot}` is not a model slot")));
-            continue;
+    let at = row.block.origin.of("models", row.at);
+    for (name, texts) in &row.block.models {
+        let at = texts.0.first().map_or(at, |text| text.span);
+        let slot = match ModelSlot::parse(name) {
+            Ok(slot) => slot,
+            Err(bad) => {
+                let error = Diagnostic::error(Code::BadName, at, bad.to_string());
+                diag.push(error.help(format!("use {}", bad.grammar)));
+                continue;
+            }
         };
         let mut list = Vec::new();
         for text in &texts.0 {
             match model_ref(&text.value) {
-                Some(model) => list.push(model),
+                Some(model) => list.push(Wanted { model, at: text.span, label: None }),
                 None => diag.push(
                     Diagnostic::error(Code::BadModel, text.span, format!("`{}` is not a model", text.value))
                         .help("write `provider/model`, such as `anthropic/claude-sonnet-4`"),
                 ),
             }
         }
-        if list.len() > 1 && slot.as_str() != "fallback" {
-            diag.push(Diagnostic::error(Code::BadValue, at, format!("the slot `{slot}` takes one model")));
+        if let Some(second) = list.get(1).filter(|_| slot.as_str() != "fallback") {
+            let error = Diagnostic::error(Code::BadValue, second.at, format!("the slot `{slot}` takes one model"));
+            diag.push(error.help("put the others into the slot `fallback`"));
         }
         models.insert(slot, list);
     }
@@ -78,18 +96,22 @@ pub(crate) fn inference(
     diag: &mut Diagnostics,
 ) -> Option<Inference> {
     let chain = chain(row, diag);
+    let keys = proxy_keys(row, shared, facts, diag);
     if let Some(first) = chain.first() {
+        for wanted in models.values().flatten() {
+            proxied(wanted, &keys, shared, diag);
+        }
         let endpoint = format!("http://cllama-{first}:8080/v1");
         let token = SecretRef::ProxyToken(UnitId::parse(row.service.as_str()).ok()?);
         return Some(Inference::Proxied { chain, endpoint, token });
     }
     let mut upstreams = BTreeMap::new();
-    for model in models.values().flatten() {
-        if upstreams.contains_key(&model.provider) {
+    for wanted in models.values().flatten() {
+        if upstreams.contains_key(&wanted.model.provider) {
             continue;
         }
-        if let Some(upstream) = upstream(&model.provider, row, shared, facts, diag) {
-            upstreams.insert(model.provider.clone(), upstream);
+        if let Some(upstream) = upstream(wanted, shared, facts, diag) {
+            upstreams.insert(wanted.model.provider.clone(), upstream);
         }
     }
     Some(Inference::Direct { upstreams })
@@ -101,8 +123,16 @@ fn chain(row: &Row<'_>, diag: &mut Diagnostics) -> Vec<ProxyType> {
         for each in &proxies.types {
             match ProxyType::parse(&each.value) {
                 Ok(kind) => chain.push(kind),
-                Err(bad) => diag.push(Diagnostic::error(Code::BadName, each.span, bad.to_string())),
+                Err(bad) => {
+                    let error = Diagnostic::error(Code::BadName, each.span, bad.to_string());
+                    diag.push(error.help(format!("use {}", bad.grammar)));
+                }
             }
+        }
+        if let Some(image) = &proxies.image {
+            let message = format!("claw does not start the proxy image `{}` yet", image.value);
+            let warning = Diagnostic::warning(Code::NotYet, image.span, message);
+            diag.push(warning.help("take `image` out; the proxy is claw's own"));
         }
         return chain;
     }
@@ -113,43 +143,139 @@ fn chain(row: &Row<'_>, diag: &mut Diagnostics) -> Vec<ProxyType> {
     declared.collect()
 }
 
-fn upstream(
-    name: &ProviderName,
-    row: &Row<'_>,
-    shared: &Shared<'_>,
-    facts: &Facts,
-    diag: &mut Diagnostics,
-) -> Option<Upstream> {
-    let at = row.block.origin.of("models", row.at);
+/// Returns the variables of `cllama-env`, each with whether it has a value. Their values are secret by position.
+fn proxy_keys(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> BTreeMap<String, bool> {
+    let mut keys = BTreeMap::new();
+    let tree = row.agentish.block.as_ref().and_then(|block| block.get("cllama-env"));
+    for (key, value) in &row.block.cllama_env {
+        let entry = tree.and_then(|tree| tree.entry(key));
+        let at = entry.map_or(row.at, |entry| if entry.value.is_null() { entry.key_span } else { entry.value.span });
+        if let Err(bad) = EnvName::parse(key) {
+            let error = Diagnostic::error(Code::BadName, at, bad.to_string()).masked();
+            diag.push(error.help(format!("use {}", bad.grammar)));
+        }
+        let name = match value.0.as_ref().map(|template| (template.as_variable(), template)) {
+            None => key,
+            Some((Some(variable), _)) if !has_text(variable) => &variable.name,
+            Some((None, template)) if template.as_literal() == Some("") => key,
+            Some(_) => {
+                let error =
+                    Diagnostic::error(Code::SecretInEnvironment, at, format!("`{key}` of `cllama-env` is plain text"));
+                diag.push(error.help(format!("write `{key}: ${{{key}}}` and put the value into `.env`")).masked());
+                continue;
+            }
+        };
+        keys.insert(key.clone(), secret::is_set(name, shared.sources, facts));
+    }
+    keys
+}
+
+/// Returns whether what follows a variable's name holds text that would be the secret.
+fn has_text(variable: &Variable) -> bool {
+    match &variable.operator {
+        Some((Operator::Default { .. } | Operator::Replace { .. }, operand)) => operand.as_literal() != Some(""),
+        Some((Operator::Required { .. }, _)) | None => false,
+    }
+}
+
+/// A proxy may have names of its own; a key that stands in `cllama-env` must be there for the models that need it.
+fn proxied(wanted: &Wanted, keys: &BTreeMap<String, bool>, shared: &Shared<'_>, diag: &mut Diagnostics) {
+    let name = &wanted.model.provider;
+    let is_declared = shared.block.providers.contains_key(name.as_str());
+    match provider::known(name.as_str()) {
+        Some(known) if keys.get(known.key) == Some(&false) => {
+            let message = format!("`{name}` needs `{}`, which is not set", known.key);
+            let error = Diagnostic::error(Code::MissingSecret, wanted.at, message);
+            diag.push(noted(error.help("set it in the environment or in `.env`"), wanted.label.as_deref()));
+        }
+        None if !is_declared => {
+            let message = format!("there is no provider `{name}`, unless the proxy has one");
+            let warning = Diagnostic::warning(Code::UnknownProvider, wanted.at, message);
+            diag.push(noted(unknown_provider(warning, name, shared), wanted.label.as_deref()));
+        }
+        Some(_) | None => {}
+    }
+}
+
+fn unknown_provider(finding: Diagnostic, name: &ProviderName, shared: &Shared<'_>) -> Diagnostic {
+    let names = provider::PROVIDERS.iter().map(|facts| facts.name);
+    let own = shared.block.providers.keys().map(String::as_str);
+    let help = format!("declare it: `x-claw: {{providers: {{{name}: {{base_url: …}}}}}}`");
+    finding.help(help).suggest(name.as_str(), names.chain(own))
+}
+
+fn upstream(wanted: &Wanted, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> Option<Upstream> {
+    let (name, at, label) = (&wanted.model.provider, wanted.at, wanted.label.as_deref());
     let known = provider::known(name.as_str());
     let Some(block) = shared.block.providers.get(name.as_str()) else {
         let Some(known) = known else {
             let error = Diagnostic::error(Code::UnknownProvider, at, format!("there is no provider `{name}`"));
-            let names = provider::PROVIDERS.iter().map(|facts| facts.name);
-            let own = shared.block.providers.keys().map(String::as_str);
-            let help = format!("declare it: `x-claw: {{providers: {{{name}: {{base_url: …}}}}}}`");
-            diag.push(error.help(help).suggest(name.as_str(), names.chain(own)));
+            diag.push(noted(unknown_provider(error, name, shared), label));
             return None;
         };
         if !facts.set.get(known.key).copied().unwrap_or(false) {
             let error =
                 Diagnostic::error(Code::MissingSecret, at, format!("`{name}` needs `{}`, which is not set", known.key));
-            diag.push(error.help("set it in the environment or in `.env`"));
+            diag.push(noted(error.help("set it in the environment or in `.env`"), label));
         }
         let key = EnvName::parse(known.key).ok().map(SecretRef::Env);
         return Some(Upstream { base_url: known.base_url.to_owned(), format: known.format, key, service: None });
     };
-    let at = block.origin.span.unwrap_or(at);
-    let base_url = block.base_url.clone().or_else(|| known.map(|known| known.base_url.to_owned()));
-    let Some(base_url) = base_url.filter(|url| url.starts_with("http://") || url.starts_with("https://")) else {
-        let error = Diagnostic::error(
-            Code::BadValue,
-            block.origin.of("base_url", at),
-            format!("`{name}` has no usable `base_url`"),
-        );
-        diag.push(error.help("write an address such as `http://ollama:11434/v1`"));
-        return None;
-    };
+    // What is wrong with a declared provider is said by `providers`, whether it is used or not.
+    let mut unused = Diagnostics::new();
+    let provider = declared(name.as_str(), block, at, &mut unused)?;
+    let key = block.key.as_ref().and_then(|key| {
+        let (variable, is_optional) = key_of(&key.0)?;
+        if is_optional && !secret::is_set(&variable, shared.sources, facts) {
+            return None;
+        }
+        secret::reference(&variable, shared.sources, block.origin.of("key", at), facts, diag)
+    });
+    let host = host(&provider.base_url).split(':').next().unwrap_or("").to_owned();
+    let service = if shared.everyone.contains(host.as_str()) { ServiceName::parse(&host).ok() } else { None };
+    Some(Upstream { base_url: provider.base_url, format: provider.format, key, service })
+}
+
+/// A provider of `x-claw.providers` whose keys are right.
+struct Provider {
+    base_url: String,
+    format: WireFormat,
+}
+
+/// Records what is wrong with the providers of the pod, used or not.
+pub(crate) fn providers(block: &PodBlock, at: Span, diag: &mut Diagnostics) {
+    for (name, provider) in &block.providers {
+        let at = provider.origin.place(at);
+        if let Err(bad) = ProviderName::parse(name) {
+            let error = Diagnostic::error(Code::BadName, at, bad.to_string());
+            diag.push(error.help(format!("use {}", bad.grammar)));
+        }
+        declared(name, provider, at, diag);
+        if let Some(key) = provider.key.as_ref().filter(|key| key_of(&key.0).is_none()) {
+            let is_empty = key.0.is_empty();
+            let error = Diagnostic::error(
+                if is_empty { Code::BadValue } else { Code::SecretInEnvironment },
+                provider.origin.of("key", at),
+                "a provider's key must be a variable",
+            );
+            diag.push(error.help("write `key: ${NAME}` and put the value into `.env`").masked());
+        }
+    }
+}
+
+/// Returns the variable of a provider's key, and whether it may be absent; nothing where it is text.
+fn key_of(text: &str) -> Option<(String, bool)> {
+    let template = Template::parse(text).ok()?;
+    let variable = template.as_variable().filter(|variable| !has_text(variable))?;
+    Some((variable.name.clone(), matches!(&variable.operator, Some((Operator::Default { .. }, _)))))
+}
+
+fn host(url: &str) -> &str {
+    url.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or("")
+}
+
+fn declared(name: &str, block: &ProviderBlock, at: Span, diag: &mut Diagnostics) -> Option<Provider> {
+    let known = provider::known(name);
     let format = match block.format.as_deref() {
         None => known.map_or(WireFormat::OpenAi, |known| known.format),
         Some(word) => WireFormat::parse(word).unwrap_or_else(|| {
@@ -159,94 +285,31 @@ fn upstream(
             WireFormat::OpenAi
         }),
     };
-    let key = block.key.as_ref().and_then(|key| key_of(&key.0, shared, block.origin.of("key", at), facts, diag));
-    let host = base_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or("");
-    let service = if shared.everyone.contains(host) { ServiceName::parse(host).ok() } else { None };
-    Some(Upstream { base_url: base_url.trim_end_matches('/').to_owned(), format, key, service })
-}
-
-fn key_of(text: &str, shared: &Shared<'_>, at: Span, facts: &Facts, diag: &mut Diagnostics) -> Option<SecretRef> {
-    let template = claw_compose::template::Template::parse(text).ok();
-    let Some(variable) = template.as_ref().and_then(|template| template.as_variable()) else {
-        let error = Diagnostic::error(Code::SecretInEnvironment, at, "a provider's key must be a variable");
-        diag.push(error.help("write `key: ${NAME}` and put the value into `.env`").masked());
+    let written = block.base_url.clone().or_else(|| known.map(|known| known.base_url.to_owned()));
+    let at_url = block.origin.of("base_url", at);
+    if written.as_deref().is_some_and(|url| host(url).contains('@')) {
+        let message = format!("the `base_url` of `{name}` holds a user name or a password");
+        let error = Diagnostic::error(Code::SecretInEnvironment, at_url, message);
+        diag.push(error.help("take it out, and write `key: ${NAME}`").masked());
+        return None;
+    }
+    let is_url = |url: &String| {
+        let is_web = url.starts_with("http://") || url.starts_with("https://");
+        let authority = host(url);
+        let (name, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+        let is_host = !name.is_empty() && (name.starts_with('[') || !name.contains([':', '[', ']']));
+        is_web && is_host && port.trim_end_matches(']').len() <= 39 && !url.contains(char::is_whitespace)
+    };
+    let Some(base_url) = written.filter(is_url) else {
+        let (code, what) = match &block.base_url {
+            Some(_) => (Code::BadValue, "no usable"),
+            None => (Code::MissingKey, "no"),
+        };
+        let error = Diagnostic::error(code, at_url, format!("`{name}` has {what} `base_url`"));
+        diag.push(error.help("write an address such as `http://ollama:11434/v1`"));
         return None;
     };
-    secret::reference(&variable.name, shared.sources, variable.operator.is_some(), at, facts, diag)
-}
-
-/// Returns what happens to a model that no slot names.
-pub(crate) fn model_policy(block: &AgentBlock, at: Span, diag: &mut Diagnostics) -> ModelPolicy {
-    match block.model_policy.as_deref() {
-        None | Some("clamp") => ModelPolicy::Clamp,
-        Some("refuse") => ModelPolicy::Refuse,
-        Some(other) => {
-            let at = block.origin.of("model-policy", at);
-            let error = Diagnostic::error(Code::BadValue, at, format!("`{other}` is not a model policy"));
-            diag.push(error.help("write `clamp` or `refuse`"));
-            ModelPolicy::Clamp
-        }
-    }
-}
-
-/// Returns the budgets.
-pub(crate) fn budgets(block: &AgentBlock, at: Span, diag: &mut Diagnostics) -> Vec<Budget> {
-    let mut budgets = Vec::new();
-    for each in block.budget.iter().flat_map(|budgets| &budgets.0) {
-        let at = each.origin.span.unwrap_or(at);
-        let mut bad = |key: &str, word: &str, words: &str| {
-            let error = Diagnostic::error(Code::BadValue, each.origin.of(key, at), format!("`{word}` is not a {key}"));
-            diag.push(error.help(format!("write {words}")));
-        };
-        let window = match each.window.as_deref() {
-            Some("1h") => Window::Hour,
-            Some("day") | None => Window::Day,
-            Some("month") => Window::Month,
-            Some(other) => {
-                bad("window", other, "`1h`, `day` or `month`");
-                Window::Day
-            }
-        };
-        let action = match each.action.as_deref() {
-            Some("hard_stop") | None => BudgetAction::HardStop,
-            Some("rate_limit") => BudgetAction::RateLimit,
-            Some("downgrade") => BudgetAction::Downgrade,
-            Some("soft_alert") => BudgetAction::SoftAlert,
-            Some(other) => {
-                bad("action", other, "`hard_stop`, `rate_limit`, `downgrade` or `soft_alert`");
-                BudgetAction::HardStop
-            }
-        };
-        if let Some(usd) = each.usd.as_ref().filter(|usd| !usd.0.parse::<f64>().is_ok_and(|usd| usd >= 0.0)) {
-            bad("usd", &usd.0, "an amount such as `2.50`");
-        }
-        let positive = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-        budgets.push(Budget {
-            usd: each.usd.as_ref().map(|usd| usd.0.clone()),
-            tokens: positive(each.tokens),
-            requests: positive(each.requests),
-            window,
-            action,
-        });
-    }
-    budgets
-}
-
-/// Returns the brakes.
-pub(crate) fn brakes(block: &AgentBlock, at: Span, diag: &mut Diagnostics) -> Option<Brakes> {
-    let brakes = block.brakes.as_ref()?;
-    let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
-    let is_stop = match brakes.action.as_deref() {
-        Some("stop") => true,
-        Some("warn") | None => false,
-        Some(other) => {
-            let at = brakes.origin.of("action", at);
-            let error = Diagnostic::error(Code::BadValue, at, format!("`{other}` is not an action"));
-            diag.push(error.help("write `warn` or `stop`"));
-            false
-        }
-    };
-    Some(Brakes { repeat: number(brakes.repeat), idle: number(brakes.idle), is_stop })
+    Some(Provider { base_url: base_url.trim_end_matches('/').to_owned(), format })
 }
 
 /// Returns the settings of `CONFIGURE`, in order.
@@ -255,9 +318,11 @@ pub(crate) fn settings(row: &Row<'_>, diag: &mut Diagnostics) -> Vec<Setting> {
     for each in row.directives() {
         let Directive::Configure { runtime, path, value } = &each.value else { continue };
         if *runtime != row.driver.facts().name {
-            let message =
-                format!("this configures `{runtime}`, and the agent's runtime is `{}`", row.driver.facts().name);
-            diag.push(Diagnostic::error(Code::BadSetting, each.span, message));
+            let own = row.driver.facts().name;
+            let message = format!("this configures `{runtime}`, and the agent's runtime is `{own}`");
+            let error = Diagnostic::error(Code::BadSetting, each.span, message);
+            let help = format!("write `CONFIGURE {own} config set {path} …`, or take it out");
+            diag.push(noted(error.help(help), each.label.as_deref()));
             continue;
         }
         let value = serde_json::from_str(value).map_or_else(|_| Doc::str(value.as_str()), doc_of);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use claw_compose::load::Loaded;
 use claw_compose::model::{Project, Service};
 use claw_compose::shape::{Decoder, Shape};
-use claw_compose::yaml::{Entry, Node};
+use claw_compose::yaml::{Kind, Node, Resolved, Scalar};
 use claw_types::agent::{AgentUnit, Contract, Replica};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Driver;
@@ -15,18 +15,28 @@ use claw_types::image::{ImageFacts, ImageRef, label};
 use claw_types::roster::Roster;
 use claw_types::span::{Span, Spanned};
 
-use crate::clawfile::{Clawfile, Directive, StageFacts, label as labels};
-use crate::facts::{Context, Facts, Need, PodSpec, clawfile_of, load_pod};
+use crate::clawfile::label::Declared;
+use crate::clawfile::{Clawfile, Directive};
+use crate::facts::{Context, Facts, LoadedPod, Need, PodSpec, load_pod};
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
+pub(crate) mod agentish;
+mod check;
 mod contract;
 mod environment;
 mod identity;
+mod image;
 mod inference;
+mod limits;
 mod secret;
 mod surface;
 
+pub use image::generated_name;
+pub use limits::ALLOW;
 pub use secret::SecretSource;
+
+use agentish::Agentish;
+use image::{FromImage, from_image};
 
 /// A pod with every question answered.
 #[derive(Clone, Debug)]
@@ -100,53 +110,6 @@ impl Build {
     }
 }
 
-/// A service while it is not yet decided whether it is an agent.
-pub(crate) struct Agentish<'l> {
-    pub(crate) name: &'l str,
-    pub(crate) service: Option<&'l Service>,
-    /// Its `x-claw`, the pod's defaults merged under it.
-    pub(crate) block: Option<Node>,
-}
-
-impl<'l> Agentish<'l> {
-    pub(crate) fn new(loaded: &'l Loaded, name: &'l str) -> Self {
-        let own = loaded.tree.get("services").and_then(|all| all.get(name)).and_then(|service| service.get("x-claw"));
-        let top = loaded.tree.get("x-claw");
-        let block = own.map(|own| {
-            let mut entries: Vec<Entry> = own.entries().to_vec();
-            for entry in top.map_or(&[][..], Node::entries) {
-                let is_default = AgentBlock::KEYS.contains(&entry.key.as_str());
-                if is_default && makes_agent(own) && !entries.iter().any(|mine| mine.key == entry.key) {
-                    entries.push(entry.clone());
-                }
-            }
-            Node::map(entries, own.span)
-        });
-        Self { name, service: loaded.project.services.get(name), block }
-    }
-
-    fn build_key(&self) -> Option<(String, Option<String>)> {
-        let build = self.service?.build.as_ref()?;
-        Some((build.context.clone().unwrap_or_else(|| ".".to_owned()), build.dockerfile.clone()))
-    }
-
-    fn decode(&self, diag: &mut Diagnostics) -> AgentBlock {
-        let Some(block) = &self.block else { return AgentBlock::default() };
-        let mut decoder = Decoder::new(diag, &crate::facts::keeps);
-        let path = ["services", self.name, "x-claw"];
-        decoder
-            .at(path[0], |cx| cx.at(path[1], |cx| cx.at(path[2], |cx| AgentBlock::decode(block, cx))))
-            .unwrap_or_default()
-    }
-}
-
-/// What a service's image says: its directives, and facts of the image.
-struct FromImage {
-    directives: Vec<Spanned<Directive>>,
-    facts: ImageFacts,
-    build: Option<Build>,
-}
-
 /// Returns what must be known of a service.
 pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
@@ -180,9 +143,11 @@ pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>)
 
 /// Returns the runtime a service runs, where it is an agent.
 fn runtime_of(image: &FromImage, agentish: &Agentish<'_>) -> Option<Spanned<String>> {
-    let named = agentish.block.as_ref().and_then(|block| block.get("type"));
-    if let Some((node, scalar)) = named.and_then(|node| node.scalar().map(|scalar| (node, scalar))) {
-        return Some(Spanned::new(scalar.text.clone(), node.span));
+    let named = agentish.block.as_ref().and_then(|block| block.get("type")).filter(|node| !node.is_null());
+    if let Some(node) = named {
+        // Something else than text is told when the block is read.
+        let text = node.scalar().map(Scalar::resolve);
+        return Some(Spanned::new(if let Some(Resolved::Str(text)) = text { text } else { String::new() }, node.span));
     }
     let declared = image.directives.iter().find_map(|each| match &each.value {
         Directive::ClawType(runtime) => Some(Spanned::new(runtime.clone(), each.span)),
@@ -192,110 +157,6 @@ fn runtime_of(image: &FromImage, agentish: &Agentish<'_>) -> Option<Spanned<Stri
     declared.or_else(|| block.map(|block| Spanned::new(String::new(), block.span)))
 }
 
-fn from_image(
-    agentish: &Agentish<'_>,
-    pod: &str,
-    at: Span,
-    facts: &Facts,
-    cx: &Context<'_>,
-    diag: &mut Diagnostics,
-) -> Result<FromImage, Reported> {
-    let service = agentish.service.cloned().unwrap_or_default();
-    if let Some(key) = agentish.build_key() {
-        let span = service.origin.of("build", at);
-        if let Some(inline) = service.build.as_ref().filter(|build| build.dockerfile_inline.is_some()) {
-            let at = inline.origin.of("dockerfile_inline", span);
-            let error = Diagnostic::error(Code::NotYet, at, "claw does not build `dockerfile_inline` yet");
-            return Err(diag.report(error.help("write it to a file and name that with `dockerfile:`")));
-        }
-        if let Some(context) = Some(key.0.as_str()).filter(|context| is_remote(context)) {
-            let error =
-                Diagnostic::error(Code::Unsupported, span, format!("claw does not fetch the context `{context}`"));
-            return Err(diag.report(error.help("clone it, and name the directory")));
-        }
-        let Some(found) = facts.builds.get(&key).and_then(Option::as_ref) else {
-            let wanted = key.1.as_deref().unwrap_or("Clawfile` or `Dockerfile");
-            let message = format!("there is no `{wanted}` in `{}`", key.0);
-            return Err(diag.report(Diagnostic::error(Code::MissingFile, span, message)));
-        };
-        let clawfile = clawfile_of(found, cx, diag)?;
-        let stage = clawfile.last_stage();
-        let base = stage.base.clone();
-        let inherited = base.as_ref().and_then(|base| facts.image(&ImageRef::new(base.as_str())));
-        let is_scratch = base.as_deref() == Some("scratch");
-        let image = service.image.clone().unwrap_or_else(|| format!("{pod}-{}", agentish.name));
-        let generated = if clawfile.is_plain() { None } else { Some((generated_name(&found.name), clawfile.lower())) };
-        let mut build = Build {
-            context: key.0,
-            written: service.build.clone().unwrap_or_default(),
-            ..Build::of(ImageRef::new(image), found.name.clone(), generated, &clawfile)
-        };
-        if let Some(target) = build.written.target.as_deref().filter(|target| !clawfile.ends_with_stage(target))
-            && !clawfile.is_plain()
-        {
-            let at = build.written.origin.of("target", span);
-            let message =
-                format!("`target: {target}` is not the stage that the directives of `{}` describe", found.name);
-            let error = Diagnostic::error(Code::ConflictingKeys, at, message);
-            return Err(
-                diag.report(error.help("directives describe the last stage: take `target` away, or name that stage"))
-            );
-        }
-        let from_text = merged(stage, inherited, is_scratch, clawfile.labels());
-        build.is_partial = from_text.is_partial;
-        let facts = facts.built.get(agentish.name).cloned().filter(|_| build.is_partial).unwrap_or(from_text);
-        let mut directives = labels::read(&facts.labels, span, &mut Diagnostics::new());
-        directives.retain(|each| !clawfile.directives.iter().any(|own| same_kind(&own.value, &each.value)));
-        directives.extend(clawfile.directives);
-        return Ok(FromImage { directives, facts, build: Some(build) });
-    }
-    let image = ImageRef::new(service.image.clone().unwrap_or_default());
-    let span = service.origin.of("image", at);
-    let facts = facts.image(&image).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
-    let directives = labels::read(&facts.labels, span, diag);
-    Ok(FromImage { directives, facts, build: None })
-}
-
-/// A context that the engine would fetch from elsewhere: what was built could not be told from what was written.
-fn is_remote(context: &str) -> bool {
-    let schemes = ["http://", "https://", "git://", "ssh://", "git@", "github.com/", "oci://"];
-    schemes.iter().any(|scheme| context.starts_with(scheme))
-}
-
-/// Returns the name of the Dockerfile that a Clawfile becomes.
-pub fn generated_name(name: &str) -> String {
-    match name.rsplit_once('/') {
-        Some((folder, "Clawfile")) => format!("{folder}/Dockerfile.generated"),
-        None if name == "Clawfile" => "Dockerfile.generated".to_owned(),
-        _ => format!("{name}.generated"),
-    }
-}
-
-fn same_kind(left: &Directive, right: &Directive) -> bool {
-    std::mem::discriminant(left) == std::mem::discriminant(right)
-}
-
-fn merged(
-    stage: StageFacts,
-    base: Option<ImageFacts>,
-    is_scratch: bool,
-    directives: BTreeMap<String, String>,
-) -> ImageFacts {
-    let mut facts = base.unwrap_or(ImageFacts { is_partial: !is_scratch, ..ImageFacts::default() });
-    facts.id = None;
-    facts.user = stage.user.or(facts.user);
-    if stage.entrypoint.is_some() {
-        facts.entrypoint = stage.entrypoint;
-        facts.command = None;
-    }
-    facts.command = stage.command.or(facts.command);
-    facts.exposed.extend(stage.exposed);
-    facts.has_healthcheck |= stage.has_healthcheck;
-    facts.labels.extend(stage.labels);
-    facts.labels.extend(directives);
-    facts
-}
-
 /// Returns the pod.
 ///
 /// # Errors
@@ -303,49 +164,65 @@ fn merged(
 pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Pod, Reported> {
     let mark = diag.mark();
     let origin = Span::start_of(spec.file);
-    let loaded = load_pod(spec, facts, cx, diag)?;
+    let LoadedPod { loaded, agents: known } = load_pod(spec, facts, cx, diag)?;
     let block = pod_block(&loaded, diag);
     let name = pod_name(spec, &loaded, &block, origin, diag)?;
-    let mut agents = BTreeMap::new();
+    check::pod(&block, &loaded, origin, diag);
+    inference::providers(&block, origin, diag);
     let mut builds = BTreeMap::new();
     let mut found = Vec::new();
     for service in loaded.project.services.keys() {
-        let agentish = Agentish::new(&loaded, service);
+        let agentish = Agentish::new(&loaded, service, known.contains(service));
         let at = agentish.service.map_or(origin, |service| service.origin.place(origin));
         let Ok(image) = from_image(&agentish, name.as_str(), at, facts, cx, diag) else { continue };
         builds.extend(image.build.clone().map(|build| (service.clone(), build)));
         found.push((agentish, at, image));
     }
+    let facts_of: Vec<(String, ImageFacts)> =
+        found.iter().map(|(agentish, _, image)| (agentish.name.to_owned(), image.facts.clone())).collect();
+    let images = facts_of.iter().map(|(name, facts)| (name.as_str(), facts)).collect();
+    let rows = rows(found, facts, cx, diag);
+    let sources = secret::sources(&block, origin, diag);
+    let roster = Arc::new(identity::roster(&rows, &block, origin, diag));
+    check::names(&rows, &loaded.project.services, origin, diag);
+    check::accounts(&rows, &roster, diag);
+    let everyone: BTreeSet<&str> = loaded.project.services.keys().map(String::as_str).collect();
+    let shared = Shared {
+        name: &name,
+        block: &block,
+        project: &loaded.project,
+        images: &images,
+        roster: &roster,
+        everyone: &everyone,
+        sources: &sources,
+    };
+    let agents =
+        rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
+    let broadcast = identity::broadcast(&roster);
+    let disabled = loaded.disabled.keys().cloned().collect();
+    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds, sources, disabled })
+}
+
+/// Returns the services that are agents, and judges what can be judged of the others.
+fn rows<'l>(
+    found: Vec<(Agentish<'l>, Span, FromImage)>,
+    facts: &Facts,
+    cx: &Context<'_>,
+    diag: &mut Diagnostics,
+) -> Vec<Row<'l>> {
     let mut rows = Vec::new();
     for (agentish, at, image) in found {
+        let block = agentish.decode(diag);
+        limits::words(&block, at, diag);
         let Some(runtime) = runtime_of(&image, &agentish) else {
-            agentish.decode(diag);
+            environment::plain(&agentish, at, facts, diag);
             continue;
         };
-        let block = agentish.decode(diag);
-        if let Some((service, driver)) = named(&agentish, &runtime, cx, diag) {
+        if let Some((service, driver)) = named(&agentish, &runtime, at, cx, diag) {
             rows.push(Row { agentish, at, image, block, service, driver });
         }
     }
-    let sources = secret::sources(&block, origin, diag);
-    let roster = Arc::new(identity::roster(&rows, &block, diag));
-    let everyone: BTreeSet<&str> = loaded.project.services.keys().map(String::as_str).collect();
-    for row in &rows {
-        let shared = Shared {
-            name: &name,
-            block: &block,
-            project: &loaded.project,
-            roster: &roster,
-            everyone: &everyone,
-            sources: &sources,
-        };
-        if let Some(agent) = agent(row, &shared, facts, cx, diag) {
-            agents.insert(row.service.clone(), agent);
-        }
-    }
-    let broadcast = identity::broadcast(&roster, origin, diag);
-    let disabled = loaded.disabled.keys().cloned().collect();
-    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds, sources, disabled })
+    rows
 }
 
 /// A service that is an agent, before its questions are answered.
@@ -359,8 +236,13 @@ pub(crate) struct Row<'l> {
 }
 
 impl Row<'_> {
-    pub(crate) fn directives(&self) -> impl Iterator<Item = &Spanned<Directive>> {
+    pub(crate) fn directives(&self) -> impl Iterator<Item = &Declared> {
         self.image.directives.iter()
+    }
+
+    /// Returns whether its `x-claw` has a key, be its value an empty list.
+    pub(crate) fn sets(&self, key: &str) -> bool {
+        self.block.origin.fields.contains_key(key)
     }
 }
 
@@ -369,6 +251,7 @@ pub(crate) struct Shared<'s> {
     pub(crate) name: &'s PodName,
     pub(crate) block: &'s PodBlock,
     pub(crate) project: &'s Project,
+    pub(crate) images: &'s BTreeMap<&'s str, &'s ImageFacts>,
     pub(crate) roster: &'s Arc<Roster>,
     pub(crate) everyone: &'s BTreeSet<&'s str>,
     pub(crate) sources: &'s BTreeMap<SecretName, SecretSource>,
@@ -376,10 +259,14 @@ pub(crate) struct Shared<'s> {
 
 fn pod_block(loaded: &Loaded, diag: &mut Diagnostics) -> PodBlock {
     let Some(node) = loaded.tree.get("x-claw") else { return PodBlock::default() };
+    let mut decoder = Decoder::new(diag, &crate::facts::keeps);
+    if let Some(defaults) = agentish::defaults(Some(node)) {
+        decoder.at("x-claw", |cx| AgentBlock::decode(&defaults, cx));
+    }
     let own = node.entries().iter().filter(|entry| !AgentBlock::KEYS.contains(&entry.key.as_str()));
     let own = Node::map(own.cloned().collect(), node.span);
-    let mut decoder = Decoder::new(diag, &crate::facts::keeps);
-    decoder.at("x-claw", |cx| PodBlock::decode(&own, cx)).unwrap_or_default()
+    let is_map = matches!(node.kind, Kind::Map(_));
+    decoder.at("x-claw", |cx| PodBlock::decode(if is_map { &own } else { node }, cx)).unwrap_or_default()
 }
 
 fn pod_name(
@@ -392,6 +279,11 @@ fn pod_name(
     let normal = claw_compose::load::normal_name;
     let written = loaded.project.name.as_deref().and_then(normal);
     let declared = block.pod.as_deref().and_then(normal);
+    if let (Some(pod), None) = (&block.pod, &declared) {
+        let at = block.origin.of("pod", origin);
+        let error = Diagnostic::error(Code::BadName, at, format!("`{pod}` is not a pod name"));
+        return Err(diag.report(error.help("use lower-case letters, digits, `-` and `_`")));
+    }
     if let (Some(written), Some(declared)) = (&written, &declared)
         && written != declared
     {
@@ -411,10 +303,20 @@ fn pod_name(
 fn named(
     agentish: &Agentish<'_>,
     runtime: &Spanned<String>,
+    at: Span,
     cx: &Context<'_>,
     diag: &mut Diagnostics,
 ) -> Option<(ServiceName, &'static dyn Driver)> {
     let service = ServiceName::parse(agentish.name).ok()?;
+    if let Err(bad) = UnitId::parse(agentish.name) {
+        let error = Diagnostic::error(Code::BadName, at, bad.to_string());
+        diag.push(error.help(format!("use {}", bad.grammar)));
+        return None;
+    }
+    let written = agentish.block.as_ref().and_then(|block| block.get("type")).filter(|node| !node.is_null());
+    if written.is_some_and(|node| !matches!(node.scalar().map(Scalar::resolve), Some(Resolved::Str(_)))) {
+        return None;
+    }
     if runtime.value.is_empty() {
         let message = format!("`{service}` has an `x-claw`, and its image has no `{}`", label::TYPE);
         let error = Diagnostic::error(Code::MissingClawType, runtime.span, message);
@@ -442,13 +344,21 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let contract: Option<Contract> = contract::contract(row, facts, cx, diag).ok();
     let models = inference::models(row, diag);
     let inference = inference::inference(row, shared, &models, facts, diag);
-    let surfaces = surface::surfaces(row, shared, facts, diag);
+    let surfaces = surface::surfaces(row, shared, diag);
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();
     let env = environment::environment(row, service, shared, facts, diag);
     let schedules = identity::schedules(row, shared, diag);
     let mut skills = surface::generated_skills(&surfaces.list, &identities);
     contract::skills(row, facts, cx, &mut skills, diag);
-    let (contract, inference) = (contract?, inference?);
+    let persona = contract::persona(row, facts, diag);
+    let model_policy = limits::model_policy(&row.block, row.at, diag);
+    let budgets = limits::budgets(&row.block, row.at, diag);
+    let brakes = limits::brakes(&row.block, row.at, diag);
+    let settings = inference::settings(row, diag);
+    let user = surface::user(&row.image.facts, service, row.driver.facts().user, row.at, diag);
+    let (mut contract, inference) = (contract?, inference?);
+    contract.sections.extend(contract::manuals(&surfaces.list, &skills));
+    let models = models.into_iter().map(|(slot, list)| (slot, list.into_iter().map(|each| each.model).collect()));
     let unit = AgentUnit {
         id: UnitId::parse(row.service.as_str()).ok()?,
         service: row.service.clone(),
@@ -459,26 +369,30 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         image_facts: row.image.facts.clone(),
         reach: surface::reach(&surfaces.list, &inference, service, row.block.egress.as_ref()),
         contract,
-        persona: row.block.persona.clone(),
-        models,
-        model_policy: inference::model_policy(&row.block, row.at, diag),
-        budgets: inference::budgets(&row.block, row.at, diag),
-        brakes: inference::brakes(&row.block, row.at, diag),
+        persona,
+        models: models.collect(),
+        model_policy,
+        budgets,
+        brakes,
         inference,
         identities,
         channels: surfaces.channels,
         roster: Arc::clone(shared.roster),
         surfaces: surfaces.list,
-        user: surface::user(&row.image.facts, service, row.driver.facts().user, row.at, diag),
+        user,
         timezone: row.block.timezone.clone(),
         skills,
         schedules,
-        settings: inference::settings(row, diag),
+        settings,
         env,
         origin: row.at,
     };
     row.driver.check(&unit, diag);
-    Some(Agent { unit, count, allow: row.block.allow.iter().cloned().collect() })
+    check::voices(row, &unit, diag);
+    let allow = row.block.allow.0.iter().map(|word| word.value.clone()).collect();
+    let agent = Agent { unit, count, allow };
+    check::replicas(&agent, service, row.at, diag);
+    Some(agent)
 }
 
 fn count(row: &Row<'_>, service: &Service, diag: &mut Diagnostics) -> u32 {
@@ -497,11 +411,9 @@ fn count(row: &Row<'_>, service: &Service, diag: &mut Diagnostics) -> u32 {
         Ok(count) if (1..=999).contains(&count) => count,
         _ => {
             let at = row.block.origin.of("count", row.at);
-            diag.push(Diagnostic::error(
-                Code::BadValue,
-                at,
-                format!("`count` goes from 1 to 999, and this is {count}"),
-            ));
+            let message = format!("`count` goes from 1 to 999, and this is {count}");
+            let error = Diagnostic::error(Code::BadValue, at, message);
+            diag.push(error.help("write how many there are, such as `count: 3`"));
             1
         }
     }

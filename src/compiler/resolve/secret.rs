@@ -58,27 +58,37 @@ pub(crate) fn sources(block: &PodBlock, at: Span, diag: &mut Diagnostics) -> BTr
     sources
 }
 
-/// Returns the secret that a variable means, and records where it has no value. `is_optional` where the text has a
-/// default of its own: then a secret without a value is none.
+fn declared<'s>(
+    variable: &str,
+    sources: &'s BTreeMap<SecretName, SecretSource>,
+) -> Option<(&'s SecretName, &'s SecretSource)> {
+    SecretName::parse(variable).ok().and_then(|name| sources.get_key_value(&name))
+}
+
+/// Returns whether the secret that a variable means has a value.
+pub(crate) fn is_set(variable: &str, sources: &BTreeMap<SecretName, SecretSource>, facts: &Facts) -> bool {
+    let known = |name: &str| {
+        let is_here = facts.variables.get(name).is_some_and(Option::is_some);
+        facts.set.get(name).copied().unwrap_or(is_here)
+    };
+    match declared(variable, sources).map(|(_, source)| source) {
+        Some(SecretSource::Env(name)) => known(name.as_str()),
+        Some(SecretSource::File(path)) => facts.secret_files.get(path).copied().unwrap_or(false),
+        Some(SecretSource::Command(_)) => true,
+        None => known(variable),
+    }
+}
+
+/// Returns the secret that a variable means, and records where it has no value.
 pub(crate) fn reference(
     variable: &str,
     sources: &BTreeMap<SecretName, SecretSource>,
-    is_optional: bool,
     at: Span,
     facts: &Facts,
     diag: &mut Diagnostics,
 ) -> Option<SecretRef> {
-    let declared = SecretName::parse(variable).ok().and_then(|name| sources.get_key_value(&name));
-    let is_set = match declared.map(|(_, source)| source) {
-        Some(SecretSource::Env(name)) => facts.set.get(name.as_str()).copied().unwrap_or(false),
-        Some(SecretSource::File(path)) => facts.secret_files.get(path).copied().unwrap_or(false),
-        Some(SecretSource::Command(_)) => true,
-        None => facts.set.get(variable).copied().unwrap_or(false),
-    };
-    if !is_set && is_optional {
-        return None;
-    }
-    if !is_set {
+    let declared = declared(variable, sources);
+    if !is_set(variable, sources, facts) {
         let error = Diagnostic::error(Code::MissingSecret, at, format!("the secret `{variable}` is not set"));
         diag.push(match declared.map(|(_, source)| source) {
             Some(SecretSource::File(path)) => error.help(format!("write it to `{path}`")),

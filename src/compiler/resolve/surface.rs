@@ -7,16 +7,17 @@ use claw_types::agent::{
     Access, ChannelPolicy, DirectPolicy, GuildPolicy, Inference, Reach, RuntimeUser, Skill, SkillOrigin, Surface,
 };
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::doc::line;
 use claw_types::id::{ServiceName, SkillName, VolumeName};
-use claw_types::image::{ImageFacts, ImageRef, label};
+use claw_types::image::{ImageFacts, label};
 use claw_types::path::ContainerPath;
 use claw_types::platform::Platform;
 use claw_types::roster::Identity;
 use claw_types::span::Span;
 
 use super::{Row, Shared};
+use crate::clawfile::label::noted;
 use crate::clawfile::{Directive, directive};
-use crate::facts::Facts;
 use crate::pod::{ChannelRules, Texts};
 
 /// The surfaces of an agent, and the rules of its channels.
@@ -26,25 +27,36 @@ pub(crate) struct Surfaces {
     pub(crate) channels: BTreeMap<Platform, ChannelPolicy>,
 }
 
-/// Returns the surfaces: the pod's where it names any, else the image's.
-pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> Surfaces {
+/// Returns the surfaces: the pod's where it says what they are, be it none, else the image's.
+pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostics) -> Surfaces {
     let mut surfaces = Surfaces::default();
-    if row.block.surfaces.is_empty() {
+    if !row.sets("surfaces") {
         for each in row.directives() {
-            if let Directive::Surface(surface) = &each.value {
-                surfaces.list.extend(bound(surface, each.span, shared, facts, diag));
+            if let Directive::Surface(surface) = &each.value
+                && let Some(surface) = bound(surface, each.span, each.label.as_deref(), row, shared, diag)
+            {
+                add(&mut surfaces.list, surface, each.span, diag);
             }
         }
         return surfaces;
     }
     for entry in &row.block.surfaces {
-        match directive::surface(&entry.text.value, entry.text.span) {
+        let span = entry.text.span;
+        match directive::surface(&entry.text.value, span) {
             Ok(surface) => {
-                let found = bound(&surface, entry.text.span, shared, facts, diag);
-                if let (Some(rules), Some(Surface::Channel { platform })) = (&entry.rules, &found) {
-                    surfaces.channels.insert(*platform, policy(rules, entry.text.span, shared, diag));
+                let Some(found) = bound(&surface, span, None, row, shared, diag) else { continue };
+                match (&entry.rules, &found) {
+                    (Some(rules), Surface::Channel { platform }) => {
+                        surfaces.channels.insert(*platform, policy(rules, span, shared, diag));
+                    }
+                    (Some(_), _) => {
+                        let message = format!("a surface `{}://` takes no rules", surface.scheme);
+                        let error = Diagnostic::error(Code::BadSurface, span, message);
+                        diag.push(error.help("rules are for channels; write `- scheme://target [mode]`"));
+                    }
+                    (None, _) => {}
                 }
-                surfaces.list.extend(found);
+                add(&mut surfaces.list, found, span, diag);
             }
             Err(error) => diag.push(error),
         }
@@ -52,11 +64,27 @@ pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, diag: 
     surfaces
 }
 
+fn add(list: &mut Vec<Surface>, surface: Surface, span: Span, diag: &mut Diagnostics) {
+    let is_same = |other: &Surface| match (other, &surface) {
+        (Surface::Volume { name, .. }, Surface::Volume { name: new, .. }) => name == new,
+        (Surface::Host { path, .. }, Surface::Host { path: new, .. }) => path == new,
+        (Surface::Service { service, .. }, Surface::Service { service: new, .. }) => service == new,
+        _ => *other == surface,
+    };
+    if list.iter().any(is_same) {
+        let error = Diagnostic::error(Code::NameCollision, span, "this surface stands twice");
+        diag.push(error.help("keep one of the two"));
+        return;
+    }
+    list.push(surface);
+}
+
 fn bound(
     surface: &directive::Surface,
     span: Span,
+    label: Option<&str>,
+    row: &Row<'_>,
     shared: &Shared<'_>,
-    facts: &Facts,
     diag: &mut Diagnostics,
 ) -> Option<Surface> {
     match surface.scheme.as_str() {
@@ -69,24 +97,38 @@ fn bound(
             let path = ContainerPath::parse(&surface.target).ok()?;
             if surface.access.is_none() {
                 let warning = Diagnostic::warning(Code::Discouraged, span, format!("`host://{path}` is read-only"));
-                diag.push(warning.help("write `read-only` or `read-write` after it"));
+                diag.push(noted(warning, label).help("write `read-only` or `read-write` after it"));
             }
             Some(Surface::Host { path, access: surface.access.unwrap_or(Access::ReadOnly) })
         }
-        "service" => service(&surface.target, span, shared, facts, diag),
+        "service" => service(&surface.target, span, label, row, shared, diag),
         "channel" => Platform::parse(&surface.target).map(|platform| Surface::Channel { platform }),
         _ => directive::egress(&surface.target).map(|(host, port)| Surface::Egress { host, port }),
     }
 }
 
-fn service(name: &str, span: Span, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> Option<Surface> {
+fn service(
+    name: &str,
+    span: Span,
+    from: Option<&str>,
+    row: &Row<'_>,
+    shared: &Shared<'_>,
+    diag: &mut Diagnostics,
+) -> Option<Surface> {
     let Some(target) = shared.project.services.get(name) else {
         let error =
             Diagnostic::error(Code::UnknownService, span, format!("no service named `{name}`")).label("this surface");
-        diag.push(error.suggest(name, shared.everyone.iter().copied()));
+        let error = error.help("name a service of this file");
+        diag.push(noted(error.suggest(name, shared.everyone.iter().copied()), from));
         return None;
     };
-    let image = target.image.as_ref().and_then(|image| facts.image(&ImageRef::new(image.as_str()))).unwrap_or_default();
+    if name == row.service.as_str() {
+        let error = Diagnostic::error(Code::BadSurface, span, format!("`{name}` is this agent itself"));
+        diag.push(noted(error.help("take the surface out"), from));
+        return None;
+    }
+    let unknown = ImageFacts::default();
+    let image = shared.images.get(name).copied().unwrap_or(&unknown);
     let number = |text: &String| text.split('/').next().and_then(|port| port.parse::<u16>().ok());
     let published = target.ports.iter().filter_map(|port| u16::try_from(port.target).ok());
     let ports: BTreeSet<u16> = target.expose.iter().chain(&image.exposed).filter_map(number).chain(published).collect();
@@ -99,9 +141,11 @@ fn service(name: &str, span: Span, shared: &Shared<'_>, facts: &Facts, diag: &mu
 fn policy(rules: &ChannelRules, span: Span, shared: &Shared<'_>, diag: &mut Diagnostics) -> ChannelPolicy {
     let ids = |texts: &[crate::pod::Text]| texts.iter().map(|text| text.0.clone()).collect::<Vec<_>>();
     let mut services = Vec::new();
-    for name in &rules.allow_from_services {
-        if !shared.everyone.contains(name.as_str()) {
-            let error = Diagnostic::error(Code::UnknownService, span, format!("no service named `{name}`"));
+    for each in &rules.allow_from_services.0 {
+        let name = each.value.as_str();
+        if !shared.everyone.contains(name) {
+            let error = Diagnostic::error(Code::UnknownService, each.span, format!("no service named `{name}`"));
+            let error = error.help("name a service of this file");
             diag.push(error.suggest(name, shared.everyone.iter().copied()));
         }
         services.extend(ServiceName::parse(name));
@@ -143,7 +187,8 @@ pub(crate) fn generated_skills(
             Surface::Service { service, ports, mcp } => {
                 let ports: Vec<String> = ports.iter().map(|port| format!("- http://{service}:{port}")).collect();
                 let listens = if ports.is_empty() { "It declares no ports.".to_owned() } else { ports.join("\n") };
-                let mcp = mcp.as_ref().map(|path| format!("\n\nIts MCP endpoint is `{path}`.")).unwrap_or_default();
+                let mcp =
+                    mcp.as_ref().map(|path| format!("\n\nIts MCP endpoint is `{}`.", line(path))).unwrap_or_default();
                 let body = format!("# {service}\n\nA service of this pod. Reach it by its name:\n\n{listens}{mcp}\n");
                 add(format!("surface-{service}"), format!("How to reach the service {service}."), body);
             }
@@ -155,9 +200,10 @@ pub(crate) fn generated_skills(
         }
     }
     for (platform, identity) in identities {
-        let id = identity.id.as_deref().map_or("no id declared".to_owned(), |id| format!("id `{id}`"));
-        let name = identity.username.as_deref().map(|name| format!(", user name @{name}")).unwrap_or_default();
-        let guilds: Vec<String> = identity.guilds.iter().map(|guild| format!("- guild `{}`", guild.id)).collect();
+        let id = identity.id.as_deref().map_or("no id declared".to_owned(), |id| format!("id `{}`", line(id)));
+        let name = identity.username.as_deref().map(|name| format!(", user name @{}", line(name))).unwrap_or_default();
+        let guilds: Vec<String> =
+            identity.guilds.iter().map(|guild| format!("- guild `{}`", line(&guild.id))).collect();
         let body = format!("# You on {platform}\n\nYour account: {id}{name}.\n\n{}\n", guilds.join("\n"));
         add(format!("handle-{platform}"), format!("Who you are on {platform}."), body);
     }

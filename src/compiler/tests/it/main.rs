@@ -4,6 +4,7 @@ mod clawfile;
 mod hostile;
 mod plan;
 mod property;
+mod resolve;
 
 use std::path::PathBuf;
 

@@ -8,13 +8,22 @@ use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Container, Image, Mode, Observed, service_hash, steps};
 use claw_compose::yaml;
 use claw_types::diag::Diagnostics;
+use claw_types::image::ImageFacts;
 use claw_types::span::SourceMap;
 
 /// Compiles a pod whose every file is a contract, whose every variable is `v`, and whose images nobody has.
 fn compile(text: &str) -> (Option<Plan>, Vec<String>) {
+    compile_with(text, "# A\n", &[])
+}
+
+/// The same, with a contract and with labels that every image has.
+pub(crate) fn compile_with(text: &str, contract: &str, labels: &[(&str, &str)]) -> (Option<Plan>, Vec<String>) {
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let image = ImageFacts { labels, ..ImageFacts::default() };
+    let image = Some(image).filter(|image| !image.labels.is_empty());
     let mut sources = SourceMap::new();
     let file = sources.add("claw-pod.yml", text);
-    let contract = sources.add("AGENTS.md", "# A\n");
+    let contract = sources.add("AGENTS.md", contract);
     let mut diag = Diagnostics::new();
     let tree = yaml::parse(sources.get(file).expect("added"), &mut diag).expect("YAML");
     let spec = PodSpec { file, tree, name: None, directory: "pod".into(), profiles: Vec::new() };
@@ -33,7 +42,7 @@ fn compile(text: &str) -> (Option<Plan>, Vec<String>) {
                 Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
                 Need::File(path) => drop(facts.files.insert(path, FileFact::Text(contract))),
                 Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
-                Need::Image(image) => drop(facts.images.insert(image, None)),
+                Need::Image(name) => drop(facts.images.insert(name, image.clone())),
             }
         }
     }
