@@ -54,7 +54,7 @@ fn planned(planned: &PlannedUnit, session: &Session<'_>) -> Value {
         }),
     };
     let environment = service.map(|service| service.environment.keys().cloned().collect::<Vec<_>>());
-    let secrets: Vec<String> = planned.secrets.iter().map(ToString::to_string).collect();
+    let secrets: Vec<String> = planned.secrets.iter().map(|(file, secret)| format!("{file}: {secret}")).collect();
     let lifted =
         unit.env.iter().filter(|(_, value)| matches!(value, EnvValue::Secret(_))).map(|(name, _)| name.to_string());
     json!({

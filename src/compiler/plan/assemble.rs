@@ -43,20 +43,7 @@ pub(crate) fn planned(
     if unit.skills.is_empty() {
         documents.push(("claw/skills/.keep".to_owned(), "\n".to_owned()));
     }
-    let mut secrets: BTreeSet<SecretRef> = BTreeSet::new();
-    for value in unit.env.values().chain(lowered.env.values()) {
-        if let EnvValue::Secret(secret) = value {
-            secrets.insert(secret.clone());
-        }
-    }
-    match &unit.inference {
-        Inference::Direct { upstreams } => {
-            secrets.extend(upstreams.values().filter_map(|upstream| upstream.key.clone()))
-        }
-        Inference::Proxied { token, .. } => {
-            secrets.insert(token.clone());
-        }
-    }
+    let secrets = secrets(&unit, &lowered);
     let mut add = |path: String, content: Content, diag: &mut Diagnostics| {
         let added = PodPath::parse(&path).ok().map(|path| lowered.files.insert(path, FileSpec::managed(content)));
         if !matches!(added, Some(Ok(()))) {
@@ -67,13 +54,34 @@ pub(crate) fn planned(
     for (path, text) in documents {
         add(path, Content::text(text), diag);
     }
-    for secret in &secrets {
-        add(format!("secrets/{}", secret.file_name()), Content::secret(secret.clone()), diag);
+    for (file, secret) in &secrets {
+        add(format!("secrets/{file}"), Content::secret(secret.clone()), diag);
     }
     let digest = digest(&lowered.files);
     let directory = PodPath::parse(&format!(".claw/{}/units/{}/{digest}", unit.pod, unit.id)).ok()?;
     let needs_shim = !secrets.is_empty() && facts.secrets == SecretDelivery::Environment;
     Some(PlannedUnit { unit, lowered, hardening, directory, secrets, needs_shim })
+}
+
+/// Returns an agent's secrets by the names of their files: a variable's own name where `environment:` gives it one, so that
+/// it comes back under the name it was written under; else the secret's.
+fn secrets(unit: &AgentUnit, lowered: &Lowered) -> BTreeMap<String, SecretRef> {
+    let mut secrets = BTreeMap::new();
+    match &unit.inference {
+        Inference::Direct { upstreams } => {
+            let keys = upstreams.values().filter_map(|upstream| upstream.key.clone());
+            secrets.extend(keys.map(|key| (key.file_name(), key)));
+        }
+        Inference::Proxied { token, .. } => {
+            secrets.insert(token.file_name(), token.clone());
+        }
+    }
+    for (name, value) in unit.env.iter().chain(&lowered.env) {
+        if let EnvValue::Secret(secret) = value {
+            secrets.insert(name.to_string(), secret.clone());
+        }
+    }
+    secrets
 }
 
 /// Where the shim is in a container.
@@ -97,20 +105,9 @@ fn shim(made: &mut Service, each: &PlannedUnit, diag: &mut Diagnostics) {
         diag.push(Diagnostic::error(Code::MissingKey, unit.origin, message).help("write `command:` or `entrypoint:`"));
         return;
     }
-    let mut variables: BTreeMap<String, String> = BTreeMap::new();
-    for secret in &each.secrets {
-        let name = secret.file_name();
-        if EnvName::parse(&name).is_ok() {
-            variables.insert(name, secret.delivered_path());
-        }
-    }
-    for (name, value) in unit.env.iter().chain(&each.lowered.env) {
-        if let EnvValue::Secret(secret) = value {
-            variables.insert(name.to_string(), secret.delivered_path());
-        }
-    }
+    let variables = each.secrets.keys().filter(|file| EnvName::parse(file).is_ok());
     let mut entrypoint = vec![SHIM.to_owned(), "shim".to_owned(), "exec".to_owned()];
-    entrypoint.extend(variables.iter().map(|(name, path)| format!("{name}={path}")));
+    entrypoint.extend(variables.map(|file| format!("{file}=/run/secrets/{file}")));
     entrypoint.push("--".to_owned());
     made.entrypoint = Some(Argv(entrypoint));
     made.command = Some(Argv(program));
@@ -321,7 +318,7 @@ fn agent(
         }
     }
     networks(&mut made, unit);
-    mounts(&mut made, each, project);
+    mounts(&mut made, each, project, diag);
     targets(&made, unit, diag);
     hold(&mut made, hardening);
     health(&mut made, &each.lowered.probe, hardening);
@@ -427,7 +424,7 @@ fn volume(source: &str, target: &str, is_read_only: bool) -> Mount {
     }
 }
 
-fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project) {
+fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project, diag: &mut Diagnostics) {
     let unit = &each.unit;
     made.volumes.push(bind(format!("./{}/claw", each.directory), "/claw", true));
     for mount in &each.lowered.mounts {
@@ -449,14 +446,24 @@ fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project) {
         // Replica 0 keeps the name without a number, so that going from one to three loses no memory.
         let owner = if unit.replica.index == 0 { unit.service.as_str() } else { unit.id.as_str() };
         let key = format!("{owner}-{}", state.key);
-        project.volumes.entry(key.clone()).or_default();
+        if project.volumes.insert(key.clone(), claw_compose::model::Volume::default()).is_some() {
+            taken("volume", &key, unit, diag);
+        }
         made.volumes.push(volume(&key, state.target.as_str(), false));
     }
-    for secret in &each.secrets {
-        let file = secret.file_name();
+    for file in each.secrets.keys() {
         let key = format!("{}-{file}", unit.id);
         let path = format!("./{}/secrets/{file}", each.directory);
-        project.secrets.insert(key.clone(), FileObject { file: Some(path), ..FileObject::default() });
-        made.secrets.push(FileMount { source: key, target: Some(file), ..FileMount::default() });
+        let is_ours = made.secrets.iter().all(|own| own.target.as_deref().unwrap_or(&own.source) != file);
+        let object = FileObject { file: Some(path), ..FileObject::default() };
+        if project.secrets.insert(key.clone(), object).is_some() || !is_ours {
+            taken("secret", file, unit, diag);
+        }
+        made.secrets.push(FileMount { source: key, target: Some(file.clone()), ..FileMount::default() });
     }
+}
+
+fn taken(kind: &str, name: &str, unit: &AgentUnit, diag: &mut Diagnostics) {
+    let message = format!("the {kind} `{name}` of `{}` is claw's, and the pod file has one of that name", unit.service);
+    diag.push(Diagnostic::error(Code::NameCollision, unit.origin, message).help("give yours another name"));
 }

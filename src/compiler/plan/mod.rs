@@ -35,8 +35,8 @@ pub struct PlannedUnit {
     pub hardening: Hardening,
     /// The directory of its files, below the pod's directory; the digest of their content is part of it.
     pub directory: PodPath,
-    /// Its secrets, each in a file of its own.
-    pub secrets: BTreeSet<SecretRef>,
+    /// Its secrets by the names of their files, below `/run/secrets`.
+    pub secrets: BTreeMap<String, SecretRef>,
     /// Whether the shim puts its secrets into its environment.
     pub needs_shim: bool,
 }

@@ -104,3 +104,17 @@ fn a_secret_outside_its_places_is_an_error_and_its_value_in_no_message() {
         assert!(found.iter().any(|each| each.starts_with("secret-in-environment")), "{line}: {found:?}");
     }
 }
+
+#[test]
+fn a_secret_comes_back_under_the_name_it_was_written_under() {
+    let pod = "services:\n  bot:\n    image: x\n    entrypoint: [/bot]\n    environment: {BOT_TOKEN: '${OTHER_NAME}'}\n    x-claw: {type: generic, agent: A.md}\n";
+    let (plan, found) = compile_with(pod, "# A\n", &[]);
+    let text = claw_compiler::emit::compose::compose(&plan.expect("planned"));
+    assert!(
+        text.contains("- \"BOT_TOKEN=/run/secrets/BOT_TOKEN\"") && !text.contains("OTHER_NAME"),
+        "{found:?}\n{text}"
+    );
+    let own = format!("{pod}secrets: {{bot-BOT_TOKEN: {{file: ./mine}}}}\n");
+    let (plan, found) = compile_with(&own, "# A\n", &[]);
+    assert!(plan.is_none() && found.iter().any(|each| each.starts_with("name-collision")), "{found:?}");
+}
