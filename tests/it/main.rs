@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod docs;
 mod engine;
 mod errors;
 mod examples;
