@@ -95,6 +95,21 @@ def engine_calls(project, image):
     return time.perf_counter() - began
 
 
+def plain_files(folder, count):
+    """Seconds that the host alone takes for the files of so many agents: a directory each, four files in it."""
+    began = time.perf_counter()
+    for index in range(count):
+        place = f"{folder}/plain/agent-{index}/digest/claw"
+        os.makedirs(place)
+        for name in range(4):
+            with open(f"{place}/{name}", "wb") as file:
+                file.write(b"x" * 600)
+                os.fchmod(file.fileno(), 0o444)
+    took = time.perf_counter() - began
+    shutil.rmtree(f"{folder}/plain")
+    return took
+
+
 def pure(claw, peer, folder):
     true = measured(["/bin/true"], folder)
     version = measured([claw, "version"], folder)
@@ -111,6 +126,7 @@ def pure(claw, peer, folder):
         times[count] = figures[0]
         note = "target 50 ms" if count == 100 else f"{figures[0] / times[10]:.1f} x the time of 10" if count > 10 else ""
         say(f"claw compile, {count} agents, nothing there", figures, note)
+        print(f"{f'the host alone, files of {count} agents':<46} {plain_files(folder, count) * 1000:9.1f} ms")
         say(f"claw compile, {count} agents, again", measured([claw, "compile", "-o", "out"], folder))
         say(f"claw check, {count} agents", measured([claw, "check"], folder))
     os.remove(f"{folder}/claw-pod.yml")
