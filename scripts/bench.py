@@ -177,7 +177,7 @@ def on_engine(claw, peer, folder):
 
 
 def main():
-    claw, peer = os.path.abspath(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    claw, peer = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
     print(f"claw: {os.path.getsize(claw) / 1e6:.1f} MB; target 25 MB, static, stripped")
     print(f"peer: {subprocess.run([peer, 'version', '--short'], capture_output=True, text=True).stdout.strip() if peer else 'none'}")
     with tempfile.TemporaryDirectory() as folder:
