@@ -155,6 +155,12 @@ pub(crate) fn make_private(path: &Path) -> Result<(), FileError> {
 /// Where the host refuses.
 pub fn make_state(root: &Path) -> Result<(), FileError> {
     let state = root.join(".claw");
+    // A link would let whoever wrote the pod's directory choose where secrets are put.
+    if state.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+        let source =
+            io::Error::new(io::ErrorKind::InvalidInput, "it is a link; claw keeps its files beside the pod file");
+        return Err(failed("use", &state)(source));
+    }
     make_private(&state)?;
     let ignore = state.join(".gitignore");
     if ignore.exists() { Ok(()) } else { write_atomic(&ignore, "*\n", 0o644) }

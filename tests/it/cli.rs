@@ -226,3 +226,16 @@ fn a_value_of_the_generated_file_is_traced_to_who_wrote_it() {
     let run = claw(&example, &["explain", "services.writer.nope"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(2), "error: the generated file has no `services.writer.nope`\n"));
 }
+
+#[test]
+fn claws_directory_is_no_link_to_somewhere_else() {
+    let folder = Folder::new("linked");
+    folder.write("elsewhere/x", "").write("pod/AGENTS.md", CONTRACT.1);
+    folder
+        .write("pod/claw-pod.yml", "services: {bot: {image: claw/infra, x-claw: {type: generic, agent: AGENTS.md}}}\n");
+    std::os::unix::fs::symlink("../elsewhere", folder.0.join("pod/.claw")).expect("a link");
+    let run = claw(&folder.0.join("pod"), &["compile"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains(".claw`: it is a link"), "{run:?}");
+    assert_eq!(files(&folder.0.join("elsewhere")).len(), 1);
+}

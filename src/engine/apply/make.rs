@@ -61,6 +61,10 @@ impl Run<'_> {
         let name = self.scope.network(key);
         // An engine takes a second network of one name, and then neither can be told from the other.
         if self.docker.has_network(&name).await? {
+            // Another run made it since it was looked for.
+            if self.docker.networks(self.scope.project).await?.iter().any(|own| own.name == name) {
+                return Ok(());
+            }
             let why = format!(
                 "there is a network `{name}` already, and it is not this pod's: remove it, rename yours, or declare it `external: true`"
             );
