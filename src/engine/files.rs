@@ -155,12 +155,7 @@ pub(crate) fn make_private(path: &Path) -> Result<(), FileError> {
 /// Where the host refuses.
 pub fn make_state(root: &Path) -> Result<(), FileError> {
     let state = root.join(".claw");
-    // A link would let whoever wrote the pod's directory choose where secrets are put.
-    if state.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
-        let source =
-            io::Error::new(io::ErrorKind::InvalidInput, "it is a link; claw keeps its files beside the pod file");
-        return Err(failed("use", &state)(source));
-    }
+    refuse_link(&state)?;
     make_private(&state)?;
     let ignore = state.join(".gitignore");
     if ignore.exists() { Ok(()) } else { write_atomic(&ignore, "*\n", 0o644) }
@@ -240,6 +235,40 @@ pub fn remove_stale_units(root: &Path, pod: &str, files: &FileTree) -> Result<()
         let _ = fs::remove_dir(&unit);
     }
     Ok(())
+}
+
+/// Removes what claw keeps of a project below the pod's directory; nothing is followed out of it.
+///
+/// # Errors
+/// Where `.claw` is a link, or the host refuses.
+pub fn remove_state(root: &Path, pod: &str) -> Result<(), FileError> {
+    let state = root.join(".claw");
+    refuse_link(&state)?;
+    let own = state.join(pod);
+    refuse_link(&own)?;
+    remove_tree(&own)
+}
+
+/// A link would let whoever wrote the pod's directory choose where secrets are put and what is removed.
+fn refuse_link(path: &Path) -> Result<(), FileError> {
+    if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+        let source =
+            io::Error::new(io::ErrorKind::InvalidInput, "it is a link; claw keeps its files beside the pod file");
+        return Err(failed("use", path)(source));
+    }
+    Ok(())
+}
+
+/// Writes a generated Dockerfile; one that claw did not make is left alone.
+///
+/// # Errors
+/// Where a file of that name is not claw's, or the host refuses.
+pub fn write_dockerfile(path: &Path, text: &str) -> Result<(), FileError> {
+    if fs::read_to_string(path).is_ok_and(|old| !old.contains("# claw: ")) {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not claw's: rename it, or the Clawfile");
+        return Err(failed("overwrite", path)(source));
+    }
+    write_atomic(path, text, 0o644)
 }
 
 /// Removes a tree; one that is not there is removed already.

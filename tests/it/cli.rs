@@ -239,3 +239,15 @@ fn claws_directory_is_no_link_to_somewhere_else() {
     assert!(run.stderr.contains(".claw`: it is a link"), "{run:?}");
     assert_eq!(files(&folder.0.join("elsewhere")).len(), 1);
 }
+
+#[test]
+fn a_dockerfile_that_is_not_claws_is_not_overwritten() {
+    let folder = Folder::new("mine");
+    folder
+        .write("Clawfile", "FROM claw/infra\nCLAW_TYPE reference\nAGENT a.md\n")
+        .write("Dockerfile.generated", "mine\n");
+    let run = claw(&folder.0, &["build", "-t", "claw-never-built"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("Dockerfile.generated`: it is not claw's"), "{run:?}");
+    assert_eq!(files(&folder.0)["Dockerfile.generated"], "mine\n");
+}

@@ -7,7 +7,7 @@ use claw_compiler::plan::steps::Mode;
 use claw_compiler::resolve::{Build, generated_name};
 use claw_engine::apply::ApplyError;
 use claw_engine::docker::Docker;
-use claw_engine::files::write_atomic;
+use claw_engine::files::write_dockerfile;
 use claw_engine::gather::{Engine, Environment};
 use claw_engine::image::{Building, Making, Never, builder, never, never_of};
 use claw_types::diag::Diagnostics;
@@ -123,7 +123,7 @@ fn one(
     let name = file.strip_prefix(&context).unwrap_or(&file).display().to_string();
     let generated = if clawfile.is_plain() { None } else { Some((generated_name(&name), clawfile.lower())) };
     if let Some((name, text)) = &generated {
-        write_atomic(&context.join(name), text, 0o644)?;
+        write_dockerfile(&context.join(name), text)?;
     }
     let mut build = Build::of(ImageRef::new(tag.as_str()), name, generated.clone(), clawfile);
     build.written.no_cache = args.no_cache.then_some(true);
@@ -187,7 +187,7 @@ fn pod(global: &Global, args: &BuildArgs, ui: &Ui) -> Result<Exit, CommandError>
                 Some(image) => image.id.clone(),
                 None => {
                     if let Some((name, text)) = &build.generated {
-                        write_atomic(&session.input.root.join(&build.context).join(name), text, 0o644)?;
+                        write_dockerfile(&session.input.root.join(&build.context).join(name), text)?;
                     }
                     let root = &session.input.root;
                     let never = never(&session.plan, root, service);

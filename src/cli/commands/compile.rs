@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use claw_compiler::emit::compose::compose;
-use claw_engine::files::{make_directory, write_atomic, write_units};
+use claw_engine::files::{make_directory, write_atomic, write_dockerfile, write_units};
 
 use crate::args::Global;
 use crate::exit::{CommandError, Exit};
@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, output: Option<&Path>, ui: &Ui) -> Result<Exi
     make_directory(folder, 0o755)?;
     for build in plan.builds.values() {
         if let Some((name, text)) = &build.generated {
-            write_atomic(&input.root.join(&build.context).join(name), text, 0o644)?;
+            write_dockerfile(&input.root.join(&build.context).join(name), text)?;
         }
     }
     let files = write_units(folder, &plan.files)?;

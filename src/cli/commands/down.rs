@@ -1,7 +1,7 @@
 //! `claw down`: takes a pod away, with or without a file that describes it.
 
 use claw_engine::down::{DownOptions, down};
-use claw_engine::files::remove_tree;
+use claw_engine::files::remove_state;
 use claw_engine::gather::Engine;
 use serde_json::json;
 
@@ -47,7 +47,7 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
         let engine = Engine::new();
         let removed = down(&name, &options, engine.docker().await?, &|line| ui.progress(line)).await?;
         if let Some(input) = input.as_ref().filter(|_| args.volumes) {
-            remove_tree(&input.root.join(".claw").join(&name))?;
+            remove_state(&input.root, &name)?;
         }
         let text = if removed == 0 { format!("there is nothing of `{name}`") } else { format!("{removed} removed") };
         let (none, sources) = (claw_types::diag::Diagnostics::new(), claw_types::span::SourceMap::new());

@@ -388,12 +388,14 @@ fn networks(made: &mut Service, unit: &AgentUnit) {
 /// Two mounts at one place hide each other, and one at claw's places would hide what the agent must see.
 fn targets(made: &Service, unit: &AgentUnit, diag: &mut Diagnostics) {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
-    for mount in &made.volumes {
-        let target = mount.target.trim_end_matches('/');
+    let mounts = made.volumes.iter().map(|mount| (mount.target.as_str(), mount.origin.span));
+    let tmpfs = made.tmpfs.iter().map(|line| (line.split(':').next().unwrap_or(line), None));
+    for (target, place) in mounts.chain(tmpfs) {
+        let target = target.trim_end_matches('/');
         let is_ours = |place: &str| target.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'));
         let hides = is_ours("/claw") || target == "/run/secrets" || is_ours("/run/secrets") || target == "/run/claw";
         if !seen.insert(target) || hides {
-            let at = mount.origin.span.unwrap_or(unit.origin);
+            let at = place.unwrap_or(unit.origin);
             let message = format!("`{}` has two mounts at `{target}`", unit.service);
             let message =
                 if hides { format!("`{}` mounts `{target}`, which is claw's", unit.service) } else { message };

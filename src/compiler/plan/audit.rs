@@ -73,6 +73,13 @@ fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent
     let at = written.origin.place(pod.origin);
     let mut found = privileges(written, planned.unwrap_or(written), &pod.project);
     found.extend(loosened(written));
+    let is_bridge = |driver: &Option<String>| driver.as_deref().is_none_or(|driver| driver == "bridge");
+    let is_odd = |network: &claw_compose::model::Network| network.external == Some(true) || !is_bridge(&network.driver);
+    let default = pod.project.networks.get("default").is_some_and(is_odd);
+    if default && planned.is_some_and(|service| service.networks.contains_key("default")) {
+        let why = "the pod's default network is not the pod's own".to_owned();
+        found.push(Privilege { word: "networks", key: "networks", why });
+    }
     for privilege in found.iter().filter(|privilege| !agent.allow.contains(privilege.word)) {
         let at = written.origin.of(privilege.key, at);
         let message = format!("the agent `{name}` has `{}`: {}", privilege.word, privilege.why);
@@ -135,14 +142,21 @@ fn privileges(service: &Service, mounted: &Service, project: &Project) -> Vec<Pr
     add(service.security_opt.iter().any(unconfined), "security_opt", "security_opt", "no confinement (CIS 5.22)");
     let sysctl = |key: &String| !key.starts_with("net.");
     add(service.sysctls.keys().any(sysctl), "sysctls", "sysctls", "kernel parameters of the host");
-    let groups = ["0", "root", "docker", "disk", "sudo", "wheel"];
-    let is_strong = service.group_add.iter().any(|group| groups.contains(&group.as_str()));
+    let groups = ["root", "docker", "disk", "sudo", "wheel"];
+    let is_strong = |group: &String| group.parse() == Ok(0_u32) || groups.contains(&group.as_str());
+    let is_strong = service.group_add.iter().any(is_strong);
     add(is_strong, "group_add", "group_add", "a group that owns what is the system's");
     add(!service.volumes_from.is_empty(), "volumes_from", "volumes_from", "every mount of another container");
     for mount in &mounted.volumes {
         if let Some((word, why)) = mount_privilege(mount, project) {
             found.push(Privilege { word, key: "volumes", why });
         }
+    }
+    // A secret or config that is a file is a mount too.
+    let files = [("secrets", &service.secrets, &project.secrets), ("configs", &service.configs, &project.configs)];
+    for (key, mounts, objects) in files {
+        let sources = mounts.iter().filter_map(|mount| objects.get(&mount.source)?.file.as_deref());
+        found.extend(sources.filter_map(path_privilege).map(|(word, why)| Privilege { word, key, why }));
     }
     found
 }
@@ -153,13 +167,31 @@ fn mount_privilege(mount: &Mount, project: &Project) -> Option<(&'static str, St
     if propagation.is_some_and(|word| word.contains("shared")) {
         return Some(("propagation", format!("mounts inside `{}` appear on the host (CIS 5.20)", mount.target)));
     }
-    let source = match (mount.kind.as_str(), mount.source.as_deref()) {
-        ("bind", Some(path)) => path.to_owned(),
-        // A volume of the local driver may be a directory of the host under another name.
-        ("volume", Some(key)) => project.volumes.get(key)?.driver_opts.get("device")?.clone(),
-        _ => return None,
-    };
-    let path = absolute(&source)?;
+    match (mount.kind.as_str(), mount.source.as_deref()) {
+        ("bind", Some(path)) => path_privilege(path),
+        ("volume", Some(key)) => volume_privilege(&project.volumes.get(key)?.driver_opts),
+        _ => None,
+    }
+}
+
+/// File systems that a volume may be without being a part of the host.
+const REMOTE: &[&str] = &["tmpfs", "nfs", "nfs4", "cifs"];
+
+/// A volume of the local driver may be a directory or another file system of the host under another name.
+fn volume_privilege(options: &std::collections::BTreeMap<String, String>) -> Option<(&'static str, String)> {
+    let kind = options.get("type").map_or("none", String::as_str);
+    if REMOTE.contains(&kind) {
+        return None;
+    }
+    if !matches!(kind, "none" | "" | "bind") {
+        return Some(("host-paths", format!("a volume of the type `{kind}` is a file system of the host")));
+    }
+    path_privilege(options.get("device")?)
+}
+
+/// What a path of the host gives.
+fn path_privilege(source: &str) -> Option<(&'static str, String)> {
+    let path = absolute(source)?;
     if SOCKETS.iter().any(|socket| path.ends_with(socket)) {
         return Some(("docker-socket", format!("`{path}` is the engine, and so the host (CIS 5.32)")));
     }
@@ -190,6 +222,19 @@ fn absolute(source: &str) -> Option<String> {
     }
 }
 
+/// Returns whether an option is the one against new privileges, and whether it is switched on: the engine reads it as a
+/// boolean of Go's.
+pub(crate) fn keeps_privileges(option: &str) -> Option<bool> {
+    let (name, value) = option.split_once([':', '=']).unwrap_or((option, "true"));
+    (name.trim() == "no-new-privileges").then(|| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
+
+/// Returns whether a path is the pod's own directory, one above it, or claw's in it.
+fn is_pods_own(source: &str) -> bool {
+    let parts: Vec<&str> = source.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    !source.starts_with(['/', '~']) && (parts.iter().all(|part| *part == "..") || parts.contains(&".claw"))
+}
+
 /// What an agent loosens of how it is held.
 fn loosened(service: &Service) -> Vec<Privilege> {
     let mut found = Vec::new();
@@ -199,9 +244,7 @@ fn loosened(service: &Service) -> Vec<Privilege> {
         }
     };
     add(service.read_only == Some(false), "read_only", "read_only", "a root file system it can change (CIS 5.13)");
-    let grows = service.security_opt.iter().any(|option| {
-        option.replace(' ', "").trim_end() == "no-new-privileges:false" || option == "no-new-privileges=false"
-    });
+    let grows = service.security_opt.iter().any(|option| keeps_privileges(option) == Some(false));
     add(grows, "security_opt", "security_opt", "programs that give it more rights (CIS 5.26)");
     let policy = service.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
     let endless = match (policy, service.restart.as_deref()) {
@@ -221,9 +264,18 @@ fn loosened(service: &Service) -> Vec<Privilege> {
     add(!service.links.is_empty() || !service.external_links.is_empty(), "links", "links", "containers by alias");
     let tmpfs = |line: &String| {
         let options = line.split_once(':').map_or("", |(_, options)| options);
-        options.split(',').any(|option| matches!(option, "exec" | "suid" | "dev"))
+        let names = options.split(',').map(|option| option.split('=').next().unwrap_or("").trim().to_ascii_lowercase());
+        names.into_iter().any(|name| matches!(name.as_str(), "exec" | "suid" | "dev"))
     };
     add(service.tmpfs.iter().any(tmpfs), "tmpfs", "tmpfs", "programs it can write itself and run");
+    add(!service.group_add.is_empty(), "group_add", "group_add", "what belongs to another group");
+    let own = |mount: &Mount| mount.kind == "bind" && mount.source.as_deref().is_some_and(is_pods_own);
+    add(
+        service.volumes.iter().any(own),
+        "host-paths",
+        "volumes",
+        "the pod's own directory: its contract and its secrets",
+    );
     let silent = service.logging.as_ref().is_some_and(|logging| logging.driver.as_deref() == Some("none"));
     add(silent, "logging", "logging", "nobody can read what it printed");
     let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());

@@ -12,6 +12,8 @@ use claw_compose::units::{Bytes, Cpus, Duration};
 use claw_types::agent::RuntimeUser;
 use claw_types::driver::{DriverFacts, Lowered, Probe};
 
+use super::audit::keeps_privileges;
+
 /// How a container is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hardening {
@@ -113,7 +115,7 @@ pub(crate) fn hold(made: &mut Service, hardening: &Hardening) {
     made.init.get_or_insert(true);
     made.read_only.get_or_insert(true);
     made.cap_drop = vec!["ALL".to_owned()];
-    if !made.security_opt.iter().any(|option| option.starts_with("no-new-privileges")) {
+    if !made.security_opt.iter().any(|option| keeps_privileges(option).is_some()) {
         made.security_opt.push("no-new-privileges:true".to_owned());
     }
     for tmpfs in &hardening.tmpfs {

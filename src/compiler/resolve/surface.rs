@@ -256,7 +256,8 @@ pub(crate) fn user(
         _ => return default,
     };
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
-    match (uid.parse(), gid.parse()) {
+    let number = |text: &str| if text == "root" { Ok(0) } else { text.parse() };
+    match (number(uid), number(gid)) {
         (Ok(0), _) => {
             if service.user.is_some() {
                 let error = Diagnostic::error(Code::PrivilegedSurface, at, "an agent does not run as root");
@@ -265,7 +266,6 @@ pub(crate) fn user(
             default
         }
         (Ok(uid), Ok(gid)) => RuntimeUser { uid, gid },
-        _ if text == "root" => default,
         _ => {
             let message =
                 format!("the user `{text}` has no number here; the agent runs as {}:{}", default.uid, default.gid);

@@ -34,7 +34,7 @@ impl Run<'_> {
     pub(super) async fn build(&self, service: &str) -> Result<(), ApplyError> {
         let Some(build) = self.plan.builds.get(service) else { return Ok(()) };
         if let Some((name, text)) = &build.generated {
-            crate::files::write_atomic(&self.site.root.join(&build.context).join(name), text, 0o644)?;
+            crate::files::write_dockerfile(&self.site.root.join(&build.context).join(name), text)?;
         }
         let base = base(build, self.docker).await?;
         let never = never(self.plan, self.site.root, service);

@@ -54,7 +54,8 @@ pub(crate) fn compile_with(text: &str, contract: &str, labels: &[(&str, &str)]) 
 fn agent(more: &str, allow: &str) -> String {
     format!(
         "services:\n  bot:\n    image: x\n    {more}\n    x-claw: {{type: generic, agent: AGENTS.md{allow}}}\n  other: {{image: y}}\n\
-         volumes: {{bound: {{driver_opts: {{type: none, o: bind, device: /etc}}}}}}\nnetworks: {{own: }}\n"
+         volumes: {{bound: {{driver_opts: {{type: none, o: bind, device: /etc}}}}, proc: {{driver_opts: {{type: proc, device: proc}}}}}}\n\
+         networks: {{own: }}\nsecrets: {{socket: {{file: /var/run/docker.sock}}}}\nconfigs: {{root: {{file: /}}}}\n"
     )
 }
 
@@ -77,17 +78,20 @@ const PRIVILEGED: &[(&str, &[&str])] = &[
         &[
             "security_opt: [seccomp=unconfined]",
             "security_opt: ['no-new-privileges:false']",
+            "security_opt: ['no-new-privileges:False']",
+            "security_opt: ['no-new-privileges=0']",
             "security_opt: ['label=disable']",
             "security_opt: [systempaths=unconfined]",
         ],
     ),
     ("sysctls", &["sysctls: {kernel.msgmax: 1}"]),
-    ("group_add", &["group_add: ['0']", "group_add: [docker]"]),
+    ("group_add", &["group_add: ['0']", "group_add: ['00']", "group_add: [docker]", "group_add: ['998']"]),
     ("volumes_from", &["volumes_from: [other]"]),
     (
         "docker-socket",
         &[
             "volumes: ['/var/run/docker.sock:/s']",
+            "secrets: [socket]",
             "volumes: ['/run/containerd/containerd.sock:/s']",
             "volumes: ['/run/../run/docker.sock:/s']",
         ],
@@ -103,6 +107,11 @@ const PRIVILEGED: &[(&str, &[&str])] = &[
             "volumes: ['~/.ssh:/h']",
             "volumes: ['../../..:/h']",
             "volumes: ['bound:/h']",
+            "volumes: ['proc:/h']",
+            "volumes: ['.:/h']",
+            "volumes: ['..:/h']",
+            "volumes: ['./.claw:/h']",
+            "configs: [root]",
         ],
     ),
     ("propagation", &["volumes: [{type: bind, source: ./a, target: /h, bind: {propagation: rshared}}]"]),
@@ -118,7 +127,7 @@ const PRIVILEGED: &[(&str, &[&str])] = &[
         ],
     ),
     ("links", &["links: [other]"]),
-    ("tmpfs", &["tmpfs: ['/tmp:exec']"]),
+    ("tmpfs", &["tmpfs: ['/tmp:exec']", "tmpfs: ['/x:rw,EXEC']", "tmpfs: ['/x:exec=1']"]),
     ("logging", &["logging: {driver: none}"]),
     (
         "limits",
@@ -160,6 +169,10 @@ fn host_surfaces_are_judged_like_mounts_and_places_are_taken_once() {
     assert_eq!(refused.len(), 2, "{found:?}");
     let (_, found) = compile(&agent("volumes: ['./a:/claw']", ""));
     assert!(found.contains(&"name-collision: `bot` has two mounts at `/claw`".to_owned()), "{found:?}");
+    let (_, found) = compile(&agent("tmpfs: [/claw]", ""));
+    assert!(found.contains(&"name-collision: `bot` has two mounts at `/claw`".to_owned()), "{found:?}");
+    let (_, found) = compile(&agent("user: root", ""));
+    assert!(found.contains(&"privileged-surface: an agent does not run as root".to_owned()), "{found:?}");
     let (_, found) = compile(&agent("volumes: ['./a:/claw/skills']", ""));
     assert!(found.contains(&"name-collision: `bot` mounts `/claw/skills`, which is claw's".to_owned()), "{found:?}");
 }
