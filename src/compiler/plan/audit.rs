@@ -226,7 +226,7 @@ fn absolute(source: &str) -> Option<String> {
 /// boolean of Go's.
 pub(crate) fn keeps_privileges(option: &str) -> Option<bool> {
     let (name, value) = option.split_once([':', '=']).unwrap_or((option, "true"));
-    (name.trim() == "no-new-privileges").then(|| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    (name.trim() == "no-new-privileges").then_some(matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
 /// Returns whether a path is the pod's own directory, one above it, or claw's in it.
