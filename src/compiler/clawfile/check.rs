@@ -51,6 +51,12 @@ impl Checker<'_> {
         let span = instruction.keyword_span(self.source);
         let known = INSTRUCTIONS.iter().chain(directive::KEYWORDS).copied();
         let error = Diagnostic::error(Code::UnknownInstruction, span, format!("unknown instruction `{keyword}`"));
+        let is_claws = keyword.to_ascii_uppercase().starts_with("CLAW");
+        let error = error.help(if is_claws {
+            format!("claw's directives are `{}`", directive::KEYWORDS.join("`, `"))
+        } else {
+            "begin the line with an instruction of Docker's or a directive of claw's".to_owned()
+        });
         self.diag.push(error.suggest(keyword, known));
     }
 

@@ -154,7 +154,7 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
     }
     if scheme == "channel" && Platform::parse(target).is_none() {
         let unknown = Diagnostic::error(Code::UnknownPlatform, span, format!("there is no platform `{target}`"));
-        return Err(unknown.suggest(target, platform::names()));
+        return Err(unknown.help(platform::help()).suggest(target, platform::names()));
     }
     let target = if scheme == "channel" { target.to_ascii_lowercase() } else { target.to_owned() };
     Ok(Surface { scheme, target, access })
@@ -191,32 +191,85 @@ pub(crate) struct Arguments<'a> {
     pub(crate) keyword_span: Span,
 }
 
-/// Returns the directive of its arguments; nothing after recording what is wrong with them.
-pub(crate) fn parse(args: &Arguments<'_>, runtimes: &[&str], diag: &mut Diagnostics) -> Option<Spanned<Directive>> {
-    let is_free = matches!(args.keyword.as_str(), "INVOKE" | "ACT" | "CONFIGURE");
-    if !is_free && let Some(at) = args.text.find(" #") {
+/// Returns the directive of its arguments; none after recording what is wrong with them.
+pub(crate) fn parse(args: &Arguments<'_>, runtimes: &[&str], diag: &mut Diagnostics) -> Vec<Spanned<Directive>> {
+    let is_free = match args.keyword.as_str() {
+        "INVOKE" | "ACT" => true,
+        // In a JSON value a `#` is itself.
+        "CONFIGURE" => configure(args.text).is_some_and(|found| match found {
+            Directive::Configure { value, .. } => serde_json::from_str::<serde_json::Value>(&value).is_ok(),
+            _ => false,
+        }),
+        _ => false,
+    };
+    if !is_free && let Some(at) = args.text.find(" #").or_else(|| args.text.find("\t#")) {
         let span = Span { start: args.span.start + u32::try_from(at + 1).unwrap_or(0), ..args.span };
         diag.push(
             Diagnostic::error(Code::DirectiveSyntax, span, format!("`{}` takes no comment on its line", args.keyword))
                 .help("put the comment on a line of its own"),
         );
-        return None;
+        return Vec::new();
     }
-    let found = directive(args, runtimes);
-    match found {
-        Ok(directive) => Some(Spanned::new(directive, args.span)),
+    if args.keyword == "TRACK" {
+        return track(args, diag);
+    }
+    match directive(args, runtimes) {
+        Ok(directive) => {
+            if let Directive::Privilege { mode, spec } = &directive
+                && mode == DOCKER_SOCKET
+            {
+                let message = format!("`PRIVILEGE {mode} {spec}` has no effect: no agent gets the engine's socket");
+                diag.push(
+                    Diagnostic::warning(Code::NoEffect, args.span, message).help("take it out; it is not needed"),
+                );
+            }
+            vec![Spanned::new(directive, args.span)]
+        }
         Err(error) => {
             diag.push(error);
-            None
+            Vec::new()
         }
     }
+}
+
+/// Package managers whose changes are logged.
+const MANAGERS: &[&str] = &["apt", "pip", "npm"];
+
+/// What `PRIVILEGE` may be about.
+const MODES: &[&str] = &["worker", "runtime", DOCKER_SOCKET];
+const DOCKER_SOCKET: &str = "docker-socket";
+
+/// `TRACK apt pip` is one directive for each.
+fn track(args: &Arguments<'_>, diag: &mut Diagnostics) -> Vec<Spanned<Directive>> {
+    let words: Vec<&str> = args.text.split_whitespace().collect();
+    if words.is_empty() {
+        let error =
+            Diagnostic::error(Code::DirectiveSyntax, args.keyword_span, "`TRACK` is written `TRACK <manager> …`");
+        diag.push(error.help("write one or more of `apt`, `pip` and `npm`"));
+    }
+    let mut found = Vec::new();
+    for word in words {
+        if !MANAGERS.contains(&word) {
+            let error = Diagnostic::error(Code::BadValue, args.span, format!("claw does not track `{word}`"));
+            diag.push(error.help("there are `apt`, `pip` and `npm`").suggest(word, MANAGERS.iter().copied()));
+            continue;
+        }
+        found.push(Spanned::new(Directive::Track(word.to_owned()), args.span));
+    }
+    found
 }
 
 fn directive(args: &Arguments<'_>, runtimes: &[&str]) -> Result<Directive, Diagnostic> {
     let words: Vec<&str> = args.text.split_whitespace().collect();
     let span = if args.text.is_empty() { args.keyword_span } else { args.span };
-    let usage =
-        |form: &str| Diagnostic::error(Code::DirectiveSyntax, span, format!("`{}` is written `{form}`", args.keyword));
+    let usage = |form: &str| {
+        let error = Diagnostic::error(Code::DirectiveSyntax, span, format!("`{}` is written `{form}`", args.keyword));
+        error.help(if args.text.is_empty() {
+            "add what is missing"
+        } else {
+            "write each part once, with spaces between"
+        })
+    };
     let one = |form: &str| match words.as_slice() {
         [word] => Ok((*word).to_owned()),
         _ => Err(usage(form)),
@@ -234,7 +287,6 @@ fn directive(args: &Arguments<'_>, runtimes: &[&str]) -> Result<Directive, Diagn
         "AGENT" => one("AGENT <file>").map(Directive::Agent),
         "PERSONA" => one("PERSONA <path or reference>").map(Directive::Persona),
         "SKILL" => one("SKILL <file>").map(Directive::Skill),
-        "TRACK" => one("TRACK <package manager>").map(Directive::Track),
         "ACT" if words.is_empty() => Err(usage("ACT <command>")),
         "ACT" => Ok(Directive::Act(args.text.to_owned())),
         "CLLAMA" => {
@@ -245,6 +297,7 @@ fn directive(args: &Arguments<'_>, runtimes: &[&str]) -> Result<Directive, Diagn
             let name = one("HANDLE <platform>")?;
             let unknown = || {
                 Diagnostic::error(Code::UnknownPlatform, span, format!("there is no platform `{name}`"))
+                    .help(platform::help())
                     .suggest(&name.to_ascii_lowercase(), platform::names())
             };
             Platform::parse(&name).map(Directive::Handle).ok_or_else(unknown)
@@ -255,13 +308,28 @@ fn directive(args: &Arguments<'_>, runtimes: &[&str]) -> Result<Directive, Diagn
             model(&words, span).map_err(|error| error.unwrap_or_else(|| usage("MODEL <slot> <provider>/<model>")))
         }
         "PRIVILEGE" => match words.as_slice() {
-            [mode, spec] if claw_types::id::ModelSlot::parse(mode).is_ok() => {
+            [mode, spec] if MODES.contains(mode) => {
                 Ok(Directive::Privilege { mode: (*mode).to_owned(), spec: (*spec).to_owned() })
+            }
+            [mode, _] => {
+                let error = Diagnostic::error(Code::BadValue, span, format!("`PRIVILEGE` has no mode `{mode}`"));
+                let help = format!("there are `{}`", MODES.join("`, `"));
+                Err(error.help(help).suggest(mode, MODES.iter().copied()))
             }
             _ => Err(usage("PRIVILEGE <mode> <user>")),
         },
         "INVOKE" => invoke(args.text, span).map_err(|e| e.unwrap_or_else(|| usage("INVOKE <5 cron fields> <message>"))),
-        _ => configure(args.text).ok_or_else(|| usage("CONFIGURE <runtime> config set <path> <value>")),
+        _ => {
+            let found = configure(args.text).ok_or_else(|| usage("CONFIGURE <runtime> config set <path> <value>"))?;
+            if let Directive::Configure { runtime, .. } = &found
+                && !runtimes.contains(&runtime.as_str())
+            {
+                let error = Diagnostic::error(Code::UnknownRuntime, span, format!("there is no runtime `{runtime}`"));
+                let help = format!("there are `{}`", runtimes.join("`, `"));
+                return Err(error.help(help).suggest(runtime, runtimes.iter().copied()));
+            }
+            Ok(found)
+        }
     }
 }
 

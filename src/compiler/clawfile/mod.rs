@@ -114,8 +114,19 @@ fn whole(instructions: &[Instruction], directives: &[Spanned<Directive>], source
         let error = Diagnostic::error(Code::MissingClawType, span, "a Clawfile with directives needs `CLAW_TYPE`");
         diag.push(error.help("add `CLAW_TYPE <runtime>` after `FROM`"));
     }
+    let runtime = directives.iter().find_map(|each| match &each.value {
+        Directive::ClawType(runtime) => Some(runtime.as_str()),
+        _ => None,
+    });
     let mut seen: BTreeMap<String, Span> = BTreeMap::new();
     for Spanned { value, span } in directives {
+        if let (Directive::Configure { runtime: other, path, .. }, Some(own)) = (value, runtime)
+            && other != own
+        {
+            let message = format!("this configures `{other}`, and the file's runtime is `{own}`");
+            let help = format!("write `CONFIGURE {own} config set {path} …`, or take it out");
+            diag.push(Diagnostic::error(Code::BadSetting, *span, message).help(help));
+        }
         let once = match value {
             Directive::ClawType(_) => "CLAW_TYPE".to_owned(),
             Directive::Agent(_) => "AGENT".to_owned(),
@@ -127,7 +138,8 @@ fn whole(instructions: &[Instruction], directives: &[Spanned<Directive>], source
         };
         if let Some(first) = seen.get(&once) {
             let error = Diagnostic::error(Code::DuplicateDirective, *span, format!("`{once}` stands twice"));
-            diag.push(error.note_at(*first, "it stands here first"));
+            let error = error.note_at(*first, "it stands here first");
+            diag.push(error.help("keep one of the two"));
         } else {
             seen.insert(once, *span);
         }
@@ -158,7 +170,9 @@ impl Clawfile {
             if keyword == "FROM" {
                 let image = node.args.first().cloned().unwrap_or_default();
                 let name = node.args.get(2).map(|name| name.to_ascii_lowercase());
-                let parent = stages.iter().rev().find(|(stage, _)| stage.as_deref() == Some(image.as_str()));
+                // Names of stages are the same in any case, as in BuildKit.
+                let wanted = image.to_ascii_lowercase();
+                let parent = stages.iter().rev().find(|(stage, _)| stage.as_deref() == Some(wanted.as_str()));
                 let facts =
                     parent.map_or(StageFacts { base: Some(image), ..StageFacts::default() }, |(_, f)| f.clone());
                 stages.push((name, facts));

@@ -169,3 +169,35 @@ fn the_last_stage_follows_stages_to_their_base() {
     assert_eq!(facts.command, Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), "b c".to_owned()]));
     assert_eq!(facts.labels.get("k").map(String::as_str), Some("v w"));
 }
+
+#[test]
+fn names_of_stages_are_the_same_in_any_case() {
+    let (clawfile, errors) = parse("FROM alpine:3 AS Base\nUSER 1000\nFROM base\nFROM BASE\n");
+    assert_eq!(errors, []);
+    let facts = clawfile.expect("valid").last_stage();
+    assert_eq!((facts.base.as_deref(), facts.user.as_deref()), (Some("alpine:3"), Some("1000")));
+}
+
+#[test]
+fn a_directive_for_each_manager_that_is_tracked() {
+    let (clawfile, errors) = parse("FROM scratch\nCLAW_TYPE reference\nTRACK apt pip\n");
+    assert_eq!(errors, []);
+    let labels = clawfile.expect("valid").labels();
+    assert_eq!(labels.get("claw.track.0").map(String::as_str), Some("apt"));
+    assert_eq!(labels.get("claw.track.1").map(String::as_str), Some("pip"));
+}
+
+#[test]
+fn many_fallbacks_are_as_many_labels() {
+    let text = format!("FROM scratch\nCLAW_TYPE reference\n{}", "MODEL fallback a/b\n".repeat(20_000));
+    let labels = parse(&text).0.expect("valid").labels();
+    assert_eq!(labels.len(), 20_001);
+    assert!(labels.contains_key("claw.model.fallback.19999"));
+}
+
+#[test]
+fn a_word_of_megabytes_is_cut_in_its_message() {
+    let (_, errors) = parse(&format!("FROM scratch\n{}\n", "X".repeat(3_000_000)));
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].1.len() < 200, "{}", errors[0].1.len());
+}
