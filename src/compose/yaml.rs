@@ -436,11 +436,12 @@ impl Builder<'_> {
                 continue;
             }
             if let Some(first) = seen.insert(scalar.text.clone(), key.span) {
-                diag.report(
-                    Diagnostic::error(Code::DuplicateKey, key.span, format!("the key `{}` stands twice", scalar.text))
-                        .note_at(first, "it stands here first")
-                        .help("take one of them out"),
-                );
+                let message = format!("the key `{}` stands twice", scalar.text);
+                let error = Diagnostic::error(Code::DuplicateKey, key.span, message);
+                let error = error.note_at(first, "it stands here first").help("take one of them out");
+                // The lines of both hold their values.
+                let is_secret = claw_types::secret::is_secret_name(&scalar.text);
+                diag.report(if is_secret { error.masked() } else { error });
                 continue;
             }
             entries.push(Entry { key: scalar.text.clone(), key_span: key.span, value });

@@ -191,6 +191,14 @@ fn a_broken_env_file_never_shows_what_is_in_it() {
 }
 
 #[test]
+fn a_secret_that_stands_twice_is_not_shown() {
+    let folder = Folder::new("twice");
+    folder.write("compose.yaml", "services: {a: {image: x, environment: {A_KEY: canary-1, A_KEY: canary-2}}}\n");
+    let run = claw(&folder.0, &["check"]);
+    assert!(run.stderr.contains("duplicate-key") && !format!("{run:?}").contains("canary"), "{run:?}");
+}
+
+#[test]
 fn compat_turns_refusals_for_agents_into_warnings() {
     let folder = Folder::new("compat");
     folder.write("AGENTS.md", CONTRACT.1).write(
