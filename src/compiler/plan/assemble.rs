@@ -390,7 +390,8 @@ fn targets(made: &Service, unit: &AgentUnit, diag: &mut Diagnostics) {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mounts = made.volumes.iter().map(|mount| (mount.target.as_str(), mount.origin.span));
     let tmpfs = made.tmpfs.iter().map(|line| (line.split(':').next().unwrap_or(line), None));
-    for (target, place) in mounts.chain(tmpfs) {
+    let configs = made.configs.iter().filter_map(|config| Some((config.target.as_deref()?, config.origin.span)));
+    for (target, place) in mounts.chain(tmpfs).chain(configs) {
         let target = target.trim_end_matches('/');
         let is_ours = |place: &str| target.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'));
         let hides = is_ours("/claw") || target == "/run/secrets" || is_ours("/run/secrets") || target == "/run/claw";

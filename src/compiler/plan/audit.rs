@@ -137,7 +137,9 @@ fn privileges(service: &Service, mounted: &Service, project: &Project) -> Vec<Pr
     let unconfined = |option: &String| {
         let option = option.replace(' ', "");
         let is_open = ["unconfined", "label=disable", "label:disable"].iter().any(|word| option.contains(word));
-        is_open || option.starts_with("systempaths")
+        // A profile of one's own may allow anything.
+        let profile = option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:"));
+        is_open || option.starts_with("systempaths") || profile.is_some_and(|profile| profile != "builtin")
     };
     add(service.security_opt.iter().any(unconfined), "security_opt", "security_opt", "no confinement (CIS 5.22)");
     let sysctl = |key: &String| !key.starts_with("net.");
@@ -197,7 +199,10 @@ fn path_privilege(source: &str) -> Option<(&'static str, String)> {
     }
     let is_below = |above: &str| path == above || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'));
     let is_home = source.starts_with('~') || path.contains("/.ssh");
-    if path == "/" || is_home || SYSTEM.iter().any(|above| is_below(above)) {
+    // What lies above the system's directories holds them too.
+    let holds = |below: &str| below.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    let is_all = matches!(path.as_str(), "/" | "/home" | "/opt");
+    if is_all || is_home || SYSTEM.iter().any(|each| is_below(each) || holds(each)) {
         return Some(("host-paths", format!("`{source}` is the system's or a home's (CIS 5.6)")));
     }
     None

@@ -32,6 +32,17 @@ pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostic
     let mut surfaces = Surfaces::default();
     if !row.sets("surfaces") {
         for each in row.directives() {
+            // Whoever made an image does not decide what of this host its agent gets.
+            if let Directive::Surface(surface) = &each.value
+                && surface.scheme == "host"
+                && let Some(label) = &each.label
+            {
+                let message = format!("the image asks for `{}` of the host", surface.target);
+                let error = Diagnostic::error(Code::PrivilegedSurface, each.span, message);
+                let help = "write the surfaces it may have in its `surfaces:`; `surfaces: []` takes the image's away";
+                diag.push(error.note(format!("the label `{label}` says so")).help(help));
+                continue;
+            }
             if let Directive::Surface(surface) = &each.value
                 && let Some(surface) = bound(surface, each.span, each.label.as_deref(), row, shared, diag)
             {

@@ -81,6 +81,7 @@ const PRIVILEGED: &[(&str, &[&str])] = &[
             "security_opt: ['no-new-privileges:False']",
             "security_opt: ['no-new-privileges=0']",
             "security_opt: ['label=disable']",
+            "security_opt: ['seccomp=./all.json']",
             "security_opt: [systempaths=unconfined]",
         ],
     ),
@@ -100,6 +101,8 @@ const PRIVILEGED: &[(&str, &[&str])] = &[
         "host-paths",
         &[
             "volumes: ['/:/h']",
+            "volumes: ['/var:/h']",
+            "volumes: ['/home:/h']",
             "volumes: ['/etc/passwd:/h']",
             "volumes: ['/proc/1:/h']",
             "volumes: ['//etc:/h']",

@@ -118,3 +118,17 @@ fn a_secret_comes_back_under_the_name_it_was_written_under() {
     let (plan, found) = compile_with(&own, "# A\n", &[]);
     assert!(plan.is_none() && found.iter().any(|each| each.starts_with("name-collision")), "{found:?}");
 }
+
+#[test]
+fn an_image_does_not_give_itself_a_part_of_the_host() {
+    let labels =
+        [("claw.type", "generic"), ("claw.agent.file", "A.md"), ("claw.surface.0", "host:///srv/data read-write")];
+    let (plan, found) = compile_with("services: {bot: {image: x}}\n", "# A\n", &labels);
+    assert!(plan.is_none(), "{found:?}");
+    assert!(
+        found.iter().any(|each| each == "privileged-surface: the image asks for `/srv/data` of the host"),
+        "{found:?}"
+    );
+    let own = "services: {bot: {image: x, x-claw: {surfaces: ['host:///srv/data ro']}}}\n";
+    assert!(compile_with(own, "# A\n", &labels).0.is_some(), "what the pod writes itself it may have");
+}
