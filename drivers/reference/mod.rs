@@ -109,7 +109,8 @@ impl Driver for Reference {
             program: Some(serve),
             state: vec![StateVolume { key: "state", target: state }],
             probe: Probe::Exec(program("health")),
-            door: Some(Door { command: program("ask") }),
+            // What follows is text, also where it begins like an option.
+            door: Some(Door { command: [program("ask"), vec!["--".to_owned()]].concat() }),
             ..Lowered::default()
         })
     }

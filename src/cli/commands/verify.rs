@@ -61,8 +61,8 @@ pub(crate) async fn judged(
     }
     let told = |subject: &str, findings: &[Finding]| findings.iter().any(|each| each.subject == subject);
     // Whether an image should be built anew is the plan's question: what runs is compared with the image that is there.
-    let is_forecast = |step: &&Step| step.cause.starts_with("known after build");
-    let forecast: Vec<&str> = left.iter().filter(is_forecast).filter_map(|step| step.action.service()).collect();
+    let forecast: Vec<&str> =
+        left.iter().filter(|step| step.is_forecast()).filter_map(|step| step.action.service()).collect();
     let is_known = |step: &&Step| step.action.service().is_none_or(|service| !forecast.contains(&service));
     for step in left.iter().filter(|step| !step.action.is_image()).filter(is_known) {
         let subject = step.action.service().map_or_else(|| step.action.resource(), ToOwned::to_owned);

@@ -163,6 +163,16 @@ impl Action {
     }
 }
 
+/// The cause of what an image that is not made yet may change.
+const FORECAST: &str = "known after build: its image is made anew";
+
+impl Step {
+    /// Returns whether it is a forecast: an image that is made first may show that it need not be done.
+    pub fn is_forecast(&self) -> bool {
+        self.cause == FORECAST
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match &self.action {
@@ -407,7 +417,7 @@ fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List) -> BTreeMa
         for container in observed.containers.get(name).map_or(&[][..], Vec::as_slice) {
             let difference = difference(name, service, container, plan, observed)
                 .or_else(|| shared.map(|target| format!("it shares a namespace with `{target}`, which is made anew")))
-                .or_else(|| is_new_image(service).then(|| "known after build: its image is made anew".to_owned()));
+                .or_else(|| is_new_image(service).then(|| FORECAST.to_owned()));
             if let Some(cause) = difference {
                 causes.insert((name.clone(), container.number), cause);
             }

@@ -16,6 +16,8 @@ fn the_quickstart_runs_remembers_converges_and_leaves_nothing() {
     assert_eq!(pod.ok(&["verify"]), "2 services run as planned\n");
     assert_eq!(pod.ok(&["ask", "writer", "hello"]), "I am Writer. Turn 1: hello\n");
 
+    assert_eq!(pod.ok(&["ask", "writer", "--", "--help"]), "I am Writer. Turn 2: --help\n", "a message is no option");
+
     let provider = pod.id("provider");
     assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
     assert_eq!(pod.run(&["plan", "--exit-code"]).code, Some(0));
@@ -33,7 +35,7 @@ fn the_quickstart_runs_remembers_converges_and_leaves_nothing() {
         )
     );
     pod.ok(&["up", "-d", "--wait"]);
-    assert_eq!(pod.ok(&["ask", "writer", "again"]), "I am Editor. Turn 2: again\n", "memory outlives its container");
+    assert_eq!(pod.ok(&["ask", "writer", "again"]), "I am Editor. Turn 3: again\n", "memory outlives its container");
     assert_eq!(pod.id("provider"), provider, "what did not change is left alone");
 
     pod.ok(&["down", "-v"]);
