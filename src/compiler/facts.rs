@@ -10,7 +10,8 @@ use claw_compose::template::Template;
 use claw_compose::yaml::Node;
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::image::{INFRA_REPOSITORY, ImageFacts, ImageRef, label};
-use claw_types::path::PodPath;
+use claw_types::path::{ContainerPath, PodPath};
+use claw_types::platform::Platform;
 use claw_types::secret::is_secret_name;
 use claw_types::span::{FileId, SourceMap, Span};
 
@@ -63,6 +64,21 @@ pub enum Need {
     },
     /// What is known of an image.
     Image(ImageRef),
+    /// The text of a file inside an image: the manual it brings along.
+    Manual(ImageRef, ContainerPath),
+    /// The id of the account that a platform's token belongs to; the token itself is secret.
+    Account(Platform, TokenPlace),
+}
+
+/// Where a secret token is whose account is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TokenPlace {
+    /// A variable.
+    Variable(String),
+    /// A file: its path as written.
+    File(String),
+    /// A variable of an env file: the file's path as written, and the variable.
+    EnvFile(String, String),
 }
 
 /// What became of a file.
@@ -78,6 +94,21 @@ pub enum FileFact {
     NotText,
     /// It leads out of the pod's directory.
     Outside,
+}
+
+/// What became of a manual inside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManualFact {
+    /// Its text.
+    Text(FileId),
+    /// There is no such file, or nobody could look.
+    Missing,
+    /// It is a directory, a link or something else that is no regular file.
+    NotRegular,
+    /// Its bytes are not UTF-8.
+    NotText,
+    /// It is longer than a manual may be.
+    TooLong,
 }
 
 /// A build file that was found.
@@ -109,6 +140,10 @@ pub struct Facts {
     pub builds: BTreeMap<(String, Option<String>), Option<BuildFact>>,
     /// Images; nothing where neither engine nor text knows them.
     pub images: BTreeMap<ImageRef, Option<ImageFacts>>,
+    /// Manuals by image and path.
+    pub manuals: BTreeMap<(ImageRef, ContainerPath), ManualFact>,
+    /// Accounts of tokens; nothing where the token does not tell.
+    pub accounts: BTreeMap<(Platform, TokenPlace), Option<String>>,
     /// Images that were just built, by service: what only a build can tell.
     pub built: BTreeMap<String, ImageFacts>,
 }
@@ -123,6 +158,23 @@ impl Facts {
             Need::EnvFile(path) => self.env_files.contains_key(path),
             Need::BuildFile { context, dockerfile } => self.builds.contains_key(&(context.clone(), dockerfile.clone())),
             Need::Image(image) => self.images.contains_key(image),
+            Need::Manual(image, path) => self.manuals.contains_key(&(image.clone(), path.clone())),
+            Need::Account(platform, place) => self.accounts.contains_key(&(*platform, place.clone())),
+        }
+    }
+
+    /// Answers a need where there is no host: every variable is `v`, every file is `text`, and nobody has any image.
+    pub fn suppose(&mut self, need: Need, text: FileId) {
+        match need {
+            Need::Variable(name) => drop(self.variables.insert(name, Some("v".to_owned()))),
+            Need::IsSet(name) => drop(self.set.insert(name, true)),
+            Need::HasSecretFile(path) => drop(self.secret_files.insert(path, true)),
+            Need::EnvFile(path) => drop(self.env_files.insert(path, None)),
+            Need::File(path) => drop(self.files.insert(path, FileFact::Text(text))),
+            Need::BuildFile { context, dockerfile } => drop(self.builds.insert((context, dockerfile), None)),
+            Need::Image(image) => drop(self.images.insert(image, None)),
+            Need::Manual(image, path) => drop(self.manuals.insert((image, path), ManualFact::Text(text))),
+            Need::Account(platform, place) => drop(self.accounts.insert((platform, place), None)),
         }
     }
 
@@ -316,8 +368,10 @@ pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need
     // Diagnostics of this look ahead are dropped: `resolve` makes them again, with everything known.
     let mut unused = Diagnostics::new();
     let Ok(LoadedPod { loaded, agents }) = load_pod(spec, facts, cx, &mut unused) else { return needs };
+    let sources = crate::resolve::sources_of(&loaded);
     for name in loaded.project.services.keys() {
-        needs.extend(crate::resolve::needs_of(&Agentish::new(&loaded, name, agents.contains(name)), facts, cx));
+        let agentish = Agentish::new(&loaded, name, agents.contains(name));
+        needs.extend(crate::resolve::needs_of(&agentish, &loaded, &sources, facts, cx));
     }
     needs.retain(|need| !facts.has(need));
     needs

@@ -77,16 +77,11 @@ pub(crate) fn accounts(rows: &[Row<'_>], roster: &Roster, diag: &mut Diagnostics
                     None => drop(owners.insert((*platform, id), row)),
                 }
             }
-            for guild in identity.guilds.iter().filter(|guild| guild.channels.is_empty()) {
-                let message = format!("the guild `{}` of `{platform}` names no channel", guild.id);
-                let warning = Diagnostic::warning(Code::Discouraged, at, message);
-                diag.push(warning.help("name the channels in which the agent may speak: `channels: [{id: \"1234\"}]`"));
-            }
         }
     }
 }
 
-fn place(row: &Row<'_>, platform: Platform) -> Span {
+pub(crate) fn place(row: &Row<'_>, platform: Platform) -> Span {
     let own = row.block.handles.iter().find(|(name, _)| Platform::parse(name) == Some(platform));
     own.map_or(row.at, |(_, handle)| handle.0.origin.place(row.at))
 }

@@ -295,7 +295,7 @@ fn stem(file: &str) -> String {
 }
 
 /// Returns the description in a skill's front matter, and its text without front matter.
-fn front_matter(text: &str) -> (Option<String>, String) {
+pub(crate) fn front_matter(text: &str) -> (Option<String>, String) {
     let Some(rest) = text.trim_start_matches('\u{feff}').strip_prefix("---\n") else { return (None, text.to_owned()) };
     let Some((head, body)) = rest.split_once("\n---") else { return (None, text.to_owned()) };
     let body = body.split_once('\n').map_or("", |(_, body)| body);

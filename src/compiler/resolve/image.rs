@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
-use claw_types::image::{ImageFacts, ImageRef};
+use claw_types::image::{ImageFacts, ImageRef, label};
 use claw_types::span::Span;
 
 use super::{Agentish, Build};
@@ -97,7 +97,8 @@ fn built(
     let mut below = inherited.as_ref().map(|base| base.labels.clone()).unwrap_or_default();
     below.extend(stage.labels.clone());
     let from_text = merged(stage, inherited, is_scratch, own.clone());
-    build.is_partial = from_text.is_partial;
+    // What a file of the image says, the build alone can tell.
+    build.is_partial = from_text.is_partial || from_text.labels.contains_key(label::SKILL_EMIT);
     let facts = match facts.built.get(agentish.name).filter(|_| build.is_partial) {
         Some(built) => {
             below = built.labels.clone();

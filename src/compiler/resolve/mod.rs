@@ -11,7 +11,7 @@ use claw_types::agent::{AgentUnit, Contract, Replica};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Driver;
 use claw_types::id::{PodName, RuntimeName, SecretName, ServiceName, UnitId};
-use claw_types::image::{ImageFacts, ImageRef, label};
+use claw_types::image::{ImageRef, label};
 use claw_types::roster::Roster;
 use claw_types::span::{Span, Spanned};
 
@@ -21,6 +21,7 @@ use crate::facts::{Context, Facts, LoadedPod, Need, PodSpec, load_pod};
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
 pub(crate) mod agentish;
+mod channel;
 mod check;
 mod contract;
 mod environment;
@@ -28,6 +29,7 @@ mod identity;
 mod image;
 mod inference;
 mod limits;
+mod manual;
 mod secret;
 mod surface;
 
@@ -37,6 +39,7 @@ pub use secret::SecretSource;
 
 use agentish::Agentish;
 use image::{FromImage, from_image};
+use manual::Image;
 
 /// A pod with every question answered.
 #[derive(Clone, Debug)]
@@ -111,7 +114,13 @@ impl Build {
 }
 
 /// Returns what must be known of a service.
-pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need> {
+pub(crate) fn needs_of(
+    agentish: &Agentish<'_>,
+    loaded: &Loaded,
+    sources: &BTreeMap<SecretName, SecretSource>,
+    facts: &Facts,
+    cx: &Context<'_>,
+) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     let mut unused = Diagnostics::new();
     let Some(service) = agentish.service else { return needs };
@@ -134,7 +143,18 @@ pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>)
     }
     if runtime_of(&image, agentish).is_some() {
         let block = agentish.decode(&mut unused);
-        needs.extend(service.env_file.iter().map(|file| Need::EnvFile(file.path.clone())));
+        let heard = channel::named(&block).filter_map(|name| loaded.project.services.get(name));
+        for service in std::iter::once(service).chain(heard) {
+            needs.extend(service.env_file.iter().map(|file| Need::EnvFile(file.path.clone())));
+            needs.extend(channel::needs(service, sources, facts));
+        }
+        for name in surface::services(&block, &image.directives) {
+            let target = Agentish::new(loaded, &name, false);
+            let named = target.service.and_then(|service| service.image.clone());
+            let Ok(found) = from_image(&target, "pod", at, facts, cx, &mut unused) else { continue };
+            let found = Image { facts: found.facts, build: found.build, name: named };
+            needs.extend(manual::need(found.emitted(&name, facts)));
+        }
         needs.extend(contract::needs(&block, &image.directives));
         needs.extend(inference::needs(&block, &image.directives));
     }
@@ -178,12 +198,14 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         builds.extend(image.build.clone().map(|build| (service.clone(), build)));
         found.push((agentish, at, image));
     }
-    let facts_of: Vec<(String, ImageFacts)> =
-        found.iter().map(|(agentish, _, image)| (agentish.name.to_owned(), image.facts.clone())).collect();
-    let images = facts_of.iter().map(|(name, facts)| (name.as_str(), facts)).collect();
+    let images = found.iter().map(|(agentish, _, image)| {
+        let name = agentish.service.and_then(|service| service.image.clone());
+        (agentish.name, Image { facts: image.facts.clone(), build: image.build.clone(), name })
+    });
+    let images = images.collect();
     let rows = rows(found, facts, cx, diag);
     let sources = secret::sources(&block, origin, diag);
-    let roster = Arc::new(identity::roster(&rows, &block, origin, diag));
+    let roster = Arc::new(identity::roster(&rows, &block, &sources, facts, origin, diag));
     check::names(&rows, &loaded.project.services, origin, diag);
     check::accounts(&rows, &roster, diag);
     let everyone: BTreeSet<&str> = loaded.project.services.keys().map(String::as_str).collect();
@@ -251,10 +273,17 @@ pub(crate) struct Shared<'s> {
     pub(crate) name: &'s PodName,
     pub(crate) block: &'s PodBlock,
     pub(crate) project: &'s Project,
-    pub(crate) images: &'s BTreeMap<&'s str, &'s ImageFacts>,
+    pub(crate) images: &'s BTreeMap<&'s str, Image>,
     pub(crate) roster: &'s Arc<Roster>,
     pub(crate) everyone: &'s BTreeSet<&'s str>,
     pub(crate) sources: &'s BTreeMap<SecretName, SecretSource>,
+}
+
+/// Returns where the values of a pod's named secrets come from, as far as it says so rightly.
+pub(crate) fn sources_of(loaded: &Loaded) -> BTreeMap<SecretName, SecretSource> {
+    let mut unused = Diagnostics::new();
+    let at = Span::start_of(claw_types::span::FileId(0));
+    secret::sources(&pod_block(loaded, &mut unused), at, &mut unused)
 }
 
 fn pod_block(loaded: &Loaded, diag: &mut Diagnostics) -> PodBlock {
@@ -349,6 +378,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let env = environment::environment(row, service, shared, facts, diag);
     let schedules = identity::schedules(row, shared, diag);
     let mut skills = surface::generated_skills(&surfaces.list, &identities);
+    manual::manuals(row, &surfaces.list, shared, facts, cx, &mut skills, diag);
     contract::skills(row, facts, cx, &mut skills, diag);
     let persona = contract::persona(row, facts, diag);
     let model_policy = limits::model_policy(&row.block, row.at, diag);
@@ -376,7 +406,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         brakes,
         inference,
         identities,
-        channels: surfaces.channels,
+        channels: channel::policies(row, &surfaces.rules, shared, facts, diag),
         roster: Arc::clone(shared.roster),
         surfaces: surfaces.list,
         user,

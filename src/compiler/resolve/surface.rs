@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::model::Service;
-use claw_types::agent::{
-    Access, ChannelPolicy, DirectPolicy, GuildPolicy, Inference, Reach, RuntimeUser, Skill, SkillOrigin, Surface,
-};
+use claw_types::agent::{Access, Inference, Reach, RuntimeUser, Skill, SkillOrigin, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::line;
 use claw_types::id::{ServiceName, SkillName, VolumeName};
@@ -15,20 +13,21 @@ use claw_types::platform::Platform;
 use claw_types::roster::Identity;
 use claw_types::span::Span;
 
+use super::channel::Rules;
 use super::{Row, Shared};
-use crate::clawfile::label::noted;
+use crate::clawfile::label::{Declared, noted};
 use crate::clawfile::{Directive, directive};
-use crate::pod::{ChannelRules, Texts};
+use crate::pod::{AgentBlock, Texts};
 
 /// The surfaces of an agent, and the rules of its channels.
 #[derive(Default)]
-pub(crate) struct Surfaces {
+pub(crate) struct Surfaces<'r> {
     pub(crate) list: Vec<Surface>,
-    pub(crate) channels: BTreeMap<Platform, ChannelPolicy>,
+    pub(crate) rules: BTreeMap<Platform, Rules<'r>>,
 }
 
 /// Returns the surfaces: the pod's where it says what they are, be it none, else the image's.
-pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostics) -> Surfaces {
+pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostics) -> Surfaces<'r> {
     let mut surfaces = Surfaces::default();
     if !row.sets("surfaces") {
         for each in row.directives() {
@@ -58,7 +57,7 @@ pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostic
                 let Some(found) = bound(&surface, span, None, row, shared, diag) else { continue };
                 match (&entry.rules, &found) {
                     (Some(rules), Surface::Channel { platform }) => {
-                        surfaces.channels.insert(*platform, policy(rules, span, shared, diag));
+                        surfaces.rules.insert(*platform, Rules { rules, at: span });
                     }
                     (Some(_), _) => {
                         let message = format!("a surface `{}://` takes no rules", surface.scheme);
@@ -73,6 +72,16 @@ pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostic
         }
     }
     surfaces
+}
+
+/// Returns the services that an agent's surfaces name, rightly or not.
+pub(crate) fn services(block: &AgentBlock, directives: &[Declared]) -> BTreeSet<String> {
+    let own = block.surfaces.iter().filter_map(|entry| directive::surface(&entry.text.value, entry.text.span).ok());
+    let declared = directives.iter().filter_map(|each| match &each.value {
+        Directive::Surface(surface) if !block.origin.fields.contains_key("surfaces") => Some(surface.clone()),
+        _ => None,
+    });
+    own.chain(declared).filter(|surface| surface.scheme == "service").map(|surface| surface.target).collect()
 }
 
 fn add(list: &mut Vec<Surface>, surface: Surface, span: Span, diag: &mut Diagnostics) {
@@ -139,7 +148,7 @@ fn service(
         return None;
     }
     let unknown = ImageFacts::default();
-    let image = shared.images.get(name).copied().unwrap_or(&unknown);
+    let image = shared.images.get(name).map_or(&unknown, |image| &image.facts);
     let number = |text: &String| text.split('/').next().and_then(|port| port.parse::<u16>().ok());
     let published = target.ports.iter().filter_map(|port| u16::try_from(port.target).ok());
     let ports: BTreeSet<u16> = target.expose.iter().chain(&image.exposed).filter_map(number).chain(published).collect();
@@ -147,39 +156,6 @@ fn service(
     let mcp = declared.map(|scalar| scalar.text.clone()).or_else(|| target.labels.get(label::MCP).cloned());
     let mcp = mcp.or_else(|| image.labels.get(label::MCP).cloned());
     Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports: ports.into_iter().collect(), mcp })
-}
-
-fn policy(rules: &ChannelRules, span: Span, shared: &Shared<'_>, diag: &mut Diagnostics) -> ChannelPolicy {
-    let ids = |texts: &[crate::pod::Text]| texts.iter().map(|text| text.0.clone()).collect::<Vec<_>>();
-    let mut services = Vec::new();
-    for each in &rules.allow_from_services.0 {
-        let name = each.value.as_str();
-        if !shared.everyone.contains(name) {
-            let error = Diagnostic::error(Code::UnknownService, each.span, format!("no service named `{name}`"));
-            let error = error.help("name a service of this file");
-            diag.push(error.suggest(name, shared.everyone.iter().copied()));
-        }
-        services.extend(ServiceName::parse(name));
-    }
-    let direct = rules.dm.as_ref().map(|dm| {
-        let words = ["pairing", "allowlist", "open", "disabled"];
-        if let Some(word) = dm.policy.as_deref().filter(|word| !words.contains(word)) {
-            let error =
-                Diagnostic::error(Code::BadValue, dm.origin.of("policy", span), format!("`{word}` is not a policy"));
-            diag.push(error.help(format!("write `{}`", words.join("`, `"))));
-        }
-        DirectPolicy { enabled: dm.enabled.unwrap_or(true), policy: dm.policy.clone(), allow_from: ids(&dm.allow_from) }
-    });
-    let guilds = rules.guilds.iter().map(|(id, guild)| {
-        let users = ids(&guild.users);
-        (id.clone(), GuildPolicy { policy: guild.policy.clone(), users, require_mention: guild.require_mention })
-    });
-    ChannelPolicy {
-        guilds: guilds.collect(),
-        direct,
-        allow_from_handles: rules.allow_from_handles.unwrap_or(false),
-        allow_from_services: services,
-    }
 }
 
 /// Returns the manuals that claw writes itself: one for each service, platform and account.

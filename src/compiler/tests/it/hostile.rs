@@ -1,7 +1,7 @@
 //! Bad input never panics: every prefix of a text, and a hostile character at every place of it.
 
 use claw_compiler::clawfile;
-use claw_compiler::facts::{Context, Facts, Need, PodSpec, missing};
+use claw_compiler::facts::{Context, Facts, PodSpec, missing};
 use claw_compose::load::dotenv;
 use claw_compose::yaml;
 use claw_types::diag::Diagnostics;
@@ -73,15 +73,7 @@ fn a_pod_file_may_be_anything() {
         let context = || Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
         for _ in 0..8 {
             for need in missing(&spec, &facts, &context()) {
-                match need {
-                    Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
-                    Need::IsSet(name) => drop(facts.set.insert(name, true)),
-                    Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
-                    Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
-                    Need::File(path) => drop(facts.files.insert(path, claw_compiler::facts::FileFact::Text(contract))),
-                    Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
-                    Need::Image(image) => drop(facts.images.insert(image, None)),
-                }
+                facts.suppose(need, contract);
             }
         }
         assert!(missing(&spec, &facts, &context()).is_empty(), "asking ends");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use claw_compiler::emit::compose::compose;
-use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
+use claw_compiler::facts::{Context, Facts, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Container, Image, Mode, Observed, service_hash, steps};
 use claw_compose::yaml;
@@ -36,13 +36,8 @@ pub(crate) fn compile_with(text: &str, contract: &str, labels: &[(&str, &str)]) 
         }
         for need in needs {
             match need {
-                Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
-                Need::IsSet(name) => drop(facts.set.insert(name, true)),
-                Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
-                Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
-                Need::File(path) => drop(facts.files.insert(path, FileFact::Text(contract))),
-                Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
                 Need::Image(name) => drop(facts.images.insert(name, image.clone())),
+                need => facts.suppose(need, contract),
             }
         }
     }
