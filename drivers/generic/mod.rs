@@ -23,6 +23,8 @@ static FACTS: DriverFacts = DriverFacts {
     user: (65532, 65532),
     home: "/tmp",
     skill_layout: SkillLayout::Directory,
+    slots: &[],
+    base: None,
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
     has_schedules: false,
     platforms: &[],
@@ -32,6 +34,7 @@ static FACTS: DriverFacts = DriverFacts {
     start_seconds: 30,
     has_door: false,
     probe: ProbeKind::Running,
+    probe_seconds: 5,
 };
 
 impl Driver for Generic {

@@ -27,6 +27,8 @@ static FACTS: DriverFacts = DriverFacts {
     user: (65532, 65532),
     home: STATE,
     skill_layout: SkillLayout::Directory,
+    slots: &[],
+    base: None,
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
     has_schedules: true,
     platforms: &[],
@@ -36,6 +38,7 @@ static FACTS: DriverFacts = DriverFacts {
     start_seconds: 10,
     has_door: true,
     probe: ProbeKind::Exec,
+    probe_seconds: 5,
 };
 
 const STATE: &str = "/var/lib/claw";

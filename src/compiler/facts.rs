@@ -9,7 +9,8 @@ use claw_compose::load::{self, Loaded, Options};
 use claw_compose::template::Template;
 use claw_compose::yaml::Node;
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
-use claw_types::image::{INFRA_REPOSITORY, ImageFacts, ImageRef, label};
+use claw_types::driver::{BaseImage, DriverFacts};
+use claw_types::image::{INFRA_PROGRAM, INFRA_REPOSITORY, ImageFacts, ImageRef, label};
 use claw_types::path::{ContainerPath, PodPath};
 use claw_types::platform::Platform;
 use claw_types::secret::is_secret_name;
@@ -66,6 +67,8 @@ pub enum Need {
     Image(ImageRef),
     /// The text of a file inside an image: the manual it brings along.
     Manual(ImageRef, ContainerPath),
+    /// Where a path of the host leads that an agent mounts: the path as written.
+    HostPath(String),
     /// The id of the account that a platform's token belongs to; the token itself is secret.
     Account(Platform, TokenPlace),
 }
@@ -111,6 +114,17 @@ pub enum ManualFact {
     TooLong,
 }
 
+/// Where a path of the host leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostFact {
+    /// There is nothing, on this host.
+    Missing,
+    /// Into the pod's directory.
+    Inside,
+    /// To this absolute path, every link followed.
+    At(String),
+}
+
 /// A build file that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildFact {
@@ -142,6 +156,8 @@ pub struct Facts {
     pub images: BTreeMap<ImageRef, Option<ImageFacts>>,
     /// Manuals by image and path.
     pub manuals: BTreeMap<(ImageRef, ContainerPath), ManualFact>,
+    /// Paths of the host as written.
+    pub host_paths: BTreeMap<String, HostFact>,
     /// Accounts of tokens; nothing where the token does not tell.
     pub accounts: BTreeMap<(Platform, TokenPlace), Option<String>>,
     /// Images that were just built, by service: what only a build can tell.
@@ -159,6 +175,7 @@ impl Facts {
             Need::BuildFile { context, dockerfile } => self.builds.contains_key(&(context.clone(), dockerfile.clone())),
             Need::Image(image) => self.images.contains_key(image),
             Need::Manual(image, path) => self.manuals.contains_key(&(image.clone(), path.clone())),
+            Need::HostPath(path) => self.host_paths.contains_key(path),
             Need::Account(platform, place) => self.accounts.contains_key(&(*platform, place.clone())),
         }
     }
@@ -174,20 +191,9 @@ impl Facts {
             Need::BuildFile { context, dockerfile } => drop(self.builds.insert((context, dockerfile), None)),
             Need::Image(image) => drop(self.images.insert(image, None)),
             Need::Manual(image, path) => drop(self.manuals.insert((image, path), ManualFact::Text(text))),
+            Need::HostPath(path) => drop(self.host_paths.insert(path.clone(), HostFact::At(path))),
             Need::Account(platform, place) => drop(self.accounts.insert((platform, place), None)),
         }
-    }
-
-    /// Returns what is known of an image; claw's own is always known.
-    pub fn image(&self, image: &ImageRef) -> Option<ImageFacts> {
-        if image.repository() == INFRA_REPOSITORY {
-            return Some(ImageFacts {
-                user: Some("65532:65532".to_owned()),
-                entrypoint: Some(vec![claw_types::image::INFRA_PROGRAM.to_owned()]),
-                ..ImageFacts::default()
-            });
-        }
-        self.images.get(image).cloned().flatten()
     }
 }
 
@@ -311,7 +317,8 @@ fn is_agent(name: &str, service: &Node, facts: &Facts, cx: &Context<'_>) -> bool
         let template = Template::parse(&node?.scalar()?.text).ok()?;
         template.resolve(facts, &mut |_| {}).ok()
     };
-    let is_typed = |image: ImageRef| facts.image(&image).is_some_and(|image| image.labels.contains_key(label::TYPE));
+    let is_typed =
+        |image: ImageRef| cx.image(&image, facts).is_some_and(|image| image.labels.contains_key(label::TYPE));
     let Some(build) = service.get("build").filter(|build| !build.is_null()) else {
         return text(service.get("image")).is_some_and(|image| is_typed(ImageRef::new(image)));
     };
@@ -344,6 +351,41 @@ impl Context<'_> {
     /// Returns the names of the runtimes.
     pub fn runtimes(&self) -> Vec<&'static str> {
         self.drivers.iter().map(|driver| driver.facts().name).collect()
+    }
+
+    /// Returns the images that claw builds for runtimes.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = (&'static BaseImage, &'static DriverFacts)> {
+        let facts = self.drivers.iter().map(|driver| driver.facts());
+        facts.filter_map(|facts| facts.base.as_ref().map(|base| (base, facts)))
+    }
+
+    /// Returns a name of one of claw's own images with the tag it means; other names as they are.
+    pub(crate) fn tagged(&self, image: &ImageRef) -> ImageRef {
+        if image.as_str() == INFRA_REPOSITORY {
+            return ImageRef::new(format!("{INFRA_REPOSITORY}:{}", self.version));
+        }
+        let own = self.bases().find(|(base, _)| base.repository == image.as_str());
+        own.map_or_else(|| image.clone(), |(base, _)| ImageRef::new(base.name()))
+    }
+
+    /// Returns what is known of an image; claw's own are always known.
+    pub(crate) fn image(&self, image: &ImageRef, facts: &Facts) -> Option<ImageFacts> {
+        let argv = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+        if image.repository() == INFRA_REPOSITORY {
+            let user = Some("65532:65532".to_owned());
+            return Some(ImageFacts { user, entrypoint: argv(&[INFRA_PROGRAM]), ..ImageFacts::default() });
+        }
+        let tagged = self.tagged(image);
+        if let Some((base, driver)) = self.bases().find(|(base, _)| base.name() == tagged.as_str()) {
+            return Some(ImageFacts {
+                user: Some(format!("{}:{}", driver.user.0, driver.user.1)),
+                entrypoint: argv(base.entrypoint),
+                command: argv(base.command),
+                labels: [(label::TYPE.to_owned(), driver.name.to_owned())].into(),
+                ..ImageFacts::default()
+            });
+        }
+        facts.images.get(image).cloned().flatten()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use claw_compiler::facts::{BuildFact, EnvFileFact, Facts, FileFact, ManualFact, Need, TokenPlace};
+use claw_compiler::facts::{BuildFact, EnvFileFact, Facts, FileFact, HostFact, ManualFact, Need, TokenPlace};
 use claw_compose::load::dotenv;
 use claw_types::diag::Diagnostics;
 use claw_types::path::PodPath;
@@ -186,6 +186,10 @@ pub async fn answer(
                 };
                 facts.manuals.insert((image, path), fact);
             }
+            Need::HostPath(path) => {
+                let fact = host_path(&path, root, environment);
+                facts.host_paths.insert(path, fact);
+            }
             Need::Account(platform, place) => {
                 let fact = account(platform, &place, root, environment)?;
                 facts.accounts.insert((platform, place), fact);
@@ -209,6 +213,20 @@ fn env_file(path: &Path, environment: &Environment) -> Result<Option<EnvFileFact
         fact.insert(name, if is_secret { None } else { Some(value) });
     }
     Ok(Some(fact))
+}
+
+/// Returns where a path of the host leads, every link followed; `~` is the user's home.
+fn host_path(path: &str, root: &Path, environment: &Environment) -> HostFact {
+    let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let whole = match (home, environment.plain("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(format!("{home}{rest}")),
+        _ => root.join(path),
+    };
+    match (whole.canonicalize(), root.canonicalize()) {
+        (Ok(real), Ok(root)) if real.starts_with(&root) && real != root => HostFact::Inside,
+        (Ok(real), _) => HostFact::At(real.display().to_string()),
+        (Err(_), _) => HostFact::Missing,
+    }
 }
 
 /// Returns the account a token belongs to. The token goes no further than this function.

@@ -33,6 +33,8 @@ pub struct Hardening {
     pub stop_grace_seconds: u32,
     /// Seconds until failures of the probe count.
     pub start_seconds: u32,
+    /// Seconds between two probes.
+    pub probe_seconds: u32,
     /// Restarts before it stays down (5.15).
     pub restarts: u32,
 }
@@ -74,6 +76,7 @@ pub fn harden(user: RuntimeUser, service: &Service, lowered: &Lowered, facts: &D
         cpus: 2_000_000_000,
         stop_grace_seconds: facts.stop_grace_seconds,
         start_seconds: facts.start_seconds,
+        probe_seconds: facts.probe_seconds,
         restarts: 5,
     }
 }
@@ -90,6 +93,7 @@ pub(crate) fn plain(service: &Service) -> Hardening {
         cpus: 2_000_000_000,
         stop_grace_seconds: 15,
         start_seconds: 30,
+        probe_seconds: 5,
         restarts: 5,
     }
 }
@@ -170,12 +174,12 @@ fn limit(made: &mut Service, hardening: &Hardening) {
 
 /// Gives a service the health check its runtime is asked by, where it has none of its own.
 pub(crate) fn health(made: &mut Service, probe: &Probe, hardening: &Hardening) {
-    let Probe::Exec(command) = probe else { return };
+    let Some(command) = probe.command() else { return };
     let mut test = vec!["CMD".to_owned()];
-    test.extend(command.iter().cloned());
+    test.extend(command);
     made.healthcheck.get_or_insert(Healthcheck {
         test,
-        interval: Some(Duration::seconds(5)),
+        interval: Some(Duration::seconds(hardening.probe_seconds)),
         timeout: Some(Duration::seconds(4)),
         retries: Some(3),
         start_period: Some(Duration::seconds(hardening.start_seconds)),

@@ -53,7 +53,7 @@ pub(crate) fn from_image(
     }
     let image = ImageRef::new(service.image.clone().unwrap_or_default());
     let span = service.origin.of("image", at);
-    let facts = facts.image(&image).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
+    let facts = cx.image(&image, facts).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
     let directives = labels::read(&facts.labels, span, diag);
     Ok(FromImage { directives, facts, build: None })
 }
@@ -74,7 +74,7 @@ fn built(
     let clawfile = clawfile_of(found, cx, diag)?;
     let stage = clawfile.last_stage();
     let base = stage.base.clone();
-    let inherited = base.as_ref().and_then(|base| facts.image(&ImageRef::new(base.as_str())));
+    let inherited = base.as_ref().and_then(|base| cx.image(&ImageRef::new(base.as_str()), facts));
     let is_scratch = base.as_deref() == Some("scratch");
     let image = service.image.clone().unwrap_or_else(|| format!("{pod}-{}", agentish.name));
     let generated = if clawfile.is_plain() { None } else { Some((generated_name(&found.name), clawfile.lower())) };

@@ -17,7 +17,7 @@ use claw_types::span::{Span, Spanned};
 
 use crate::clawfile::label::Declared;
 use crate::clawfile::{Clawfile, Directive};
-use crate::facts::{Context, Facts, LoadedPod, Need, PodSpec, load_pod};
+use crate::facts::{Context, Facts, HostFact, LoadedPod, Need, PodSpec, load_pod};
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
 pub(crate) mod agentish;
@@ -58,6 +58,8 @@ pub struct Pod {
     pub builds: BTreeMap<String, Build>,
     /// Where the values of named secrets come from.
     pub sources: BTreeMap<SecretName, SecretSource>,
+    /// Where the paths of the host lead that agents mount.
+    pub host_paths: BTreeMap<String, HostFact>,
     /// Services whose profile is not enabled.
     pub disabled: BTreeSet<String>,
 }
@@ -128,14 +130,14 @@ pub(crate) fn needs_of(
         needs.insert(Need::BuildFile { context, dockerfile });
     } else if let Some(image) = &service.image {
         let image = ImageRef::new(image.as_str());
-        if facts.image(&image).is_none() {
+        if cx.image(&image, facts).is_none() {
             needs.insert(Need::Image(image));
         }
     }
     let at = Span::start_of(claw_types::span::FileId(0));
     let Ok(image) = from_image(agentish, "pod", at, facts, cx, &mut unused) else { return needs };
     if let Some(base) = image.build.as_ref().and_then(|build| build.base.clone())
-        && facts.image(&ImageRef::new(base.as_str())).is_none()
+        && cx.image(&ImageRef::new(base.as_str()), facts).is_none()
         && base != "scratch"
         && !base.contains('$')
     {
@@ -148,7 +150,11 @@ pub(crate) fn needs_of(
             needs.extend(service.env_file.iter().map(|file| Need::EnvFile(file.path.clone())));
             needs.extend(channel::needs(service, sources, facts));
         }
-        for name in surface::services(&block, &image.directives) {
+        let binds =
+            service.volumes.iter().filter(|mount| mount.kind == "bind").filter_map(|mount| mount.source.clone());
+        let hosts = surface::targets("host", &block, &image.directives);
+        needs.extend(binds.chain(hosts).map(Need::HostPath));
+        for name in surface::targets("service", &block, &image.directives) {
             let target = Agentish::new(loaded, &name, false);
             let named = target.service.and_then(|service| service.image.clone());
             let Ok(found) = from_image(&target, "pod", at, facts, cx, &mut unused) else { continue };
@@ -222,7 +228,9 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
     let broadcast = identity::broadcast(&roster);
     let disabled = loaded.disabled.keys().cloned().collect();
-    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds, sources, disabled })
+    let host_paths = facts.host_paths.clone();
+    let project = loaded.project;
+    diag.finish(mark, Pod { name, origin, agents, project, broadcast, builds, sources, host_paths, disabled })
 }
 
 /// Returns the services that are agents, and judges what can be judged of the others.

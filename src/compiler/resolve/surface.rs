@@ -74,14 +74,14 @@ pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Dia
     surfaces
 }
 
-/// Returns the services that an agent's surfaces name, rightly or not.
-pub(crate) fn services(block: &AgentBlock, directives: &[Declared]) -> BTreeSet<String> {
+/// Returns what an agent's surfaces of a scheme name, rightly or not.
+pub(crate) fn targets(scheme: &str, block: &AgentBlock, directives: &[Declared]) -> BTreeSet<String> {
     let own = block.surfaces.iter().filter_map(|entry| directive::surface(&entry.text.value, entry.text.span).ok());
     let declared = directives.iter().filter_map(|each| match &each.value {
         Directive::Surface(surface) if !block.origin.fields.contains_key("surfaces") => Some(surface.clone()),
         _ => None,
     });
-    own.chain(declared).filter(|surface| surface.scheme == "service").map(|surface| surface.target).collect()
+    own.chain(declared).filter(|surface| surface.scheme == scheme).map(|surface| surface.target).collect()
 }
 
 fn add(list: &mut Vec<Surface>, surface: Surface, span: Span, diag: &mut Diagnostics) {
@@ -152,10 +152,57 @@ fn service(
     let number = |text: &String| text.split('/').next().and_then(|port| port.parse::<u16>().ok());
     let published = target.ports.iter().filter_map(|port| u16::try_from(port.target).ok());
     let ports: BTreeSet<u16> = target.expose.iter().chain(&image.exposed).filter_map(number).chain(published).collect();
-    let declared = target.extensions.get("x-claw").and_then(|block| block.get("mcp")).and_then(|mcp| mcp.scalar());
-    let mcp = declared.map(|scalar| scalar.text.clone()).or_else(|| target.labels.get(label::MCP).cloned());
-    let mcp = mcp.or_else(|| image.labels.get(label::MCP).cloned());
-    Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports: ports.into_iter().collect(), mcp })
+    let ports: Vec<u16> = ports.into_iter().collect();
+    let mcp = mcp(name, target, image, &ports, span, diag);
+    Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports, mcp })
+}
+
+/// Returns the address of a service's MCP endpoint: `/path`, with `:port` before it where the service has several.
+fn mcp(
+    name: &str,
+    target: &Service,
+    image: &ImageFacts,
+    ports: &[u16],
+    span: Span,
+    diag: &mut Diagnostics,
+) -> Option<String> {
+    let own = target.extensions.get("x-claw").and_then(|block| block.get("mcp")).filter(|mcp| !mcp.is_null());
+    let (text, at, from) = match (own, target.labels.get(label::MCP), image.labels.get(label::MCP)) {
+        (Some(node), ..) => (node.scalar()?.text.clone(), node.span, "`x-claw.mcp`"),
+        (None, Some(text), _) => (text.clone(), target.origin.of("labels", span), "its label `claw.mcp`"),
+        (None, None, Some(text)) => {
+            (text.clone(), target.origin.of("image", span), "the label `claw.mcp` of its image")
+        }
+        (None, None, None) => return None,
+    };
+    let refused = |why: String, help: &str, diag: &mut Diagnostics| {
+        let error = Diagnostic::error(Code::BadSurface, at, format!("the MCP endpoint of `{name}` {why}"));
+        diag.push(error.note(format!("{from} says where it is")).help(help));
+        None
+    };
+    let (port, path) = match text.strip_prefix(':').and_then(|rest| Some((rest, rest.find('/')?))) {
+        Some((rest, slash)) => (Some(rest[..slash].parse::<u16>()), &rest[slash..]),
+        None => (None, text.as_str()),
+    };
+    let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte);
+    let is_usable = path.starts_with('/') && !path.split('/').any(|part| part == "..") && path.bytes().all(is_path);
+    if !is_usable || path.len() > 256 {
+        return refused(format!("is no path: `{}`", text.escape_debug()), "write `/path`, or `:port/path`", diag);
+    }
+    let port = match (port, ports) {
+        (Some(Ok(port)), _) => port,
+        (Some(Err(_)), _) => return refused("has no port before its path".to_owned(), "write `:8080/path`", diag),
+        (None, [port]) => *port,
+        (None, []) => {
+            return refused(
+                "has no port: the service declares none".to_owned(),
+                "write `:port/path`, or `expose:` it",
+                diag,
+            );
+        }
+        (None, _) => return refused("could be on several ports".to_owned(), "write which: `:port/path`", diag),
+    };
+    Some(format!("http://{name}:{port}{path}"))
 }
 
 /// Returns the manuals that claw writes itself: one for each service, platform and account.
@@ -175,7 +222,7 @@ pub(crate) fn generated_skills(
                 let ports: Vec<String> = ports.iter().map(|port| format!("- http://{service}:{port}")).collect();
                 let listens = if ports.is_empty() { "It declares no ports.".to_owned() } else { ports.join("\n") };
                 let mcp =
-                    mcp.as_ref().map(|path| format!("\n\nIts MCP endpoint is `{}`.", line(path))).unwrap_or_default();
+                    mcp.as_ref().map(|path| format!("\n\nIts MCP endpoint is {}.", line(path))).unwrap_or_default();
                 let body = format!("# {service}\n\nA service of this pod. Reach it by its name:\n\n{listens}{mcp}\n");
                 add(format!("surface-{service}"), format!("How to reach the service {service}."), body);
             }
