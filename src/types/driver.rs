@@ -9,6 +9,7 @@ use crate::id::EnvName;
 use crate::image::SHIM_PROGRAM;
 use crate::path::{ContainerPath, PodPath};
 use crate::provider::WireFormat;
+use crate::secret::SecretRef;
 
 /// An adapter to one runtime.
 pub trait Driver: Sync {
@@ -131,6 +132,8 @@ pub struct Lowered {
     pub mounts: Vec<FileMount>,
     /// Variables; they win over `environment:`.
     pub env: BTreeMap<EnvName, EnvValue>,
+    /// Secrets it reads as files, beside the keys of its models and those of `environment:`.
+    pub secrets: Vec<SecretRef>,
     /// What is run instead of the image's entrypoint and command.
     pub program: Option<Vec<String>>,
     /// Volumes of its own.

@@ -82,6 +82,7 @@ fn secrets(unit: &AgentUnit, lowered: &Lowered) -> BTreeMap<String, SecretRef> {
             secrets.insert(token.file_name(), token.clone());
         }
     }
+    secrets.extend(lowered.secrets.iter().map(|secret| (secret.file_name(), secret.clone())));
     for (name, value) in unit.env.iter().chain(&lowered.env) {
         if let EnvValue::Secret(secret) = value {
             secrets.insert(name.to_string(), secret.clone());

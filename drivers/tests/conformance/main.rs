@@ -1,5 +1,7 @@
 //! One suite over every driver: what each must be true to, whatever it drives.
 
+mod openclaw;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,6 +9,8 @@ use claw_types::agent::*;
 use claw_types::diag::Diagnostics;
 use claw_types::driver::{HealthStatus, ProbeKind, ProbeOutput};
 use claw_types::id::*;
+use claw_types::platform::Platform;
+use claw_types::roster::{Channel, Guild, Identity};
 use claw_types::image::{ImageFacts, ImageRef};
 use claw_types::provider::WireFormat;
 use claw_types::roster::Roster;
@@ -59,6 +63,59 @@ fn unit(runtime: &str, is_proxied: bool, index: u32, of: u32, has_skill: bool) -
         env: BTreeMap::new(),
         origin: Span::start_of(FileId(0)),
     }
+}
+
+/// Ids as platforms write them: an account, a guild, a channel, a user, another bot.
+fn ids(platform: &str) -> [&'static str; 5] {
+    match platform {
+        "discord" => ["123456789012345678", "1465489501551067136", "1465489501551067137", "167037070349434880", "223456789012345678"],
+        "feishu" => ["cli_0123456789abcdef", "t_0", "oc_0123456789", "ou_0123456789", "cli_fedcba9876543210"],
+        "line" => ["U0", "C0123456789abcdef0123456789abcdef", "C1123456789abcdef0123456789abcdef", "U0123456789abcdef0123456789abcdef", "U1"],
+        "matrix" => ["@bot:example.org", "!space:example.org", "!room:example.org", "@alice:example.org", "@other:example.org"],
+        "slack" => ["U0999999999", "T0123456789", "C0123456789", "U0123456789", "U0888888888"],
+        "telegram" => ["110201543", "-1001234567890", "-1001234567891", "167037070", "110201544"],
+        "whatsapp" => ["+15551230000", "120363000000000000@g.us", "120363000000000001@g.us", "+15551234567", "+15551230001"],
+        _ => ["1", "2", "3", "4", "5"],
+    }
+}
+
+/// The unit that has everything: an account on every platform its driver speaks on, rules, schedules, a service with MCP.
+pub(crate) fn everything(runtime: &str) -> AgentUnit {
+    let mut unit = unit(runtime, false, 0, 1, true);
+    let facts = claw_drivers::find(runtime).expect("a driver").facts();
+    let env = |name: &str| EnvName::parse(name).expect("a name");
+    for name in facts.platforms {
+        let platform = Platform::parse(name).expect("a platform");
+        let [id, guild, channel, user, peer] = ids(name);
+        let channels = vec![Channel { id: channel.into(), name: Some("floor".into()) }];
+        let guilds = vec![Guild { id: guild.into(), name: None, channels: channels.clone() }];
+        let identity = Identity { id: Some(id.into()), username: Some("tiver.ton".into()), guilds };
+        unit.identities.insert(platform, identity);
+        let hears = Hears::Only(vec![peer.into(), user.into()]);
+        let ruled = GuildPolicy { hears, require_mention: true, channels };
+        let policy = ChannelPolicy {
+            guilds: [(guild.to_owned(), ruled)].into(),
+            direct: DirectPolicy::Only(vec![user.into()]),
+            peers: vec![peer.into()],
+        };
+        unit.channels.insert(platform, policy);
+        for token in platform.tokens().iter().copied().chain(["LINE_CHANNEL_SECRET"]) {
+            unit.env.insert(env(token), EnvValue::Secret(SecretRef::Env(env(token))));
+        }
+        let target = Some(Target { platform, channel: channel.into() });
+        let (cron, message) = ("0 9 * * 1-5".to_owned(), "Look at the market".to_owned());
+        unit.schedules.push(Schedule { id: format!("morning-{name}"), cron, message, target });
+    }
+    if facts.has_schedules {
+        let (cron, message) = ("*/5 * * * *".to_owned(), "Say \"hello\"".to_owned());
+        unit.schedules.push(Schedule { id: "pulse".into(), cron, message, target: None });
+        unit.timezone = Some("Europe/Berlin".into());
+    }
+    let fallback = ModelRef { provider: ProviderName::parse("demo").expect("a provider"), model: "small/m2".into() };
+    unit.models.insert(ModelSlot::parse("fallback").expect("a slot"), vec![fallback]);
+    let service = ServiceName::parse("db").expect("a name");
+    unit.surfaces.push(Surface::Service { service, ports: vec![8080], mcp: Some("http://db:8080/mcp".into()) });
+    unit
 }
 
 #[test]
@@ -142,7 +199,9 @@ fn shown(lowered: &claw_types::driver::Lowered) -> String {
     let mounts = lowered.mounts.iter().map(|mount| format!("mount {} at {}\n", mount.source, mount.target));
     text.extend(mounts);
     text.extend(lowered.state.iter().map(|state| format!("state {} at {}\n", state.key, state.target)));
+    text.extend(lowered.secrets.iter().map(|secret| format!("reads {secret}\n")));
     text.push_str(&format!("program {:?}\nprobe {:?}\ndoor {:?}\n", lowered.program, lowered.probe, lowered.door));
+    text.push_str(&format!("detail {:?}\nafter start {:?}\n", lowered.detail, lowered.after_start));
     text.push_str(&format!(
         "writable {:?}, programs in temporary files: {}\n",
         lowered.needs.writable, lowered.needs.exec_tmp
@@ -159,9 +218,12 @@ fn every_driver_makes_of_its_cases_what_was_read_and_accepted() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for driver in claw_drivers::ALL {
         let name = driver.facts().name;
-        for (case, unit) in
-            [("direct", unit(name, false, 0, 1, false)), ("proxied-replica-with-skill", unit(name, true, 2, 3, true))]
-        {
+        let cases = [
+            ("direct", unit(name, false, 0, 1, false)),
+            ("everything", everything(name)),
+            ("proxied-replica-with-skill", unit(name, true, 2, 3, true)),
+        ];
+        for (case, unit) in cases {
             let made = shown(&driver.lower(&unit, &mut Diagnostics::new()).expect("lowered"));
             let path = folder.join(name).join("cases").join(format!("{case}.txt"));
             if is_snapping() {
