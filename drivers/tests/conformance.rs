@@ -29,7 +29,8 @@ fn unit(runtime: &str, is_proxied: bool, index: u32, of: u32, has_skill: bool) -
         Inference::Direct { upstreams: [(provider.clone(), upstream)].into() }
     };
     let model = ModelRef { provider, model: "m".into() };
-    let skill = Skill { description: "One.".into(), body: "text".into(), origin: SkillOrigin::Pod };
+    let skill =
+        Skill { description: "One.".into(), body: "text".into(), keys: BTreeMap::new(), origin: SkillOrigin::Pod };
     let skills = [(SkillName::parse("one").expect("a name"), skill)];
     AgentUnit {
         id,

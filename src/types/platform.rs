@@ -11,24 +11,37 @@ pub struct PlatformFacts {
     pub name: &'static str,
     /// Variables whose values are secret by position.
     pub tokens: &'static [&'static str],
+    /// How a message mentions an account.
+    pub mention: Mention,
+}
+
+/// How a message mentions an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mention {
+    /// `<@id>`.
+    Id,
+    /// The id itself.
+    Plain,
+    /// `@name`.
+    Name,
 }
 
 /// Known platforms, in the order of their names.
 pub const PLATFORMS: &[PlatformFacts] = &[
-    PlatformFacts { name: "dingtalk", tokens: &["DINGTALK_BOT_TOKEN"] },
-    PlatformFacts { name: "discord", tokens: &["DISCORD_BOT_TOKEN"] },
-    PlatformFacts { name: "feishu", tokens: &["FEISHU_BOT_TOKEN"] },
-    PlatformFacts { name: "line", tokens: &["LINE_BOT_TOKEN"] },
-    PlatformFacts { name: "maixcam", tokens: &["MAIXCAM_BOT_TOKEN"] },
-    PlatformFacts { name: "matrix", tokens: &["MATRIX_BOT_TOKEN"] },
-    PlatformFacts { name: "onebot", tokens: &["ONEBOT_BOT_TOKEN"] },
-    PlatformFacts { name: "pico", tokens: &["PICO_BOT_TOKEN"] },
-    PlatformFacts { name: "qq", tokens: &["QQ_BOT_TOKEN"] },
-    PlatformFacts { name: "slack", tokens: &["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"] },
-    PlatformFacts { name: "telegram", tokens: &["TELEGRAM_BOT_TOKEN"] },
-    PlatformFacts { name: "wecom", tokens: &["WECOM_BOT_TOKEN"] },
-    PlatformFacts { name: "wecom_app", tokens: &["WECOM_APP_BOT_TOKEN"] },
-    PlatformFacts { name: "whatsapp", tokens: &["WHATSAPP_BOT_TOKEN"] },
+    PlatformFacts { name: "dingtalk", tokens: &["DINGTALK_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "discord", tokens: &["DISCORD_BOT_TOKEN"], mention: Mention::Id },
+    PlatformFacts { name: "feishu", tokens: &["FEISHU_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "line", tokens: &["LINE_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "maixcam", tokens: &["MAIXCAM_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "matrix", tokens: &["MATRIX_BOT_TOKEN"], mention: Mention::Plain },
+    PlatformFacts { name: "onebot", tokens: &["ONEBOT_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "pico", tokens: &["PICO_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "qq", tokens: &["QQ_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "slack", tokens: &["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"], mention: Mention::Id },
+    PlatformFacts { name: "telegram", tokens: &["TELEGRAM_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "wecom", tokens: &["WECOM_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "wecom_app", tokens: &["WECOM_APP_BOT_TOKEN"], mention: Mention::Name },
+    PlatformFacts { name: "whatsapp", tokens: &["WHATSAPP_BOT_TOKEN"], mention: Mention::Name },
 ];
 
 /// A known platform.
@@ -45,6 +58,15 @@ impl Platform {
     /// Returns the lower-case name.
     pub fn name(self) -> &'static str {
         self.0
+    }
+
+    /// Returns what a message says to mention an account; nothing where what it takes is not known.
+    pub fn mention(self, id: Option<&str>, username: Option<&str>) -> Option<String> {
+        match PLATFORMS.iter().find(|facts| facts.name == self.0)?.mention {
+            Mention::Id => id.map(|id| format!("<@{id}>")),
+            Mention::Plain => id.map(ToOwned::to_owned),
+            Mention::Name => username.map(|name| format!("@{}", name.trim_start_matches('@'))),
+        }
     }
 
     /// Returns the variables that hold this platform's tokens.

@@ -28,11 +28,13 @@ mod identity;
 mod image;
 mod inference;
 mod limits;
+mod manual;
 mod secret;
 mod surface;
 
 pub use image::generated_name;
 pub use limits::ALLOW;
+pub use manual::{BadManual, MANUAL_LIMIT, manual};
 pub use secret::SecretSource;
 
 use agentish::Agentish;
@@ -348,7 +350,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();
     let env = environment::environment(row, service, shared, facts, diag);
     let schedules = identity::schedules(row, shared, diag);
-    let mut skills = surface::generated_skills(&surfaces.list, &identities);
+    let mut skills = manual::generated(&row.service, &surfaces, &identities, row.at, diag);
     contract::skills(row, facts, cx, &mut skills, diag);
     let persona = contract::persona(row, facts, diag);
     let model_policy = limits::model_policy(&row.block, row.at, diag);
