@@ -4,7 +4,7 @@
 //! have nothing but `each` and `if`.
 
 use claw_compose::units::Cpus;
-use claw_types::agent::{AgentUnit, Budget, ChannelPolicy, Inference, ModelPolicy, Skill, Surface};
+use claw_types::agent::{AgentUnit, Budget, ChannelPolicy, Inference, ModelPolicy, ModelRef, Skill, Surface};
 use claw_types::doc::{json_string, line};
 use claw_types::driver::SkillLayout;
 use claw_types::id::{ServiceName, SkillName};
@@ -78,13 +78,13 @@ struct Service<'u> {
     name: &'u str,
     ports: &'u [u16],
     mcp: Option<&'u str>,
-    skill: String,
+    skill: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Channel {
     platform: &'static str,
-    skill: String,
+    skill: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -130,7 +130,7 @@ pub(crate) struct Account<'u> {
     username: Option<&'u str>,
     id: Option<&'u str>,
     mention: Option<String>,
-    skill: String,
+    skill: Option<String>,
     guilds: Vec<Place<'u>>,
 }
 
@@ -256,25 +256,34 @@ pub(crate) struct PlatformManual<'u> {
 }
 
 /// Returns the name of the skill that tells of a service.
-pub(crate) fn service_skill(service: &ServiceName) -> String {
+pub(crate) fn service_skill(service: &ServiceName) -> Option<SkillName> {
     skill_name("surface", service.as_str())
 }
 
-/// Returns the name of the skill that tells of a platform: of its surface, or of the account there.
-pub(crate) fn platform_skill(kind: &'static str, platform: Platform) -> String {
-    skill_name(kind, platform.name())
+/// Returns the name of the skill that tells of a platform.
+pub(crate) fn platform_skill(platform: Platform) -> Option<SkillName> {
+    skill_name("surface", platform.name())
+}
+
+/// Returns the name of the skill that tells an agent who it is on a platform.
+pub(crate) fn account_skill(platform: Platform) -> Option<SkillName> {
+    skill_name("handle", platform.name())
 }
 
 /// Names of services may be longer than those of skills, and have other characters.
-fn skill_name(kind: &str, name: &str) -> String {
+fn skill_name(kind: &str, name: &str) -> Option<SkillName> {
     let text: String = format!("{kind}-{name}").chars().take(SkillName::LIMIT).collect();
-    SkillName::of(&text).map_or(text, |name| name.to_string())
+    SkillName::of(&text).ok()
 }
 
 /// Returns the view of the letter.
 pub(super) fn letter<'u>(unit: &'u AgentUnit, hardening: &Hardening, layout: SkillLayout) -> Letter<'u> {
     let is_many = unit.replica.of > 1;
-    let path = |name: &SkillName| format!("/{}", skill_path(name, layout));
+    let path = |name: &SkillName| container_path(name, layout);
+    let handles = unit.identities.iter().map(|(platform, identity)| Account {
+        skill: account_skill(*platform).map(|name| container_path(&name, layout)),
+        ..account(&unit.service, *platform, identity)
+    });
     let sections = unit.contract.sections.iter().map(|section| Document {
         id: &section.id,
         mode: section.mode.name(),
@@ -314,12 +323,12 @@ pub(super) fn letter<'u>(unit: &'u AgentUnit, hardening: &Hardening, layout: Ski
         runtime: unit.runtime.as_str(),
         timezone: unit.timezone.as_deref(),
         persona: persona(unit),
-        surfaces: surfaces(unit),
+        surfaces: surfaces(unit, layout),
         proxy,
         models: models(unit),
         other_models,
         limits: limits(unit, hardening),
-        handles: unit.identities.iter().map(|(platform, each)| account(&unit.service, *platform, each)).collect(),
+        handles: handles.collect(),
         rules: unit.channels.iter().map(|(platform, each)| rules(*platform, each, &unit.identities)).collect(),
         peers: peers.map(|(service, (platform, each))| peer(service, *platform, each)).collect(),
         schedules: schedules(unit),
@@ -327,6 +336,11 @@ pub(super) fn letter<'u>(unit: &'u AgentUnit, hardening: &Hardening, layout: Ski
         references: references.collect(),
         skills: skills.collect(),
     }
+}
+
+/// Returns where a skill lies in the container.
+fn container_path(name: &SkillName, layout: SkillLayout) -> String {
+    format!("/{}", skill_path(name, layout))
 }
 
 fn persona(unit: &AgentUnit) -> Option<Persona<'_>> {
@@ -338,7 +352,8 @@ fn persona(unit: &AgentUnit) -> Option<Persona<'_>> {
     Some(Persona { name: unit.persona.as_deref()?, directory })
 }
 
-fn surfaces(unit: &AgentUnit) -> Option<Surfaces<'_>> {
+fn surfaces(unit: &AgentUnit, layout: SkillLayout) -> Option<Surfaces<'_>> {
+    let path = |name: Option<SkillName>| name.map(|name| container_path(&name, layout));
     let mut surfaces = Surfaces::default();
     for surface in &unit.surfaces {
         match surface {
@@ -349,11 +364,11 @@ fn surfaces(unit: &AgentUnit) -> Option<Surfaces<'_>> {
                 surfaces.hosts.push(Host { path: path.as_str(), access: access.name() });
             }
             Surface::Service { service, ports, mcp } => {
-                let (name, skill) = (service.as_str(), service_skill(service));
+                let (name, skill) = (service.as_str(), path(service_skill(service)));
                 surfaces.services.push(Service { name, ports, mcp: mcp.as_deref(), skill });
             }
             Surface::Channel { platform } => {
-                let skill = platform_skill("surface", *platform);
+                let skill = path(platform_skill(*platform));
                 surfaces.channels.push(Channel { platform: platform.name(), skill });
             }
             Surface::Egress { host, port } => {
@@ -364,12 +379,13 @@ fn surfaces(unit: &AgentUnit) -> Option<Surfaces<'_>> {
     (!unit.surfaces.is_empty()).then_some(surfaces)
 }
 
+/// The primary model comes first.
 fn models(unit: &AgentUnit) -> Vec<Slot<'_>> {
-    let slots = unit
-        .models
-        .iter()
-        .map(|(slot, models)| Slot { slot: slot.as_str(), names: models.iter().map(ToString::to_string).collect() });
-    slots.collect()
+    let names = |models: &[ModelRef]| models.iter().map(ToString::to_string).collect();
+    let slots = unit.models.iter().map(|(slot, models)| Slot { slot: slot.as_str(), names: names(models) });
+    let mut slots: Vec<_> = slots.collect();
+    slots.sort_by_key(|slot| slot.slot != "primary");
+    slots
 }
 
 fn limits(unit: &AgentUnit, hardening: &Hardening) -> Limits {
@@ -412,8 +428,7 @@ pub(crate) fn account<'u>(service: &'u ServiceName, platform: Platform, identity
         channels: guild.channels.iter().map(room).collect(),
     };
     let guilds = identity.guilds.iter().map(place).collect();
-    let skill = platform_skill("handle", platform);
-    Account { guilds, skill, ..peer(service, platform, identity) }
+    Account { guilds, ..peer(service, platform, identity) }
 }
 
 /// Returns the view of somebody else's account.
@@ -424,7 +439,7 @@ fn peer<'u>(service: &'u ServiceName, platform: Platform, identity: &'u Identity
         username: identity.username.as_deref().map(|name| name.trim_start_matches('@')),
         id: identity.id.as_deref(),
         mention: platform.mention(identity.id.as_deref(), identity.username.as_deref()),
-        skill: String::new(),
+        skill: None,
         guilds: Vec::new(),
     }
 }

@@ -185,13 +185,14 @@ fn take(
 /// Returns the manuals of an agent's services as sections: they stand after what the operator wrote.
 pub(crate) fn manuals(surfaces: &[Surface], skills: &BTreeMap<SkillName, Skill>) -> Vec<Section> {
     let services = surfaces.iter().filter_map(|surface| match surface {
-        Surface::Service { service, .. } => Some(service_skill(service)),
+        Surface::Service { service, .. } => service_skill(service),
         Surface::Volume { .. } | Surface::Host { .. } | Surface::Channel { .. } | Surface::Egress { .. } => None,
     });
-    let section = |id: String| {
-        let skill = skills.get(id.as_str())?;
+    let section = |name: SkillName| {
+        let skill = skills.get(&name)?;
         let (description, text) = (Some(skill.description.clone()), skill.body.clone());
-        Some(Section { origin: format!("skill {id}"), id, mode: SectionMode::Manual, description, text })
+        let (origin, id) = (format!("skill {name}"), name.to_string());
+        Some(Section { id, mode: SectionMode::Manual, description, origin, text })
     };
     services.filter_map(section).collect()
 }

@@ -218,7 +218,7 @@ pub(crate) fn generated(
     diag: &mut Diagnostics,
 ) -> BTreeMap<SkillName, Skill> {
     let mut skills = BTreeMap::new();
-    let mut add = |name: String, description: String, body: Result<String, Broken>| {
+    let mut add = |name: Option<SkillName>, description: String, body: Result<String, Broken>| {
         let body = match body {
             Ok(body) => body,
             Err(broken) => {
@@ -227,8 +227,8 @@ pub(crate) fn generated(
             }
         };
         let skill = Skill { description, body, keys: BTreeMap::new(), origin: SkillOrigin::Generated };
-        let other = SkillName::of(&name).ok().and_then(|name| skills.insert(name, skill));
-        if let Some(other) = other {
+        let Some(name) = name else { return };
+        if let Some(other) = skills.insert(name.clone(), skill) {
             let message = format!("two things of `{service}` want the skill `{name}`");
             let error = Diagnostic::error(Code::NameCollision, at, message);
             diag.push(error.note(format!("the other one: {}", other.description)).help("rename one of the services"));
@@ -249,7 +249,7 @@ pub(crate) fn generated(
                     rules: rules.map(|rules| view::rules(*platform, rules, identities)),
                 };
                 let body = render(Template::SurfacePlatform, &view);
-                let name = view::platform_skill("surface", *platform);
+                let name = view::platform_skill(*platform);
                 add(name, format!("How messages of {platform} reach you."), body);
             }
             Surface::Volume { .. } | Surface::Host { .. } | Surface::Egress { .. } => {}
@@ -257,7 +257,7 @@ pub(crate) fn generated(
     }
     for (platform, identity) in identities {
         let body = render(Template::HandlePlatform, &view::account(service, *platform, identity));
-        add(view::platform_skill("handle", *platform), format!("Who you are on {platform}."), body);
+        add(view::account_skill(*platform), format!("Who you are on {platform}."), body);
     }
     skills
 }
