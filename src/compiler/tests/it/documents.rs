@@ -187,7 +187,10 @@ fn broken_front_matter_is_an_error_with_its_place() {
 }
 
 #[test]
-fn names_that_become_one_are_an_error() {
+fn names_that_are_none_or_become_one_are_an_error() {
+    assert_eq!(skilled("a b.md", "# B\n").1, ["bad-name: `a b` is not a name for a skill"]);
+    let long = format!("bad-name: `{}` is not a name for a skill", "a".repeat(65));
+    assert_eq!(skilled(&format!("{}.md", "a".repeat(65)), "# B\n").1, [long]);
     let pod =
         "services: {bot: {image: x, x-claw: {type: generic, agent: A.md, skills: [My_Skill.md, a/my-skill.md]}}}\n";
     let (_, found) = compile_with(pod, "# A\n", &[]);
