@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::doc::Doc;
 use crate::id::VolumeName;
 use crate::id::{EnvName, ModelSlot, PodName, ProviderName, ProxyType, RuntimeName, ServiceName, SkillName, UnitId};
 use crate::image::{ImageFacts, ImageRef};
@@ -405,6 +406,8 @@ pub struct Skill {
     pub description: String,
     /// Its text without front matter.
     pub body: String,
+    /// Further keys of its front matter, as its operator wrote them: a runtime may read them.
+    pub keys: BTreeMap<String, Doc>,
     /// Who wrote it.
     pub origin: SkillOrigin,
 }
@@ -461,7 +464,7 @@ pub struct Setting {
     /// Dotted path.
     pub path: Spanned<String>,
     /// JSON where the text is JSON, else a string.
-    pub value: crate::doc::Doc,
+    pub value: Doc,
 }
 
 /// A value of an environment variable.

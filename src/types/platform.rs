@@ -13,6 +13,8 @@ pub struct PlatformFacts {
     pub tokens: &'static [&'static str],
     /// Where a token of it holds the id of its account.
     pub account: AccountIn,
+    /// How a message mentions an account.
+    pub mention: Mention,
 }
 
 /// Where the id of an account is in its token.
@@ -26,26 +28,38 @@ pub enum AccountIn {
     BeforeColon,
 }
 
-const fn row(name: &'static str, tokens: &'static [&'static str], account: AccountIn) -> PlatformFacts {
-    PlatformFacts { name, tokens, account }
+/// How a message mentions an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mention {
+    /// `<@id>`.
+    Id,
+    /// The id itself.
+    Plain,
+    /// `@name`.
+    Name,
+}
+
+/// A platform whose tokens tell nothing.
+const fn row(name: &'static str, tokens: &'static [&'static str], mention: Mention) -> PlatformFacts {
+    PlatformFacts { name, tokens, account: AccountIn::Nowhere, mention }
 }
 
 /// Known platforms, in the order of their names.
 pub const PLATFORMS: &[PlatformFacts] = &[
-    row("dingtalk", &["DINGTALK_BOT_TOKEN"], AccountIn::Nowhere),
-    row("discord", &["DISCORD_BOT_TOKEN"], AccountIn::FirstSegment),
-    row("feishu", &["FEISHU_BOT_TOKEN"], AccountIn::Nowhere),
-    row("line", &["LINE_BOT_TOKEN"], AccountIn::Nowhere),
-    row("maixcam", &["MAIXCAM_BOT_TOKEN"], AccountIn::Nowhere),
-    row("matrix", &["MATRIX_BOT_TOKEN"], AccountIn::Nowhere),
-    row("onebot", &["ONEBOT_BOT_TOKEN"], AccountIn::Nowhere),
-    row("pico", &["PICO_BOT_TOKEN"], AccountIn::Nowhere),
-    row("qq", &["QQ_BOT_TOKEN"], AccountIn::Nowhere),
-    row("slack", &["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"], AccountIn::Nowhere),
-    row("telegram", &["TELEGRAM_BOT_TOKEN"], AccountIn::BeforeColon),
-    row("wecom", &["WECOM_BOT_TOKEN"], AccountIn::Nowhere),
-    row("wecom_app", &["WECOM_APP_BOT_TOKEN"], AccountIn::Nowhere),
-    row("whatsapp", &["WHATSAPP_BOT_TOKEN"], AccountIn::Nowhere),
+    row("dingtalk", &["DINGTALK_BOT_TOKEN"], Mention::Name),
+    PlatformFacts { account: AccountIn::FirstSegment, ..row("discord", &["DISCORD_BOT_TOKEN"], Mention::Id) },
+    row("feishu", &["FEISHU_BOT_TOKEN"], Mention::Name),
+    row("line", &["LINE_BOT_TOKEN"], Mention::Name),
+    row("maixcam", &["MAIXCAM_BOT_TOKEN"], Mention::Name),
+    row("matrix", &["MATRIX_BOT_TOKEN"], Mention::Plain),
+    row("onebot", &["ONEBOT_BOT_TOKEN"], Mention::Name),
+    row("pico", &["PICO_BOT_TOKEN"], Mention::Name),
+    row("qq", &["QQ_BOT_TOKEN"], Mention::Name),
+    row("slack", &["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"], Mention::Id),
+    PlatformFacts { account: AccountIn::BeforeColon, ..row("telegram", &["TELEGRAM_BOT_TOKEN"], Mention::Name) },
+    row("wecom", &["WECOM_BOT_TOKEN"], Mention::Name),
+    row("wecom_app", &["WECOM_APP_BOT_TOKEN"], Mention::Name),
+    row("whatsapp", &["WHATSAPP_BOT_TOKEN"], Mention::Name),
 ];
 
 /// A known platform.
@@ -66,6 +80,15 @@ impl Platform {
 
     fn facts(self) -> Option<&'static PlatformFacts> {
         PLATFORMS.iter().find(|facts| facts.name == self.0)
+    }
+
+    /// Returns what a message says to mention an account; nothing where what it takes is not known.
+    pub fn mention(self, id: Option<&str>, username: Option<&str>) -> Option<String> {
+        match self.facts()?.mention {
+            Mention::Id => id.map(|id| format!("<@{id}>")),
+            Mention::Plain => id.map(ToOwned::to_owned),
+            Mention::Name => username.map(|name| format!("@{}", name.trim_start_matches('@'))),
+        }
     }
 
     /// Returns the variables that hold this platform's tokens.

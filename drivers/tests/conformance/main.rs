@@ -9,11 +9,11 @@ use claw_types::agent::*;
 use claw_types::diag::Diagnostics;
 use claw_types::driver::{HealthStatus, ProbeKind, ProbeOutput};
 use claw_types::id::*;
-use claw_types::platform::Platform;
-use claw_types::roster::{Channel, Guild, Identity};
 use claw_types::image::{ImageFacts, ImageRef};
+use claw_types::platform::Platform;
 use claw_types::provider::WireFormat;
 use claw_types::roster::Roster;
+use claw_types::roster::{Channel, Guild, Identity};
 use claw_types::secret::SecretRef;
 use claw_types::span::{FileId, Span};
 
@@ -33,7 +33,8 @@ fn unit(runtime: &str, is_proxied: bool, index: u32, of: u32, has_skill: bool) -
         Inference::Direct { upstreams: [(provider.clone(), upstream)].into() }
     };
     let model = ModelRef { provider, model: "m".into() };
-    let skill = Skill { description: "One.".into(), body: "text".into(), origin: SkillOrigin::Pod };
+    let skill =
+        Skill { description: "One.".into(), body: "text".into(), keys: BTreeMap::new(), origin: SkillOrigin::Pod };
     let skills = [(SkillName::parse("one").expect("a name"), skill)];
     AgentUnit {
         id,
@@ -68,13 +69,29 @@ fn unit(runtime: &str, is_proxied: bool, index: u32, of: u32, has_skill: bool) -
 /// Ids as platforms write them: an account, a guild, a channel, a user, another bot.
 fn ids(platform: &str) -> [&'static str; 5] {
     match platform {
-        "discord" => ["123456789012345678", "1465489501551067136", "1465489501551067137", "167037070349434880", "223456789012345678"],
+        "discord" => [
+            "123456789012345678",
+            "1465489501551067136",
+            "1465489501551067137",
+            "167037070349434880",
+            "223456789012345678",
+        ],
         "feishu" => ["cli_0123456789abcdef", "t_0", "oc_0123456789", "ou_0123456789", "cli_fedcba9876543210"],
-        "line" => ["U0", "C0123456789abcdef0123456789abcdef", "C1123456789abcdef0123456789abcdef", "U0123456789abcdef0123456789abcdef", "U1"],
-        "matrix" => ["@bot:example.org", "!space:example.org", "!room:example.org", "@alice:example.org", "@other:example.org"],
+        "line" => [
+            "U0",
+            "C0123456789abcdef0123456789abcdef",
+            "C1123456789abcdef0123456789abcdef",
+            "U0123456789abcdef0123456789abcdef",
+            "U1",
+        ],
+        "matrix" => {
+            ["@bot:example.org", "!space:example.org", "!room:example.org", "@alice:example.org", "@other:example.org"]
+        }
         "slack" => ["U0999999999", "T0123456789", "C0123456789", "U0123456789", "U0888888888"],
         "telegram" => ["110201543", "-1001234567890", "-1001234567891", "167037070", "110201544"],
-        "whatsapp" => ["+15551230000", "120363000000000000@g.us", "120363000000000001@g.us", "+15551234567", "+15551230001"],
+        "whatsapp" => {
+            ["+15551230000", "120363000000000000@g.us", "120363000000000001@g.us", "+15551234567", "+15551230001"]
+        }
         _ => ["1", "2", "3", "4", "5"],
     }
 }

@@ -59,7 +59,8 @@ fn tempfile(config: &Value) -> PathBuf {
 /// Every form of rules that a channel can have.
 fn open_and_closed() -> AgentUnit {
     let mut unit = everything("openclaw");
-    let directs = [DirectPolicy::Open, DirectPolicy::Disabled, DirectPolicy::Pairing(vec!["1".into()]), DirectPolicy::default()];
+    let directs =
+        [DirectPolicy::Open, DirectPolicy::Disabled, DirectPolicy::Pairing(vec!["1".into()]), DirectPolicy::default()];
     for (index, (_, policy)) in unit.channels.iter_mut().enumerate() {
         let guild = |hears| GuildPolicy { hears, require_mention: false, channels: Vec::new() };
         let guilds = [("9".to_owned(), guild(Hears::Everyone)), ("10".to_owned(), guild(Hears::Nobody))];
@@ -139,7 +140,9 @@ fn the_real_program_hears_its_name_and_no_other() {
             identity.username = Some(username.into());
         }
         let config = config(&unit);
-        for (text, is_heard) in [(said, true), (other, false), ("<@!123456789012345678> go", true), ("<@U0999999999>", true)] {
+        for (text, is_heard) in
+            [(said, true), (other, false), ("<@!123456789012345678> go", true), ("<@U0999999999>", true)]
+        {
             let script = "const [dir, config, text] = process.argv.slice(1);\
                 const m = await import(dir + '/dist/plugin-sdk/channel-inbound.js');\
                 const all = m.buildMentionRegexes(JSON.parse(config), 'main');\
@@ -150,7 +153,8 @@ fn the_real_program_hears_its_name_and_no_other() {
                 .args([config.to_string(), text.to_owned()])
                 .output()
                 .expect("node runs");
-            let count = config["agents"]["entries"]["main"]["groupChat"]["mentionPatterns"].as_array().map_or(0, Vec::len);
+            let count =
+                config["agents"]["entries"]["main"]["groupChat"]["mentionPatterns"].as_array().map_or(0, Vec::len);
             let answer = String::from_utf8_lossy(&output.stdout);
             assert_eq!(answer.trim(), format!("{count} {is_heard}"), "{text}: {output:?}");
         }
@@ -164,14 +168,21 @@ fn nobody_is_heard_who_is_not_named() {
         *policy = ChannelPolicy::default();
     }
     let config = config(&unit);
-    for (platform, channel) in config["channels"].as_object().expect("channels").iter().filter(|(name, _)| *name != "defaults") {
+    for (platform, channel) in
+        config["channels"].as_object().expect("channels").iter().filter(|(name, _)| *name != "defaults")
+    {
         assert!(Platform::parse(platform).is_some());
         assert_eq!(channel["groupPolicy"], "allowlist", "{platform}");
         let direct = channel.get("dmPolicy").or_else(|| channel["dm"].get("policy"));
         assert_eq!(direct, Some(&json!("disabled")), "{platform}");
         for key in ["guilds", "groups", "channels"] {
-            assert!(channel.get(key).is_none_or(|open| open.as_object().is_some_and(serde_json::Map::is_empty)), "{platform}");
+            assert!(
+                channel.get(key).is_none_or(|open| open.as_object().is_some_and(serde_json::Map::is_empty)),
+                "{platform}"
+            );
         }
-        assert!(channel.get("allowFrom").is_none() && channel.get("groupAllowFrom").is_none_or(|all| all == &json!([])));
+        assert!(
+            channel.get("allowFrom").is_none() && channel.get("groupAllowFrom").is_none_or(|all| all == &json!([]))
+        );
     }
 }

@@ -8,7 +8,7 @@ use claw_compose::template::Template;
 use claw_types::agent::{Access, AgentUnit, EnvValue, Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Content;
-use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery};
+use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery, SkillLayout};
 use claw_types::files::{FileSpec, FileTree};
 use claw_types::id::EnvName;
 use claw_types::image::{INFRA_REPOSITORY, ImageRef, SHIM_PROGRAM, SHIM_PROTOCOL, label};
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::harden::{Hardening, health, hold, plain as plain_hardening};
 use super::{Plan, PlannedUnit};
-use crate::emit::markdown;
+use crate::emit::{Broken, markdown};
 use crate::facts::Context;
 use crate::resolve::Pod;
 
@@ -33,16 +33,13 @@ pub(crate) fn planned(
     facts: &DriverFacts,
     diag: &mut Diagnostics,
 ) -> Option<PlannedUnit> {
-    let mut documents = vec![
-        ("claw/AGENTS.md".to_owned(), markdown::contract(&unit)),
-        ("claw/CLAWDAPUS.md".to_owned(), markdown::letter(&unit)),
-    ];
-    for (name, skill) in &unit.skills {
-        documents.push((markdown::skill_path(name, facts.skill_layout), markdown::skill(name, skill)));
-    }
-    if unit.skills.is_empty() {
-        documents.push(("claw/skills/.keep".to_owned(), "\n".to_owned()));
-    }
+    let documents = match documents(&unit, &hardening, facts.skill_layout) {
+        Ok(documents) => documents,
+        Err(broken) => {
+            broken.report(unit.origin, diag);
+            return None;
+        }
+    };
     let secrets = secrets(&unit, &lowered);
     let mut add = |path: String, content: Content, diag: &mut Diagnostics| {
         let added = PodPath::parse(&path).ok().map(|path| lowered.files.insert(path, FileSpec::managed(content)));
@@ -67,6 +64,20 @@ pub(crate) fn planned(
     let lifted: BTreeSet<String> = secrets.keys().filter(is_lifted).cloned().collect();
     let needs_shim = !lifted.is_empty() || matches!(lowered.probe, Probe::Http { .. });
     Some(PlannedUnit { unit, lowered, hardening, directory, secrets, lifted, needs_shim })
+}
+
+/// Returns what an agent reads, by path below its directory.
+fn documents(unit: &AgentUnit, hardening: &Hardening, layout: SkillLayout) -> Result<Vec<(String, String)>, Broken> {
+    let letter = markdown::letter(unit, hardening, layout)?;
+    let mut documents = vec![("claw/AGENTS.md".to_owned(), markdown::contract(unit, &letter)?)];
+    documents.push(("claw/CLAWDAPUS.md".to_owned(), letter));
+    for (name, skill) in &unit.skills {
+        documents.push((markdown::skill_path(name, layout), markdown::skill(name, skill)?));
+    }
+    if unit.skills.is_empty() {
+        documents.push(("claw/skills/.keep".to_owned(), "\n".to_owned()));
+    }
+    Ok(documents)
 }
 
 /// Returns an agent's secrets by the names of their files: a variable's own name where `environment:` gives it one, so that

@@ -72,8 +72,8 @@ pub fn harden(user: RuntimeUser, service: &Service, lowered: &Lowered, facts: &D
         tmpfs,
         env,
         memory,
-        pids: 512,
-        cpus: 2_000_000_000,
+        pids: pids(service),
+        cpus: cpus(service),
         stop_grace_seconds: facts.stop_grace_seconds,
         start_seconds: facts.start_seconds,
         probe_seconds: facts.probe_seconds,
@@ -89,8 +89,8 @@ pub(crate) fn plain(service: &Service) -> Hardening {
         tmpfs: vec![format!("/tmp:rw,noexec,nosuid,nodev,size={}m,mode=1777", tmpfs_mib(memory, 1))],
         env: BTreeMap::new(),
         memory,
-        pids: 512,
-        cpus: 2_000_000_000,
+        pids: pids(service),
+        cpus: cpus(service),
         stop_grace_seconds: 15,
         start_seconds: 30,
         probe_seconds: 5,
@@ -103,6 +103,20 @@ fn memory(service: &Service, default_mib: u64) -> i64 {
     let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
     let own = service.mem_limit.or_else(|| limits.and_then(|limits| limits.memory)).map(|bytes| bytes.0);
     own.filter(|bytes| *bytes > 0).unwrap_or_else(|| i64::try_from(default_mib).unwrap_or(1024) * 1024 * 1024)
+}
+
+/// The CPUs a service says, else two.
+fn cpus(service: &Service) -> i64 {
+    let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
+    let own = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).map(|cpus| cpus.0);
+    own.unwrap_or(2_000_000_000)
+}
+
+/// The processes a service says, else as many as an agent needs.
+fn pids(service: &Service) -> i64 {
+    let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
+    let own = service.pids_limit.or_else(|| limits.and_then(|limits| limits.pids));
+    own.unwrap_or(512)
 }
 
 /// Pages of a tmpfs count as memory: all together are a quarter of it, each at most 64 MiB.

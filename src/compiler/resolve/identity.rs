@@ -6,7 +6,7 @@ use claw_compose::shape::Origin;
 use claw_types::agent::{Schedule, Target};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::{Doc, is_break};
-use claw_types::id::{SecretName, SkillName};
+use claw_types::id::SecretName;
 use claw_types::platform::{self, Platform};
 use claw_types::roster::{Channel, Guild, Identity, Roster};
 use claw_types::span::Span;
@@ -218,7 +218,7 @@ pub(crate) fn schedules(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnosti
         }
         let id = block.name.clone().unwrap_or_else(|| format!("pod-{index}"));
         let at_name = block.origin.of("name", at);
-        if SkillName::parse(&id).is_err() {
+        if SecretName::parse(&id).is_err() {
             let error = Diagnostic::error(Code::BadName, at_name, format!("`{id}` is not a name for a schedule"));
             diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
         }

@@ -24,6 +24,7 @@ pub(crate) mod agentish;
 mod channel;
 mod check;
 mod contract;
+mod emitted;
 mod environment;
 mod identity;
 mod image;
@@ -35,11 +36,12 @@ mod surface;
 
 pub use image::generated_name;
 pub use limits::ALLOW;
+pub use manual::{BadManual, MANUAL_LIMIT, manual};
 pub use secret::SecretSource;
 
 use agentish::Agentish;
+use emitted::Image;
 use image::{FromImage, from_image};
-use manual::Image;
 
 /// A pod with every question answered.
 #[derive(Clone, Debug)]
@@ -159,7 +161,7 @@ pub(crate) fn needs_of(
             let named = target.service.and_then(|service| service.image.clone());
             let Ok(found) = from_image(&target, "pod", at, facts, cx, &mut unused) else { continue };
             let found = Image { facts: found.facts, build: found.build, name: named };
-            needs.extend(manual::need(found.emitted(&name, facts)));
+            needs.extend(emitted::need(found.emitted(&name, facts)));
         }
         needs.extend(contract::needs(&block, &image.directives));
         needs.extend(inference::needs(&block, &image.directives));
@@ -385,8 +387,9 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();
     let env = environment::environment(row, service, shared, facts, diag);
     let schedules = identity::schedules(row, shared, diag);
-    let mut skills = surface::generated_skills(&surfaces.list, &identities);
-    manual::manuals(row, &surfaces.list, shared, facts, cx, &mut skills, diag);
+    let channels = channel::policies(row, &surfaces.rules, shared, facts, diag);
+    let mut skills = manual::generated(&row.service, &surfaces.list, &channels, &identities, row.at, diag);
+    emitted::manuals(row, &surfaces.list, shared, facts, cx, &mut skills, diag);
     contract::skills(row, facts, cx, &mut skills, diag);
     let persona = contract::persona(row, facts, diag);
     let model_policy = limits::model_policy(&row.block, row.at, diag);
@@ -414,7 +417,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         brakes,
         inference,
         identities,
-        channels: channel::policies(row, &surfaces.rules, shared, facts, diag),
+        channels,
         roster: Arc::clone(shared.roster),
         surfaces: surfaces.list,
         user,

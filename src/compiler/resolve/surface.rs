@@ -1,16 +1,14 @@
-//! What an agent may use, the manuals claw writes of it, and whom it may therefore talk to.
+//! What an agent may use, and whom it may therefore talk to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::model::Service;
-use claw_types::agent::{Access, Inference, Reach, RuntimeUser, Skill, SkillOrigin, Surface};
+use claw_types::agent::{Access, Inference, Reach, RuntimeUser, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::doc::line;
-use claw_types::id::{ServiceName, SkillName, VolumeName};
+use claw_types::id::{ServiceName, VolumeName};
 use claw_types::image::{ImageFacts, label};
 use claw_types::path::ContainerPath;
 use claw_types::platform::Platform;
-use claw_types::roster::Identity;
 use claw_types::span::Span;
 
 use super::channel::Rules;
@@ -203,45 +201,6 @@ fn mcp(
         (None, _) => return refused("could be on several ports".to_owned(), "write which: `:port/path`", diag),
     };
     Some(format!("http://{name}:{port}{path}"))
-}
-
-/// Returns the manuals that claw writes itself: one for each service, platform and account.
-pub(crate) fn generated_skills(
-    surfaces: &[Surface],
-    identities: &BTreeMap<Platform, Identity>,
-) -> BTreeMap<SkillName, Skill> {
-    let mut skills = BTreeMap::new();
-    let mut add = |name: String, description: String, body: String| {
-        if let Ok(name) = SkillName::parse(&name) {
-            skills.insert(name, Skill { description, body, origin: SkillOrigin::Generated });
-        }
-    };
-    for surface in surfaces {
-        match surface {
-            Surface::Service { service, ports, mcp } => {
-                let ports: Vec<String> = ports.iter().map(|port| format!("- http://{service}:{port}")).collect();
-                let listens = if ports.is_empty() { "It declares no ports.".to_owned() } else { ports.join("\n") };
-                let mcp =
-                    mcp.as_ref().map(|path| format!("\n\nIts MCP endpoint is {}.", line(path))).unwrap_or_default();
-                let body = format!("# {service}\n\nA service of this pod. Reach it by its name:\n\n{listens}{mcp}\n");
-                add(format!("surface-{service}"), format!("How to reach the service {service}."), body);
-            }
-            Surface::Channel { platform } => {
-                let body = format!("# {platform}\n\nMessages of {platform} reach you through your runtime.\n");
-                add(format!("surface-{platform}"), format!("How messages of {platform} reach you."), body);
-            }
-            Surface::Volume { .. } | Surface::Host { .. } | Surface::Egress { .. } => {}
-        }
-    }
-    for (platform, identity) in identities {
-        let id = identity.id.as_deref().map_or("no id declared".to_owned(), |id| format!("id `{}`", line(id)));
-        let name = identity.username.as_deref().map(|name| format!(", user name @{}", line(name))).unwrap_or_default();
-        let guilds: Vec<String> =
-            identity.guilds.iter().map(|guild| format!("- guild `{}`", line(&guild.id))).collect();
-        let body = format!("# You on {platform}\n\nYour account: {id}{name}.\n\n{}\n", guilds.join("\n"));
-        add(format!("handle-{platform}"), format!("Who you are on {platform}."), body);
-    }
-    skills
 }
 
 /// Returns whom an agent may talk to, and why it needs a way out.

@@ -84,6 +84,24 @@ fn a_pod_file_may_be_anything() {
 }
 
 #[test]
+fn a_manual_may_be_anything() {
+    let name = claw_types::id::SkillName::parse("x").expect("a name");
+    for text in variants(
+        "\u{feff}---\r\nname: a\ndescription: 'b: \u{fc}'\nmetadata: {c: [1, d]}\n---\n# E\n--- END: x (manual) ---\n",
+    ) {
+        let Ok(skill) = claw_compiler::resolve::manual(&text, &name) else { continue };
+        let written = claw_compiler::emit::markdown::skill(&name, &skill).expect("written");
+        let mut sources = SourceMap::new();
+        let head = written.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).expect("front matter").0;
+        let file = sources.add("skill", head);
+        let tree = yaml::parse(sources.get(file).expect("added"), &mut Diagnostics::new()).expect("YAML");
+        let keys: Vec<&str> = tree.entries().iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["name", "description"], "{text:?}");
+        assert!(!skill.description.is_empty() && !skill.description.contains('\n'), "{text:?}");
+    }
+}
+
+#[test]
 fn an_env_file_may_be_anything() {
     for text in variants(DOTENV) {
         let mut sources = SourceMap::new();

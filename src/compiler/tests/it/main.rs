@@ -1,6 +1,7 @@
 //! Tests of the compiler, stage by stage.
 
 mod clawfile;
+mod documents;
 mod hostile;
 mod plan;
 mod property;
