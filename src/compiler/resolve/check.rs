@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::load::Loaded;
 use claw_compose::model::Service;
-use claw_types::agent::AgentUnit;
+use claw_types::agent::{AgentUnit, EnvValue};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::platform::Platform;
+use claw_types::id::ServiceName;
+use claw_types::platform::{self, Platform};
 use claw_types::roster::Roster;
+use claw_types::secret::SecretRef;
 use claw_types::span::Span;
 
 use super::{Agent, Row, identity};
@@ -77,11 +79,6 @@ pub(crate) fn accounts(rows: &[Row<'_>], roster: &Roster, diag: &mut Diagnostics
                     None => drop(owners.insert((*platform, id), row)),
                 }
             }
-            for guild in identity.guilds.iter().filter(|guild| guild.channels.is_empty()) {
-                let message = format!("the guild `{}` of `{platform}` names no channel", guild.id);
-                let warning = Diagnostic::warning(Code::Discouraged, at, message);
-                diag.push(warning.help("name the channels in which the agent may speak: `channels: [{id: \"1234\"}]`"));
-            }
         }
     }
 }
@@ -91,8 +88,47 @@ fn place(row: &Row<'_>, platform: Platform) -> Span {
     own.map_or(row.at, |(_, handle)| handle.0.origin.place(row.at))
 }
 
+/// Records tokens that several agents have: a platform takes them for one.
+pub(crate) fn tokens(agents: &BTreeMap<ServiceName, Agent>, diag: &mut Diagnostics) {
+    let mut owners: BTreeMap<(&str, &SecretRef), &AgentUnit> = BTreeMap::new();
+    for agent in agents.values() {
+        for platform in platform::PLATFORMS {
+            for token in platform.tokens {
+                let Some(EnvValue::Secret(secret)) = agent.unit.env.get(*token) else { continue };
+                let Some(other) = owners.insert((token, secret), &agent.unit) else { continue };
+                let message = format!("`{}` and `{}` have one `{token}`", other.service, agent.unit.service);
+                let warning = Diagnostic::warning(Code::Discouraged, agent.unit.origin, message);
+                let warning = warning.note_at(other.origin, format!("`{}` stands here", other.service));
+                diag.push(
+                    warning.help(format!("give each a token of its own: `{}` takes them for one", platform.name)),
+                );
+            }
+        }
+    }
+}
+
+/// Records guilds in which nobody is heard: no channel is named, and no user.
+fn silent(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
+    for (platform, identity) in &unit.identities {
+        let rules = unit.channels.get(platform);
+        let adds = rules.is_some_and(|rules| rules.allow_from_handles || !rules.allow_from_services.is_empty());
+        let has_users = |id: &str| {
+            adds || rules.and_then(|rules| rules.guilds.get(id)).is_some_and(|guild| !guild.users.is_empty())
+        };
+        for guild in identity.guilds.iter().filter(|guild| guild.channels.is_empty() && !has_users(&guild.id)) {
+            let message = format!(
+                "`{}` hears nobody in the guild `{}` of `{platform}`: no channel is named, and no user",
+                unit.service, guild.id
+            );
+            let warning = Diagnostic::warning(Code::Discouraged, place(row, *platform), message);
+            diag.push(warning.help("name the channels in which the agent may speak: `channels: [{id: \"1234\"}]`"));
+        }
+    }
+}
+
 /// Records platforms that an agent has an account on and cannot speak on: its runtime does not, or it has no token.
 pub(crate) fn voices(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
+    silent(row, unit, diag);
     let facts = row.driver.facts();
     let names: BTreeSet<&str> = unit.env.keys().map(AsRef::as_ref).collect();
     for platform in unit.identities.keys() {

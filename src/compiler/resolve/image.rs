@@ -54,7 +54,7 @@ pub(crate) fn from_image(
     let image = ImageRef::new(service.image.clone().unwrap_or_default());
     let span = service.origin.of("image", at);
     let facts = facts.image(&image).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
-    let directives = labels::read(&facts.labels, span, diag);
+    let directives = labels::read(&facts.labels, image.as_str(), span, diag);
     Ok(FromImage { directives, facts, build: None })
 }
 
@@ -106,7 +106,7 @@ fn built(
         }
         None => from_text,
     };
-    let directives = over(labels::read(&below, span, diag), clawfile);
+    let directives = over(labels::read(&below, base.as_deref().unwrap_or_default(), span, diag), clawfile);
     Ok(FromImage { directives, facts, build: Some(build) })
 }
 

@@ -2,9 +2,13 @@
 
 mod clawfile;
 mod hostile;
+mod images;
+mod language;
 mod plan;
 mod property;
 mod resolve;
+mod wild;
+mod world;
 
 use std::path::PathBuf;
 
