@@ -146,6 +146,12 @@ fn service(
     let declared = target.extensions.get("x-claw").and_then(|block| block.get("mcp")).and_then(|mcp| mcp.scalar());
     let mcp = declared.map(|scalar| scalar.text.clone()).or_else(|| target.labels.get(label::MCP).cloned());
     let mcp = mcp.or_else(|| image.labels.get(label::MCP).cloned());
+    if let Some(path) = mcp.as_deref().filter(|path| !directive::is_endpoint(path)) {
+        let message = format!("the label `{}` of `{name}` is no path of an endpoint: `{path}`", label::MCP);
+        let error = Diagnostic::error(Code::BadLabel, span, message);
+        diag.push(error.help("write `mcp:` into its `x-claw`: a path that begins with `/`, such as `/mcp`"));
+        return None;
+    }
     Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports: ports.into_iter().collect(), mcp })
 }
 

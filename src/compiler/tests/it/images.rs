@@ -100,6 +100,19 @@ fn files_that_an_image_names_stay_in_the_pods_directory() {
 }
 
 #[test]
+fn labels_of_a_service_that_is_no_agent_are_nobodys_business() {
+    let labels = [("claw.surface.0", "junk"), ("claw.skill.0", "../x"), ("claw.mcp", "no path")];
+    let world = World { labels: &labels, ..World::default() };
+    let (plan, found) = world.compile("services: {web: {image: acme/web}}\n");
+    assert_eq!((plan.is_some(), found), (true, Vec::new()));
+    let world = World { labels: &labels[2..], ..World::default() };
+    let pod = "services:\n  web: {image: acme/web}\n  bot: {image: claw/infra, x-claw: {type: generic, agent: A.md, surfaces: ['service://web']}}\n";
+    let (plan, found) = world.compile(pod);
+    assert!(plan.is_none());
+    assert_eq!(found, ["bad-label: the label `claw.mcp` of `web` is no path of an endpoint: `no path`"]);
+}
+
+#[test]
 fn bombs_are_refused_before_they_go_off() {
     let labels: Vec<(String, String)> =
         (0..5000).map(|count| (format!("claw.skill.{count}"), format!("s{count}.md"))).collect();

@@ -1,6 +1,7 @@
 //! Tests of the compiler, stage by stage.
 
 mod clawfile;
+mod directives;
 mod hostile;
 mod images;
 mod language;
