@@ -30,7 +30,7 @@ fn check_item(item: &str, index: usize) -> Result<(), String> {
         None => (item, None),
     };
     if let Some(step) = step
-        && !digits(step).is_some_and(|step| step > 0)
+        && digits(step).is_none_or(|step| step == 0)
     {
         return Err("a step is a number from 1".to_owned());
     }

@@ -2,6 +2,7 @@
 
 mod clawfile;
 mod directives;
+mod effects;
 mod hostile;
 mod images;
 mod language;

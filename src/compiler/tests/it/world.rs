@@ -6,7 +6,7 @@ use claw_compiler::emit::compose::compose;
 use claw_compiler::facts::{BuildFact, Context, Facts, FileFact, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
 use claw_compose::yaml;
-use claw_types::diag::Diagnostics;
+use claw_types::diag::{Diagnostic, Diagnostics};
 use claw_types::image::ImageFacts;
 use claw_types::span::SourceMap;
 
@@ -46,6 +46,12 @@ impl Default for World<'_> {
 impl World<'_> {
     /// Returns the plan of a pod file, and the findings.
     pub(crate) fn compile(&self, text: &str) -> (Option<Plan>, Vec<String>) {
+        let (plan, found) = self.diagnose(text);
+        (plan, found.iter().map(|each| format!("{}: {}", each.code.name(), each.message)).collect())
+    }
+
+    /// The same, with the findings whole.
+    pub(crate) fn diagnose(&self, text: &str) -> (Option<Plan>, Vec<Diagnostic>) {
         let labels = self.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let image = ImageFacts { labels, user: self.user.map(ToOwned::to_owned), ..ImageFacts::default() };
         let image = Some(image).filter(|image| !image.labels.is_empty() || image.user.is_some());
@@ -91,7 +97,6 @@ impl World<'_> {
             }
         }
         let plan = claw_compiler::compile(&spec, &facts, &context, &mut diag).ok();
-        let found = diag.sorted().into_iter().map(|each| format!("{}: {}", each.code.name(), each.message));
-        (plan, found.collect())
+        (plan, diag.sorted().into_iter().cloned().collect())
     }
 }
