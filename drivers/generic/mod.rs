@@ -28,6 +28,7 @@ static FACTS: DriverFacts = DriverFacts {
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
     has_schedules: false,
     platforms: &[],
+    linked: &[],
     secrets: SecretDelivery::Environment,
     memory_mib: 1024,
     stop_grace_seconds: 15,

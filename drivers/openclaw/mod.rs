@@ -45,6 +45,7 @@ static FACTS: DriverFacts = DriverFacts {
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
     has_schedules: true,
     platforms: channels::PLATFORMS,
+    linked: &["whatsapp"],
     secrets: SecretDelivery::Files,
     memory_mib: 2048,
     stop_grace_seconds: 30,

@@ -32,6 +32,7 @@ static FACTS: DriverFacts = DriverFacts {
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
     has_schedules: true,
     platforms: &[],
+    linked: &[],
     secrets: SecretDelivery::Files,
     memory_mib: 256,
     stop_grace_seconds: 15,

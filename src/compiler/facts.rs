@@ -262,7 +262,7 @@ pub(crate) fn load_pod(
         let message = format!("the variable `{name}` is not set");
         let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
         Some(if is_agents(path) {
-            Diagnostic::error(Code::UnsetVariable, span, message).help(help)
+            Diagnostic::error(Code::UnsetVariable, span, message).help(format!("{help}; `--compat` takes it as empty"))
         } else {
             Diagnostic::warning(Code::UnsetVariable, span, format!("{message}; it is taken as empty")).help(help)
         })

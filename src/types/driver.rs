@@ -54,6 +54,8 @@ pub struct DriverFacts {
     pub has_schedules: bool,
     /// Names of platforms it can speak on.
     pub platforms: &'static [&'static str],
+    /// Those of them that a device is linked to by hand: they have no token.
+    pub linked: &'static [&'static str],
     /// How it can take secrets.
     pub secrets: SecretDelivery,
     /// Memory it is given, in MiB.

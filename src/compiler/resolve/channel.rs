@@ -106,6 +106,7 @@ pub(crate) fn policies(
     let unnamed = Identity { id: None, username: None, guilds: Vec::new() };
     let policy = |platform: &Platform| {
         let hearing = Hearing {
+            service: row.service.as_str(),
             platform: *platform,
             identity: identities.get(platform).unwrap_or(&unnamed),
             peers: peers(row, *platform, shared),
@@ -126,6 +127,7 @@ fn peers(row: &Row<'_>, platform: Platform, shared: &Shared<'_>) -> Vec<String> 
 
 /// One platform of one agent, while its rules are read.
 struct Hearing<'h> {
+    service: &'h str,
     platform: Platform,
     identity: &'h Identity,
     peers: Vec<String>,
@@ -216,7 +218,10 @@ impl Hearing<'_> {
             }
         };
         if hears == Hears::Nobody && rules.policy.as_deref() != Some("disabled") {
-            let message = format!("in the guild `{id}` of `{}` nobody is heard", self.platform);
+            let message = format!(
+                "`{}` hears nobody in the guild `{id}` of `{}`: no channel is named, and no user",
+                self.service, self.platform
+            );
             let place = rules.origin.span.unwrap_or(self.at);
             let warning = Diagnostic::warning(Code::Discouraged, place, message);
             diag.push(warning.help("name its channels in `handles`, or its `users` in the channel surface"));

@@ -54,7 +54,7 @@ pub(crate) fn from_image(
     let image = ImageRef::new(service.image.clone().unwrap_or_default());
     let span = service.origin.of("image", at);
     let facts = cx.image(&image, facts).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
-    let directives = labels::read(&facts.labels, span, diag);
+    let directives = declared(agentish, &facts.labels, image.as_str(), span, diag);
     Ok(FromImage { directives, facts, build: None })
 }
 
@@ -107,8 +107,19 @@ fn built(
         }
         None => from_text,
     };
-    let directives = over(labels::read(&below, span, diag), clawfile);
+    let directives = over(declared(agentish, &below, base.as_deref().unwrap_or_default(), span, diag), clawfile);
     Ok(FromImage { directives, facts, build: Some(build) })
+}
+
+/// What the labels of an image say of an agent; those of other services are nobody's business.
+fn declared(
+    agentish: &Agentish<'_>,
+    labels: &BTreeMap<String, String>,
+    image: &str,
+    span: Span,
+    diag: &mut Diagnostics,
+) -> Vec<Declared> {
+    if agentish.is_agent { labels::read(labels, image, span, diag) } else { Vec::new() }
 }
 
 /// A Clawfile's directives over those of its base: models by slot, handles by platform, invocations added, each other kind

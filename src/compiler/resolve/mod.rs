@@ -228,6 +228,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
     };
     let agents =
         rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
+    check::tokens(&agents, diag);
     let broadcast = identity::broadcast(&roster);
     let disabled = loaded.disabled.keys().cloned().collect();
     let host_paths = facts.host_paths.clone();
