@@ -1,6 +1,7 @@
 //! Every key and form of a pod file: what is taken, what comes of it, and what is refused.
 
 use claw_types::agent::AgentUnit;
+use claw_types::agent::{DirectPolicy, Hears};
 
 use crate::world::{World, file, text};
 
@@ -240,12 +241,9 @@ fn a_channel_takes_rules_on_every_platform() {
         let (unit, _) = unit(&format!("surfaces: [{{'channel://{platform}': {{{rules}}}}}]"));
         let (_, policy) = unit.channels.first_key_value().expect("rules");
         let guild = &policy.guilds["9"];
-        assert_eq!((guild.users.join(","), guild.require_mention), ("42,43".to_owned(), Some(true)), "{platform}");
-        let direct = policy.direct.as_ref().expect("direct messages");
-        assert_eq!((direct.enabled, direct.policy.as_deref()), (true, Some("pairing")));
-        assert_eq!(direct.allow_from, ["44"]);
-        assert!(policy.allow_from_handles);
-        assert_eq!(policy.allow_from_services.len(), 2);
+        assert_eq!(guild.hears, Hears::Only(vec!["42".into(), "43".into()]), "{platform}");
+        assert!(guild.require_mention);
+        assert_eq!(policy.direct, DirectPolicy::Pairing(vec!["44".into()]));
     }
 }
 
