@@ -95,10 +95,12 @@ fn loops() -> Doc {
     ])
 }
 
-/// Returns `plugins.entries`: each platform is a plugin.
+/// Returns `plugins.entries`: each platform is a plugin. The one for memory would ask the model every night by itself.
 pub(super) fn plugins(unit: &AgentUnit) -> BTreeMap<String, Doc> {
-    let on = || Doc::map([("enabled", Doc::Bool(true))]);
-    spoken(unit).map(|account| (account.platform.name().to_owned(), on())).collect()
+    let is_on = |is_on| Doc::map([("enabled", Doc::Bool(is_on))]);
+    let memory = Doc::map([("config", Doc::map([("dreaming", is_on(false))]))]);
+    let platforms = spoken(unit).map(|account| (account.platform.name().to_owned(), is_on(true)));
+    platforms.chain([("memory-core".to_owned(), memory)]).collect()
 }
 
 type Keys = Vec<(&'static str, Doc)>;

@@ -24,6 +24,9 @@ const OTHERS: &[(&str, &str)] = &[
 /// The provider's name that stands for the pod's proxy. A private name: nothing else of openclaw claims its key.
 const PROXY: &str = "cllama";
 
+/// The most characters of the contract that are read: more than a contract can have.
+const CONTRACT_CHARACTERS: i64 = 64 * 1024 * 1024;
+
 /// Returns the whole configuration, without what `CONFIGURE` sets.
 pub(super) fn config(unit: &AgentUnit) -> Doc {
     let off = || Doc::map([("enabled", Doc::Bool(false))]);
@@ -52,8 +55,17 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
             Doc::map([("catalogRefresh", off()), ("mode", Doc::str("replace")), ("providers", Doc::Map(providers))]),
         ),
         ("session", Doc::map([("dmScope", Doc::str("per-channel-peer"))])),
-        ("skills", Doc::map([("load", Doc::map([("extraDirs", Doc::strs(["/claw/skills"]))]))])),
+        (
+            "skills",
+            Doc::map([
+                ("load", Doc::map([("extraDirs", Doc::strs(["/claw/skills"]))])),
+                // A weekly review of skills would ask the model by itself.
+                ("workshop", Doc::map([("autonomous", Doc::map([("mode", Doc::str("off"))]))])),
+            ]),
+        ),
         ("telemetry", off()),
+        // The container is what holds it; nobody sits beside it to be asked.
+        ("tools", Doc::map([("exec", Doc::map([("ask", Doc::str("off")), ("security", Doc::str("full"))]))])),
         ("update", Doc::map([("auto", off()), ("checkOnStart", Doc::Bool(false))])),
     ];
     let mut more = |key: &'static str, entries: BTreeMap<String, Doc>, wrap: fn(Doc) -> Doc| {
@@ -117,6 +129,9 @@ fn defaults(unit: &AgentUnit) -> Doc {
     let mut main = vec![("fallbacks", Doc::List(fallbacks))];
     main.extend(of_slot(unit, "primary").next().map(|primary| ("primary", Doc::Str(model(unit, primary)))));
     let mut defaults = vec![
+        // A contract is read whole: what is longer than the default of 20,000 characters would be cut off in silence.
+        ("bootstrapMaxChars", Doc::int(CONTRACT_CHARACTERS)),
+        ("bootstrapTotalMaxChars", Doc::int(CONTRACT_CHARACTERS)),
         ("heartbeat", Doc::map([("every", Doc::str("0m"))])),
         ("model", Doc::map(main)),
         ("skipBootstrap", Doc::Bool(true)),

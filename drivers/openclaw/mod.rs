@@ -139,7 +139,7 @@ fn program(words: &[&str]) -> Vec<String> {
 
 /// What asks it: one turn of its main agent, the answer as text.
 fn door() -> Vec<String> {
-    program(&["node", "/claw/ask.mjs"])
+    program(&["openclaw", "agent", "--agent", "main", "--session-key", "agent:main:claw", "--message"])
 }
 
 /// Returns the token of its gateway.

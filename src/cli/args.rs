@@ -282,6 +282,9 @@ pub(crate) enum Reference {
         /// Address and port
         #[arg(long, default_value = "127.0.0.1:8701")]
         listen: String,
+        /// Append each request to a file, keys and all: for tests
+        #[arg(long, value_name = "FILE")]
+        record: Option<String>,
     },
     /// Print the health of the agent in this container
     Health,

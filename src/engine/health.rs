@@ -75,6 +75,8 @@ async fn detailed(
 ) -> Result<Health, EngineError> {
     let Some(command) = &unit.lowered.detail else { return Ok(health) };
     match docker.exec(&seen.id, command, DETAIL).await {
+        // The image has no such program: what the probe said counts.
+        Ok(output) if matches!(output.exit_code, 126 | 127) => Ok(health),
         Ok(output) => Ok(driver.read_health(&output)),
         Err(error) if error.status.is_none() => Ok(health),
         Err(error) => Err(error),

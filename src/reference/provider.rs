@@ -4,8 +4,14 @@
 //! It says who the system prompt says it is, how many turns it was shown, and what was asked. `use skill NAME` and
 //! `fetch URL` in a message make it call the tools.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -18,9 +24,46 @@ use crate::serve::{listen, run};
 ///
 /// # Errors
 /// Where it cannot listen.
-pub async fn provider(address: &str) -> Result<(), ReferenceError> {
-    run(listen(address).await?, router()).await
+pub async fn provider(address: &str, record: Option<&str>) -> Result<(), ReferenceError> {
+    let router = match record {
+        Some(path) => recording(router(), path)?,
+        None => router(),
+    };
+    run(listen(address).await?, router).await
 }
+
+/// Writes each request into a file before it is answered, a JSON object a line: `method`, `path`, `authorization` (or the
+/// key's other header), `body`. What is recorded holds keys: it is for tests.
+fn recording(router: Router, path: &str) -> Result<Router, ReferenceError> {
+    let failed = |source| ReferenceError::File { path: path.to_owned(), source };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+    let file = Arc::new(Mutex::new(file));
+    Ok(router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let file = Arc::clone(&file);
+        async move {
+            let (head, body) = request.into_parts();
+            let Ok(body) = axum::body::to_bytes(body, RECORD_LIMIT).await else {
+                return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+            };
+            let header =
+                |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+            let line = json!({
+                "method": head.method.as_str(),
+                "path": head.uri.path(),
+                "authorization": header("authorization").or_else(|| header("x-api-key")),
+                "body": String::from_utf8_lossy(&body),
+            });
+            if let Ok(mut file) = file.lock() {
+                // A line that cannot be written is missed by whoever reads it.
+                let _ = writeln!(file, "{line}");
+            }
+            next.run(Request::from_parts(head, Body::from(body))).await
+        }
+    })))
+}
+
+/// The most bytes of a request that is recorded.
+const RECORD_LIMIT: usize = 32 * 1024 * 1024;
 
 /// Returns the provider: `POST /v1/chat/completions`, `POST /v1/messages`, `GET /v1/models`, `GET /health`.
 pub fn router() -> Router {
@@ -32,6 +75,7 @@ pub fn router() -> Router {
             get(|| async { Json(json!({"object": "list", "data": [{"id": "echo-1", "object": "model"}]})) }),
         )
         .route("/health", get(|| async { "ok\n" }))
+        .layer(DefaultBodyLimit::max(RECORD_LIMIT))
 }
 
 async fn completions(Json(request): Json<Value>) -> Response {
@@ -53,7 +97,10 @@ async fn completions(Json(request): Json<Value>) -> Response {
 }
 
 fn answer(messages: &[Value]) -> Value {
-    let text = |message: &Value| message["content"].as_str().unwrap_or("").to_owned();
+    let text = |message: &Value| match message["content"].as_array() {
+        Some(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
+        None => message["content"].as_str().unwrap_or("").to_owned(),
+    };
     let last = messages.last().map(text).unwrap_or_default();
     if messages.last().is_some_and(|message| message["role"] == "tool") {
         return json!({"role": "assistant", "content": format!("The tool said: {last}")});

@@ -3,17 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Folder, claw, files, root};
+use crate::{Folder, claw, claw_with, files, root};
 
-/// Compiles a copy of an example and returns what was written.
-fn compiled(example: &Path, name: &str) -> BTreeMap<String, String> {
+/// Copies an example, its `.env` filled in as its README says.
+fn copied(example: &Path, name: &str) -> Folder {
     let folder = Folder::new(name);
     for (path, text) in files(example).into_iter().filter(|(path, _)| !path.starts_with("expected/")) {
         folder.write(&path, &text);
+        if path == ".env.example" {
+            folder.write(".env", &text);
+        }
     }
-    let run = claw(&folder.0, &["compile", "-o", "out"]);
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
-    files(&folder.0.join("out"))
+    folder
+}
+
+/// Compiles a copy of an example without an engine, and returns what was written and, as `findings`, what was said.
+fn compiled(example: &Path, name: &str) -> BTreeMap<String, String> {
+    let folder = copied(example, name);
+    let run = claw_with(&folder.0, &["compile", "-o", "out"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let findings: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with(['w', 'e'])).collect();
+    let mut made = files(&folder.0.join("out"));
+    made.insert("findings".to_owned(), findings.iter().map(|line| format!("{line}\n")).collect());
+    made
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub(crate) fn run(command: &Reference, ui: &Ui) -> Result<Exit, CommandError> {
     runtime.block_on(async {
         match command {
             Reference::Serve { manifest } => serve::serve(manifest).await?,
-            Reference::Provider { listen } => provider::provider(listen).await?,
+            Reference::Provider { listen, record } => provider::provider(listen, record.as_deref()).await?,
             Reference::Health => {
                 let (text, is_healthy) = client::health(client::LOCAL).await?;
                 ui.bare(&format!("{text}\n"));
