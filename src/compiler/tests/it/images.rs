@@ -84,7 +84,7 @@ fn a_label_that_no_directive_could_have_made_is_named_with_its_image() {
     ] {
         let (is_planned, found) = found(key, value);
         let expected = format!("bad-label: the label `{key}` of the image `acme/bot` cannot be read");
-        assert!(!is_planned && found.iter().any(|each| *each == expected), "{key} {value:?}: {found:?}");
+        assert!(!is_planned && found.contains(&expected), "{key} {value:?}: {found:?}");
     }
 }
 

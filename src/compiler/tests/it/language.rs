@@ -28,7 +28,8 @@ fn refused(cases: &[(&str, &str)]) {
 /// Returns the agent `bot` of a pod that compiles, and the findings.
 fn unit(more: &str) -> (AgentUnit, Vec<String>) {
     let (plan, found) = World::default().compile(&pod(more));
-    let plan = plan.unwrap_or_else(|| panic!("{more}: {found:?}"));
+    assert!(plan.is_some(), "{more}: {found:?}");
+    let plan = plan.expect("planned");
     let unit = plan.units.values().find(|each| each.unit.service.as_str() == "bot").expect("an agent").unit.clone();
     (unit, found)
 }
