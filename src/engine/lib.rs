@@ -13,6 +13,7 @@ pub mod image;
 pub mod interrupt;
 pub mod live;
 pub mod logs;
+mod manual;
 pub mod observe;
 pub mod pack;
 mod state;

@@ -10,7 +10,7 @@ use claw_compiler::resolve::SecretSource;
 use claw_compose::load::dotenv;
 use claw_types::diag::Diagnostics;
 use claw_types::doc::{Content, Segment};
-use claw_types::id::{SecretName, UnitId};
+use claw_types::id::SecretName;
 use claw_types::secret::SecretRef;
 use claw_types::span::SourceMap;
 use hmac::{Hmac, KeyInit, Mac};
@@ -92,7 +92,7 @@ impl<'v> Vault<'v> {
         match secret {
             SecretRef::Env(name) => self.variable(name.as_str()).ok_or_else(missing),
             SecretRef::EnvFile(file, name) => self.in_env_file(file, name.as_str())?.ok_or_else(missing),
-            SecretRef::ProxyToken(unit) => self.token(unit),
+            SecretRef::ProxyToken(_) | SecretRef::Minted(..) => self.token(secret),
             SecretRef::ProviderKey(_) => Err(missing()),
             SecretRef::Named(name) => match self.sources.get(name) {
                 Some(SecretSource::Env(variable)) => self.variable(variable.as_str()).ok_or_else(missing),
@@ -141,8 +141,11 @@ impl<'v> Vault<'v> {
     }
 
     /// A token is 32 random bytes in hexadecimal digits, kept in a file of its own.
-    fn token(&self, unit: &UnitId) -> Result<SecretValue, VaultError> {
-        self.kept(&self.state.join("tokens").join(unit.as_str()))
+    fn token(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
+        match token_path(secret) {
+            Some(path) => self.kept(&self.state.join(path)),
+            None => Err(VaultError::Missing(secret.to_string())),
+        }
     }
 
     fn kept(&self, path: &Path) -> Result<SecretValue, VaultError> {
@@ -209,6 +212,17 @@ impl<'v> Vault<'v> {
     }
 }
 
+/// Returns where a token of claw's own is kept, below the project's state; nothing for every other secret.
+fn token_path(secret: &SecretRef) -> Option<PathBuf> {
+    let tokens = Path::new("tokens");
+    match secret {
+        SecretRef::ProxyToken(unit) => Some(tokens.join(unit.as_str())),
+        // No agent's id starts with `@`, so that no agent's token lies where another's folder is.
+        SecretRef::Minted(unit, name) => Some(tokens.join(format!("@{unit}")).join(name.as_str())),
+        SecretRef::Named(_) | SecretRef::Env(_) | SecretRef::EnvFile(..) | SecretRef::ProviderKey(_) => None,
+    }
+}
+
 /// A value's last line break is its editor's.
 fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
     while matches!(bytes.last(), Some(b'\n' | b'\r')) {
@@ -222,6 +236,25 @@ mod tests {
     use super::*;
 
     static_assertions::assert_not_impl_any!(SecretValue: std::fmt::Debug, std::fmt::Display, Clone, PartialEq, serde::Serialize);
+
+    #[test]
+    fn every_token_is_kept_in_a_file_of_its_own() {
+        let unit = |id| claw_types::id::UnitId::parse(id).expect("an id");
+        let name = claw_types::id::EnvName::parse("GATEWAY_TOKEN").expect("a name");
+        let paths: Vec<_> = [
+            SecretRef::ProxyToken(unit("bot")),
+            SecretRef::Minted(unit("bot"), name.clone()),
+            SecretRef::Minted(unit("bot-1"), name.clone()),
+            SecretRef::Env(name),
+        ]
+        .iter()
+        .map(|secret| token_path(secret).map(|path| path.display().to_string()))
+        .collect();
+        let kept = |path: &str| Some(path.to_owned());
+        let expected =
+            [kept("tokens/bot"), kept("tokens/@bot/GATEWAY_TOKEN"), kept("tokens/@bot-1/GATEWAY_TOKEN"), None];
+        assert_eq!(paths, expected);
+    }
 
     #[test]
     fn a_value_ends_before_its_last_line_break() {

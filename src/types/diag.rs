@@ -123,6 +123,9 @@ codes! {
     /// A feature whose time has not come: named, not guessed.
     NotYet = "not-yet",
 
+    /// A mistake of claw's own.
+    Internal = "internal",
+
     // Audit
     /// Something of the privileged surface that `x-claw.allow` does not name.
     PrivilegedSurface = "privileged-surface",

@@ -15,6 +15,8 @@ pub enum SecretRef {
     EnvFile(String, EnvName),
     /// The bearer token of an agent for the pod's proxy.
     ProxyToken(UnitId),
+    /// A token claw makes for one agent and keeps, e.g. of a runtime's own gateway: the agent, and the name it goes by.
+    Minted(UnitId, EnvName),
     /// The key of an LLM provider that `x-claw.providers` declares with a source of its own.
     ProviderKey(ProviderName),
 }
@@ -24,7 +26,7 @@ impl SecretRef {
     pub fn file_name(&self) -> String {
         match self {
             SecretRef::Named(name) => name.to_string(),
-            SecretRef::Env(name) | SecretRef::EnvFile(_, name) => name.to_string(),
+            SecretRef::Env(name) | SecretRef::EnvFile(_, name) | SecretRef::Minted(_, name) => name.to_string(),
             SecretRef::ProxyToken(_) => "CLLAMA_TOKEN".to_owned(),
             SecretRef::ProviderKey(provider) => format!("provider-{provider}"),
         }
@@ -43,6 +45,7 @@ impl fmt::Display for SecretRef {
             SecretRef::Env(name) => write!(f, "secret env {name}"),
             SecretRef::EnvFile(file, name) => write!(f, "secret env {name} of {file}"),
             SecretRef::ProxyToken(unit) => write!(f, "secret token {unit}"),
+            SecretRef::Minted(unit, name) => write!(f, "secret token {name} of {unit}"),
             SecretRef::ProviderKey(provider) => write!(f, "secret key {provider}"),
         }
     }
@@ -59,6 +62,14 @@ pub fn is_secret_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_minted_token_goes_by_its_own_name() {
+        let unit = UnitId::parse("bot-1").expect("an id");
+        let token = SecretRef::Minted(unit, EnvName::parse("GATEWAY_TOKEN").expect("a name"));
+        assert_eq!(token.delivered_path(), "/run/secrets/GATEWAY_TOKEN");
+        assert_eq!(token.to_string(), "secret token GATEWAY_TOKEN of bot-1");
+    }
 
     #[test]
     fn secret_names_are_known_by_their_end() {

@@ -176,6 +176,41 @@ fn the_pod_file_in_the_readme_is_one() {
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
 }
 
+/// `docs/contract.md` shows files by their names: those below `/claw/` are what the others compile to.
+#[test]
+fn the_example_of_what_an_agent_reads_is_current() {
+    let path = root().join("docs/contract.md");
+    let page = std::fs::read_to_string(&path).expect("the page");
+    let mut parts: Vec<String> = page.split("```").map(ToOwned::to_owned).collect();
+    let named = |part: &String| {
+        let (head, text) = part.split_once('\n')?;
+        Some((head.split_once(' ')?.1.to_owned(), text.to_owned()))
+    };
+    let folder = Folder::new("contract-page");
+    for (name, text) in parts.iter().skip(1).step_by(2).filter_map(named).filter(|(name, _)| !name.starts_with('/')) {
+        folder.write(&name, &text);
+    }
+    let run = claw(&folder.0, &["compile", "-o", "out"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+    let made = crate::files(&folder.0.join("out"));
+    let mut shown = 0;
+    for part in parts.iter_mut().skip(1).step_by(2) {
+        let Some((name, text)) = named(part).filter(|(name, _)| name.starts_with('/')) else { continue };
+        let file = made.iter().find(|(path, _)| path.ends_with(&name)).map(|(_, text)| text);
+        let file = file.unwrap_or_else(|| panic!("no {name}"));
+        shown += 1;
+        if std::env::var_os("CLAW_SNAP").is_some() {
+            *part = format!("markdown {name}\n{file}");
+        } else {
+            assert_eq!(&text, file, "{name}: `make snap` after reading why");
+        }
+    }
+    assert_eq!(shown, 2);
+    if std::env::var_os("CLAW_SNAP").is_some() {
+        std::fs::write(&path, parts.join("```")).expect("written");
+    }
+}
+
 #[test]
 fn every_link_between_documents_leads_somewhere() {
     for page in crate::files(&root().join("docs"))

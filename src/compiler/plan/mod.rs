@@ -37,7 +37,9 @@ pub struct PlannedUnit {
     pub directory: PodPath,
     /// Its secrets by the names of their files, below `/run/secrets`.
     pub secrets: BTreeMap<String, SecretRef>,
-    /// Whether the shim puts its secrets into its environment.
+    /// Those of them that the shim puts into its environment.
+    pub lifted: BTreeSet<String>,
+    /// Whether its container has the shim.
     pub needs_shim: bool,
 }
 
@@ -54,9 +56,11 @@ pub struct Plan {
     pub files: FileTree,
     /// Images to build, by service.
     pub builds: BTreeMap<String, Build>,
+    /// Images that claw builds for runtimes, by name: what each is built from.
+    pub bases: BTreeMap<String, &'static str>,
     /// Whether claw's own image is needed.
     pub needs_infra: bool,
-    /// Whether an agent takes its secrets through the shim.
+    /// Whether an agent's container has the shim.
     pub needs_shim: bool,
     /// The tag of claw's own image: its version.
     pub version: String,

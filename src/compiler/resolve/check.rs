@@ -83,7 +83,7 @@ pub(crate) fn accounts(rows: &[Row<'_>], roster: &Roster, diag: &mut Diagnostics
     }
 }
 
-fn place(row: &Row<'_>, platform: Platform) -> Span {
+pub(crate) fn place(row: &Row<'_>, platform: Platform) -> Span {
     let own = row.block.handles.iter().find(|(name, _)| Platform::parse(name) == Some(platform));
     own.map_or(row.at, |(_, handle)| handle.0.origin.place(row.at))
 }
@@ -107,28 +107,8 @@ pub(crate) fn tokens(agents: &BTreeMap<ServiceName, Agent>, diag: &mut Diagnosti
     }
 }
 
-/// Records guilds in which nobody is heard: no channel is named, and no user.
-fn silent(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
-    for (platform, identity) in &unit.identities {
-        let rules = unit.channels.get(platform);
-        let adds = rules.is_some_and(|rules| rules.allow_from_handles || !rules.allow_from_services.is_empty());
-        let has_users = |id: &str| {
-            adds || rules.and_then(|rules| rules.guilds.get(id)).is_some_and(|guild| !guild.users.is_empty())
-        };
-        for guild in identity.guilds.iter().filter(|guild| guild.channels.is_empty() && !has_users(&guild.id)) {
-            let message = format!(
-                "`{}` hears nobody in the guild `{}` of `{platform}`: no channel is named, and no user",
-                unit.service, guild.id
-            );
-            let warning = Diagnostic::warning(Code::Discouraged, place(row, *platform), message);
-            diag.push(warning.help("name the channels in which the agent may speak: `channels: [{id: \"1234\"}]`"));
-        }
-    }
-}
-
 /// Records platforms that an agent has an account on and cannot speak on: its runtime does not, or it has no token.
 pub(crate) fn voices(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
-    silent(row, unit, diag);
     let facts = row.driver.facts();
     let names: BTreeSet<&str> = unit.env.keys().map(AsRef::as_ref).collect();
     for platform in unit.identities.keys() {
@@ -139,7 +119,8 @@ pub(crate) fn voices(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
             diag.push(warning.help("the account is told to the other services, and nothing else comes of it"));
             continue;
         }
-        for token in platform.tokens().iter().filter(|token| !names.contains(*token)) {
+        let is_linked = facts.linked.contains(&platform.name());
+        for token in platform.tokens().iter().filter(|token| !is_linked && !names.contains(*token)) {
             let message = format!("`{}` has an account on `{platform}` and no `{token}`", unit.service);
             let warning = Diagnostic::warning(Code::Discouraged, at, message);
             diag.push(warning.help(format!("add `{token}: ${{{token}}}` to its `environment:`")));

@@ -2,6 +2,7 @@
 
 mod clawfile;
 mod directives;
+mod documents;
 mod effects;
 mod hostile;
 mod images;
