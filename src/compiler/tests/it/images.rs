@@ -109,7 +109,7 @@ fn labels_of_a_service_that_is_no_agent_are_nobodys_business() {
     let pod = "services:\n  web: {image: acme/web}\n  bot: {image: claw/infra, x-claw: {type: generic, agent: A.md, surfaces: ['service://web']}}\n";
     let (plan, found) = world.compile(pod);
     assert!(plan.is_none());
-    assert_eq!(found, ["bad-label: the label `claw.mcp` of `web` is no path of an endpoint: `no path`"]);
+    assert_eq!(found, ["bad-surface: the MCP endpoint of `web` is no path: `no path`"]);
 }
 
 #[test]

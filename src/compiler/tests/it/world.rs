@@ -82,8 +82,6 @@ impl World<'_> {
                         let is_set = is_set(&name);
                         facts.set.insert(name, is_set);
                     }
-                    Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
-                    Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
                     Need::File(path) => {
                         let text = files.get(path.as_str()).copied().unwrap_or(contract);
                         facts.files.insert(path, FileFact::Text(text));
@@ -93,6 +91,7 @@ impl World<'_> {
                         facts.builds.insert((context, dockerfile), found);
                     }
                     Need::Image(name) => drop(facts.images.insert(name, image.clone())),
+                    need => facts.suppose(need, contract),
                 }
             }
         }
