@@ -185,9 +185,11 @@ pub fn is_model(text: &str) -> bool {
     })
 }
 
-/// Returns whether a text is the path of an endpoint.
+/// Returns whether a text is where an endpoint is: `/path` or `:port/path`.
 pub(crate) fn is_endpoint(text: &str) -> bool {
-    text.starts_with('/') && !text.contains(|each: char| each.is_whitespace() || each.is_control())
+    let port = text.strip_prefix(':').and_then(|rest| rest.split_once('/'));
+    let is_placed = port.map_or(text.starts_with('/'), |(port, _)| port.parse::<u16>().is_ok());
+    is_placed && !text.contains(|each: char| each.is_whitespace() || each.is_control())
 }
 
 /// The arguments of one directive, and where they stand.
@@ -243,7 +245,9 @@ pub(crate) fn parse(args: &Arguments<'_>, runtimes: &[&str], diag: &mut Diagnost
 pub(crate) const MANAGERS: &[&str] = &["apt", "pip", "npm"];
 
 /// What `PRIVILEGE` may be about.
-pub(crate) const MODES: &[&str] = &["worker", "runtime", DOCKER_SOCKET];
+pub(crate) const MODES: &[&str] = &["worker", RUNTIME_MODE, DOCKER_SOCKET];
+/// The mode whose user an agent runs as.
+pub(crate) const RUNTIME_MODE: &str = "runtime";
 const DOCKER_SOCKET: &str = "docker-socket";
 
 /// `TRACK apt pip` is one directive for each.

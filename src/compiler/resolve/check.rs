@@ -133,6 +133,12 @@ pub(crate) fn replicas(agent: &Agent, service: &Service, at: Span, diag: &mut Di
     if agent.count < 2 {
         return;
     }
+    for platform in agent.unit.identities.iter().filter(|(_, own)| own.id.is_some()).map(|(platform, _)| platform) {
+        let message =
+            format!("the {} replicas of `{}` are one account on `{platform}`", agent.count, agent.unit.service);
+        let warning = Diagnostic::warning(Code::Discouraged, at, message);
+        diag.push(warning.help("write a service for each account: every replica answers what one of them is told"));
+    }
     if service.container_name.is_some() {
         let at = service.origin.of("container_name", at);
         let message = format!("`{}` has {} replicas and one `container_name`", agent.unit.service, agent.count);

@@ -64,7 +64,7 @@ pub(crate) fn words(block: &AgentBlock, at: Span, diag: &mut Diagnostics) {
     if let Some(mcp) = block.mcp.as_deref().filter(|mcp| !directive::is_endpoint(mcp)) {
         let at = block.origin.of("mcp", at);
         let error = Diagnostic::error(Code::BadValue, at, format!("`{mcp}` is not the path of an endpoint"));
-        diag.push(error.help("write a path that begins with `/`, such as `/mcp`"));
+        diag.push(error.help("write `/path`, or `:port/path`"));
     }
 }
 

@@ -397,7 +397,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let budgets = limits::budgets(&row.block, row.at, diag);
     let brakes = limits::brakes(&row.block, row.at, diag);
     let settings = inference::settings(row, diag);
-    let user = surface::user(&row.image.facts, service, row.driver.facts().user, row.at, diag);
+    let user = surface::user(row, &row.image.facts, service, diag);
     let (mut contract, inference) = (contract?, inference?);
     contract.sections.extend(contract::manuals(&surfaces.list, &skills));
     let models = models.into_iter().map(|(slot, list)| (slot, list.into_iter().map(|each| each.model).collect()));

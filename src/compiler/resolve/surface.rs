@@ -234,15 +234,37 @@ pub(crate) fn reach(surfaces: &[Surface], inference: &Inference, service: &Servi
     Reach { services: services.into_iter().collect(), outside }
 }
 
-/// Returns the user an agent runs as: the pod's, the image's unless root, else the driver's.
-pub(crate) fn user(
-    image: &ImageFacts,
-    service: &Service,
-    default: (u32, u32),
-    at: Span,
-    diag: &mut Diagnostics,
-) -> RuntimeUser {
+/// Returns the user that `PRIVILEGE runtime` names by number. A name is known to the image alone, whose own user stays.
+fn named_user(row: &Row<'_>, image: &ImageFacts, diag: &mut Diagnostics) -> Option<RuntimeUser> {
+    let (spec, each) = row.directives().find_map(|each| match &each.value {
+        Directive::Privilege { mode, spec } if mode == directive::RUNTIME_MODE => Some((spec.as_str(), each)),
+        _ => None,
+    })?;
+    if image.user.as_deref() == Some(spec) {
+        return None;
+    }
+    let (uid, gid) = spec.split_once(':').unwrap_or((spec, spec));
+    match (uid.parse::<u32>(), gid.parse::<u32>()) {
+        (Ok(uid), Ok(gid)) if uid > 0 => Some(RuntimeUser { uid, gid }),
+        _ => {
+            let message = format!("`PRIVILEGE runtime {spec}` decides nothing: the image's own user stays");
+            let warning = Diagnostic::warning(Code::Discouraged, each.span, message);
+            let help = "name a user other than root by number, such as `1000:1000`";
+            diag.push(noted(warning, each.label.as_deref()).help(help));
+            None
+        }
+    }
+}
+
+/// Returns the user an agent runs as: the pod's, that of `PRIVILEGE runtime`, the image's unless root, else the driver's.
+pub(crate) fn user(row: &Row<'_>, image: &ImageFacts, service: &Service, diag: &mut Diagnostics) -> RuntimeUser {
+    let (default, at) = (row.driver.facts().user, row.at);
     let default = RuntimeUser { uid: default.0, gid: default.1 };
+    if service.user.is_none()
+        && let Some(user) = named_user(row, image, diag)
+    {
+        return user;
+    }
     let (text, at) = match (&service.user, &image.user) {
         (Some(user), _) => (user.as_str(), service.origin.of("user", at)),
         (None, Some(user)) if !user.is_empty() => (user.as_str(), at),

@@ -269,7 +269,7 @@ services:
       handles: {discord: {id: 1, username: '@bot', guilds: [{id: 2, name: HQ, channels: [{id: 3, name: general}, {id: 4}]}]}}
       invoke: [{schedule: '0 9 * * mon', message: Plan., name: week, to: general}, {schedule: '* * * * *', message: Look.}]
   other: {image: x, x-claw: {type: generic, agent: A.md, handles: {discord: 9, telegram: {username: oth}}}}
-  web: {image: y, expose: ['80', '81'], x-claw: {mcp: /mcp}}
+  web: {image: y, expose: ['80', '81'], x-claw: {mcp: ':80/mcp'}}
 volumes: {drafts: }
 ";
 

@@ -14,7 +14,8 @@ fn pod(more: &str) -> String {
 
 fn planned(pod: &str) -> Plan {
     let (plan, found) = World::default().compile(pod);
-    plan.unwrap_or_else(|| panic!("{pod}: {found:?}"))
+    assert!(plan.is_some(), "{pod}: {found:?}");
+    plan.expect("planned")
 }
 
 fn unit(more: &str) -> AgentUnit {

@@ -84,7 +84,7 @@ fn a_label_that_no_directive_could_have_made_is_named_with_its_image() {
     ] {
         let (is_planned, found) = found(key, value);
         let expected = format!("bad-label: the label `{key}` of the image `acme/bot` cannot be read");
-        assert!(!is_planned && found.iter().any(|each| *each == expected), "{key} {value:?}: {found:?}");
+        assert!(!is_planned && found.contains(&expected), "{key} {value:?}: {found:?}");
     }
 }
 
@@ -109,7 +109,7 @@ fn labels_of_a_service_that_is_no_agent_are_nobodys_business() {
     let pod = "services:\n  web: {image: acme/web}\n  bot: {image: claw/infra, x-claw: {type: generic, agent: A.md, surfaces: ['service://web']}}\n";
     let (plan, found) = world.compile(pod);
     assert!(plan.is_none());
-    assert_eq!(found, ["bad-label: the label `claw.mcp` of `web` is no path of an endpoint: `no path`"]);
+    assert_eq!(found, ["bad-surface: the MCP endpoint of `web` is no path: `no path`"]);
 }
 
 #[test]

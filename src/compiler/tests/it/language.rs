@@ -1,7 +1,6 @@
 //! Every key and form of a pod file: what is taken, what comes of it, and what is refused.
 
-use claw_types::agent::AgentUnit;
-use claw_types::agent::{DirectPolicy, Hears};
+use claw_types::agent::{AgentUnit, DirectPolicy, Hears};
 
 use crate::world::{World, file, text};
 
@@ -29,7 +28,8 @@ fn refused(cases: &[(&str, &str)]) {
 /// Returns the agent `bot` of a pod that compiles, and the findings.
 fn unit(more: &str) -> (AgentUnit, Vec<String>) {
     let (plan, found) = World::default().compile(&pod(more));
-    let plan = plan.unwrap_or_else(|| panic!("{more}: {found:?}"));
+    assert!(plan.is_some(), "{more}: {found:?}");
+    let plan = plan.expect("planned");
     let unit = plan.units.values().find(|each| each.unit.service.as_str() == "bot").expect("an agent").unit.clone();
     (unit, found)
 }
@@ -237,14 +237,49 @@ fn access_modes_have_short_names_and_defaults() {
 #[test]
 fn a_channel_takes_rules_on_every_platform() {
     for platform in claw_types::platform::names() {
-        let rules = "guilds: {'9': {policy: allowlist, users: [42, '43'], require_mention: true}}, dm: {policy: pairing, allow_from: [44]}, allow_from_handles: true, allow_from_services: [web, db]";
+        let rules = "guilds: {'9': {policy: allowlist, users: [42, '43'], require_mention: false}}, dm: {policy: pairing, allow_from: [44]}, allow_from_handles: true, allow_from_services: [web, db]";
         let (unit, _) = unit(&format!("surfaces: [{{'channel://{platform}': {{{rules}}}}}]"));
         let (_, policy) = unit.channels.first_key_value().expect("rules");
         let guild = &policy.guilds["9"];
-        assert_eq!(guild.hears, Hears::Only(vec!["42".into(), "43".into()]), "{platform}");
-        assert!(guild.require_mention);
-        assert_eq!(policy.direct, DirectPolicy::Pairing(vec!["44".into()]));
+        assert_eq!(guild.hears, Hears::Only(vec!["42".to_owned(), "43".to_owned()]), "{platform}");
+        assert!(!guild.require_mention);
+        assert_eq!(policy.direct, DirectPolicy::Pairing(vec!["44".to_owned()]));
     }
+}
+
+#[test]
+fn whom_an_agent_hears_has_defaults() {
+    let direct = |dm: &str| {
+        let (unit, _) = unit(&format!("surfaces: [{{'channel://slack': {{{dm}}}}}]"));
+        unit.channels.into_values().next().expect("rules").direct
+    };
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    for (written, expected) in [
+        ("", DirectPolicy::Disabled),
+        ("dm: {}", DirectPolicy::Pairing(Vec::new())),
+        ("dm: {enabled: true}", DirectPolicy::Pairing(Vec::new())),
+        ("dm: {enabled: false, policy: open}", DirectPolicy::Disabled),
+        ("dm: {allow_from: [1]}", DirectPolicy::Only(ids(&["1"]))),
+        ("dm: {policy: allowlist, allow_from: [1, 1]}", DirectPolicy::Only(ids(&["1"]))),
+        ("dm: {policy: allowlist}", DirectPolicy::Disabled),
+        ("dm: {policy: open}", DirectPolicy::Open),
+        ("dm: {policy: disabled}", DirectPolicy::Disabled),
+    ] {
+        assert_eq!(direct(written), expected, "{written}");
+    }
+    let guild = |rules: &str| {
+        let (unit, _) = unit(&format!("surfaces: [{{'channel://slack': {{guilds: {{T1: {{{rules}}}}}}}}}]"));
+        let policy = unit.channels.into_values().next().expect("rules");
+        (policy.guilds["T1"].hears.clone(), policy.guilds["T1"].require_mention)
+    };
+    assert_eq!(guild(""), (Hears::Nobody, true));
+    assert_eq!(guild("policy: open"), (Hears::Everyone, true));
+    assert_eq!(guild("policy: disabled, users: [1]"), (Hears::Nobody, true));
+    assert_eq!(guild("users: [1], require_mention: false"), (Hears::Only(ids(&["1"])), false));
+    refused(&[(
+        "surfaces: [{'channel://slack': {guilds: {T1: {policy: pairing}}}}]",
+        "bad-value: `pairing` is not a policy of a guild",
+    )]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use claw_types::diag::Diagnostics;
 use claw_types::span::{FileId, SourceMap, Span};
 use proptest::prelude::*;
 
+use crate::world::World;
+
 /// A line of a Dockerfile, or of claw, which may be continued.
 fn line() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -59,6 +61,38 @@ proptest! {
             let read = label::read(&clawfile.labels(), "x", at, &mut Diagnostics::new());
             prop_assert_eq!(label::write(read.iter().map(|each| &each.value)), clawfile.labels());
             prop_assert!(labels.contains_key("claw.type"));
+        }
+    }
+}
+
+/// Labels that somebody else wrote: keys near those of claw, values of any text.
+fn foreign() -> impl Strategy<Value = (String, String)> {
+    let kinds = "(type|agent\\.file|persona\\.default|model\\.[a-z./]{0,8}|cllama|handle|surface|skill|invoke|privilege|configure|track|act|mcp|skill\\.emit)";
+    let key = (kinds, "(\\.[0-9a-z+٣]{0,3})?").prop_map(|(kind, number)| format!("claw.{kind}{number}"));
+    let value = prop_oneof![
+        ".{0,40}".prop_map(|text| text),
+        "(volume|host|service|channel|egress)://[a-z./:*]{0,12}( r[wo])?".prop_map(|text| text),
+        "[0-9*/, -]{0,12}\t.{0,12}".prop_map(|text| text),
+        "(\\.\\./|/|a/){0,4}[a-z]{0,3}".prop_map(|text| text),
+    ];
+    (key, value)
+}
+
+proptest! {
+    #[test]
+    fn an_images_labels_may_be_anything(labels in proptest::collection::btree_map("x", foreign(), 0..6), more in proptest::collection::vec(foreign(), 0..6)) {
+        let mut all = vec![("claw.type".to_owned(), "generic".to_owned()), ("claw.agent.file".to_owned(), "A.md".to_owned())];
+        all.extend(labels.into_values().chain(more));
+        let all: Vec<(&str, &str)> = all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let world = World { labels: &all, ..World::default() };
+        let (plan, found) = world.compile("services: {bot: {image: acme/bot}}\n");
+        for each in &found {
+            prop_assert!(!each.contains(char::is_control), "{:?}", each);
+        }
+        for (path, file) in plan.iter().flat_map(|plan| plan.files.iter()) {
+            prop_assert!(!path.as_str().contains(".."), "{}", path.as_str());
+            let text = file.content.masked();
+            prop_assert!(!text.contains('\u{1b}') && !text.contains('\0'), "{}", text);
         }
     }
 }

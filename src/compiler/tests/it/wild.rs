@@ -17,6 +17,10 @@ fn agents_with_one_account_or_one_token_are_named() {
         &format!("services: {{a: {{{BOT}, {handle}}}}}, b: {{{BOT}, {handle}}}}}}}\n"),
         "discouraged: `a` and `b` are one account on `discord`",
     );
+    warned(
+        &format!("services: {{a: {{{BOT}, count: 2, {handle}}}}}}}\n"),
+        "discouraged: the 2 replicas of `a` are one account on `discord`",
+    );
     let token = "environment: {DISCORD_BOT_TOKEN: '${DISCORD_BOT_TOKEN}'}, entrypoint: [/bot]";
     warned(
         &format!("services: {{a: {{{token}, {BOT}}}}}, b: {{{token}, {BOT}}}}}}}\n"),
@@ -37,7 +41,6 @@ fn a_guild_in_which_nobody_is_heard_is_named() {
     for heard in [
         guild(", channels: [{id: 3}]"),
         guild("").replace("handles:", "surfaces: [{'channel://discord': {guilds: {'2': {users: [7]}}}}], handles:"),
-        guild("").replace("handles:", "surfaces: [{'channel://discord': {allow_from_handles: true}}], handles:"),
     ] {
         let (_, found) = World::default().compile(&heard);
         assert!(!found.iter().any(|each| each.contains("hears nobody")), "{heard}: {found:?}");
@@ -118,6 +121,27 @@ fn an_agent_runs_as_the_images_user_unless_that_is_root() {
     let world = World { user: Some("1000"), ..World::default() };
     let (plan, _) = world.compile(&format!("services: {{a: {{user: '5:6', {BOT}}}}}}}\n"));
     assert!(text(&plan.expect("planned")).contains("user: \"5:6\""));
+}
+
+#[test]
+fn a_user_named_for_the_runtime_is_taken_by_number() {
+    for (spec, expected, is_told) in [
+        ("1234", "1234:1234", false),
+        ("1234:5", "1234:5", false),
+        ("1000", "1000:1000", false),
+        ("claw-user", "1000:1000", true),
+        ("root", "1000:1000", true),
+        ("0:0", "1000:1000", true),
+    ] {
+        let labels = [("claw.type", "generic"), ("claw.agent.file", "A.md"), ("claw.privilege.runtime", spec)];
+        let world = World { user: Some("1000"), labels: &labels, ..World::default() };
+        let (plan, found) = world.compile("services: {a: {image: x}}\n");
+        assert!(text(&plan.expect("planned")).contains(&format!("user: \"{expected}\"")), "{spec}: {found:?}");
+        let message = format!("discouraged: `PRIVILEGE runtime {spec}` decides nothing: the image's own user stays");
+        assert_eq!(found, if is_told { vec![message] } else { Vec::new() });
+        let (plan, found) = world.compile("services: {a: {image: x, user: '7:7'}}\n");
+        assert!(text(&plan.expect("planned")).contains("user: \"7:7\""), "the pod wins: {found:?}");
+    }
 }
 
 #[test]
