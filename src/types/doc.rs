@@ -158,8 +158,9 @@ pub fn json_string(text: &str) -> String {
 /// Returns user text as a piece of one line of Markdown: no line break, no backtick, no mark of a section, no heading, and
 /// no character that hides others or turns them around.
 pub fn line(text: &str) -> String {
-    let is_simple = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'/' | b':' | b'@');
-    if text.bytes().all(is_simple) {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'`';
+    let is_spaced = text.starts_with(' ') || text.ends_with(' ') || text.contains("  ");
+    if text.bytes().all(is_plain) && !is_spaced && !text.starts_with('#') && !text.contains("--- ") {
         return text.to_owned();
     }
     let text: String = text.chars().filter(|character| !is_hidden(*character)).collect();

@@ -197,7 +197,7 @@ fn the_example_of_what_an_agent_reads_is_current() {
     for part in parts.iter_mut().skip(1).step_by(2) {
         let Some((name, text)) = named(part).filter(|(name, _)| name.starts_with('/')) else { continue };
         let file = made.iter().find(|(path, _)| path.ends_with(&name)).map(|(_, text)| text);
-        let file = file.unwrap_or_else(|| panic!("no {name}"));
+        let file = file.ok_or(&name).expect("a file");
         shown += 1;
         if std::env::var_os("CLAW_SNAP").is_some() {
             *part = format!("markdown {name}\n{file}");
