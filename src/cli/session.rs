@@ -6,7 +6,7 @@ use claw_compiler::plan::Plan;
 use claw_engine::apply::Site;
 use claw_engine::docker::{Docker, EngineError, Seen};
 use claw_engine::interrupt::Interrupt;
-use claw_engine::vault::Vault;
+use claw_engine::vault::{Cache, Vault};
 use claw_types::diag::Diagnostics;
 use claw_types::driver::Driver;
 use serde_json::Value;
@@ -47,6 +47,8 @@ pub(crate) struct Session<'u> {
     pub(crate) plan: Plan,
     pub(crate) ui: &'u Ui,
     pub(crate) interrupt: &'u Interrupt,
+    /// Secrets this command has read: each is read once.
+    pub(crate) secrets: Cache,
 }
 
 impl<'u> Session<'u> {
@@ -62,7 +64,7 @@ impl<'u> Session<'u> {
             ui.result(command, "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(None);
         };
-        Ok(Some(Self { input, plan, ui, interrupt }))
+        Ok(Some(Self { input, plan, ui, interrupt, secrets: Cache::default() }))
     }
 
     /// Returns the engine.
@@ -70,9 +72,14 @@ impl<'u> Session<'u> {
         self.input.engine.docker().await
     }
 
+    /// Returns where the values of a plan's secrets come from.
+    pub(crate) fn vault<'s>(&'s self, plan: &'s Plan) -> Vault<'s> {
+        Vault::new(&self.input.root, plan, &self.input.environment, &self.secrets)
+    }
+
     /// Does `work` with what applying needs to know.
     pub(crate) async fn with_site<T>(&self, plan: &Plan, work: impl AsyncFnOnce(&Site<'_>) -> T) -> T {
-        let vault = Vault::new(&self.input.root, plan, &self.input.environment);
+        let vault = self.vault(plan);
         let site = Site {
             root: &self.input.root,
             environment: &self.input.environment,

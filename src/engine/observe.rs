@@ -24,6 +24,7 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     observed.networks.extend(docker.networks(project).await?.into_iter().map(|network| network.key));
     observed.volumes.extend(docker.volumes(project).await?.into_iter().map(|volume| volume.key));
     images(plan, docker, site, &mut observed).await?;
+    site.vault.fetch(plan).await?;
     for (id, unit) in &plan.units {
         if let Some(seal) = site.vault.seal(unit)? {
             observed.seals.insert(id.clone(), seal);

@@ -10,7 +10,6 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Content;
 use claw_types::driver::{DriverFacts, Lowered, SecretDelivery};
 use claw_types::files::{FileSpec, FileTree};
-use claw_types::id::EnvName;
 use claw_types::image::{INFRA_REPOSITORY, SHIM_PROTOCOL, label};
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
@@ -105,9 +104,8 @@ fn shim(made: &mut Service, each: &PlannedUnit, diag: &mut Diagnostics) {
         diag.push(Diagnostic::error(Code::MissingKey, unit.origin, message).help("write `command:` or `entrypoint:`"));
         return;
     }
-    let variables = each.secrets.keys().filter(|file| EnvName::parse(file).is_ok());
     let mut entrypoint = vec![SHIM.to_owned(), "shim".to_owned(), "exec".to_owned()];
-    entrypoint.extend(variables.map(|file| format!("{file}=/run/secrets/{file}")));
+    entrypoint.extend(each.variables().map(|(file, _)| format!("{file}=/run/secrets/{file}")));
     entrypoint.push("--".to_owned());
     made.entrypoint = Some(Argv(entrypoint));
     made.command = Some(Argv(program));

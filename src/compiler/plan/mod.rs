@@ -7,7 +7,7 @@ use claw_types::agent::{AgentUnit, RuntimeUser};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Lowered;
 use claw_types::files::FileTree;
-use claw_types::id::{PodName, SecretName, UnitId};
+use claw_types::id::{EnvName, PodName, SecretName, UnitId};
 use claw_types::image::INFRA_REPOSITORY;
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
@@ -39,6 +39,14 @@ pub struct PlannedUnit {
     pub secrets: BTreeMap<String, SecretRef>,
     /// Whether the shim puts its secrets into its environment.
     pub needs_shim: bool,
+}
+
+impl PlannedUnit {
+    /// Returns the secrets that the shim puts into its environment, by the names of the variables.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &SecretRef)> {
+        let all = self.secrets.iter().filter(|(file, _)| self.needs_shim && EnvName::parse(file).is_ok());
+        all.map(|(file, secret)| (file.as_str(), secret))
+    }
 }
 
 /// What will run.
