@@ -54,12 +54,11 @@ pub(crate) struct Session<'u> {
 impl<'u> Session<'u> {
     /// Compiles the pod; nothing after its diagnostics were printed as the result of `command`.
     async fn open(
-        global: &Global,
+        mut input: Input,
         command: &str,
         ui: &'u Ui,
         interrupt: &'u Interrupt,
     ) -> Result<Option<Self>, CommandError> {
-        let mut input = input::read(global)?;
         let Some(plan) = input.plan().await? else {
             ui.result(command, "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(None);
@@ -158,9 +157,17 @@ pub(crate) fn with<F>(global: &Global, command: &str, ui: &Ui, work: F) -> Resul
 where
     F: for<'u> AsyncFnOnce(Session<'u>) -> Result<Exit, CommandError>,
 {
+    with_input(input::read(global)?, command, ui, work)
+}
+
+/// The same with a pod file that was read already.
+pub(crate) fn with_input<F>(input: Input, command: &str, ui: &Ui, work: F) -> Result<Exit, CommandError>
+where
+    F: for<'u> AsyncFnOnce(Session<'u>) -> Result<Exit, CommandError>,
+{
     let interrupt = Interrupt::new();
     run(&interrupt, async {
-        match Session::open(global, command, ui, &interrupt).await? {
+        match Session::open(input, command, ui, &interrupt).await? {
             Some(session) => {
                 ui.diagnostics(&session.input.diagnostics, &session.input.sources);
                 work(session).await

@@ -2,7 +2,7 @@
 
 mod agents;
 mod images;
-mod json;
+pub(crate) mod json;
 mod secrets;
 mod services;
 
