@@ -5,6 +5,7 @@ mod images;
 pub(crate) mod json;
 mod secrets;
 mod services;
+mod shim;
 mod values;
 
 use std::process::{Command, Stdio};
