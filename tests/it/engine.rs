@@ -3,6 +3,7 @@
 mod agents;
 mod images;
 pub(crate) mod json;
+mod leaks;
 mod secrets;
 mod services;
 mod shim;

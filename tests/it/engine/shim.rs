@@ -90,7 +90,8 @@ fn orphans_are_reaped_by_init_and_the_program_itself_is_the_first_process_withou
     assert_eq!(docker(&["exec", &container, "cat", "/proc/1/comm"]), "sleep");
     // What Rust's own start ignores is not inherited.
     let ignored = docker(&["exec", &container, "sh", "-c", "grep SigIgn /proc/1/status"]);
-    assert_eq!(ignored.split_whitespace().last(), Some("0000000000000000"));
+    let ignored = u64::from_str_radix(ignored.split_whitespace().last().expect("a mask"), 16).expect("a number");
+    assert_eq!(ignored & (1 << 12), 0, "SIGPIPE");
     let environment = docker(&["exec", &container, "sh", "-c", "cat /proc/1/environ"]);
     assert!(environment.split('\0').any(|line| line == "BOT_TOKEN=canary-7f3a"));
     docker(&["kill", &container]);
