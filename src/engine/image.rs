@@ -237,8 +237,9 @@ pub fn never_of(is_agent: bool) -> Never {
     never
 }
 
-/// Returns what no context of a plan may hold: claw's own files, and for agents `.env` and the files of secrets.
-pub fn never(plan: &Plan, root: &Path, service: &str) -> Never {
+/// Returns what no context of a plan may hold: claw's own files, and for agents `.env`, the files of secrets and env files:
+/// those of the pod, and those that the command line named.
+pub fn never(plan: &Plan, root: &Path, env_files: &[PathBuf], service: &str) -> Never {
     let is_agent = plan.units.values().any(|unit| unit.unit.service.as_str() == service);
     let mut never = never_of(is_agent);
     for build in plan.builds.values() {
@@ -253,9 +254,9 @@ pub fn never(plan: &Plan, root: &Path, service: &str) -> Never {
             claw_compiler::resolve::SecretSource::File(path) => Some(path.clone()),
             _ => None,
         });
-        let env_files = plan.project.services.values().flat_map(|service| &service.env_file);
-        let files = declared.chain(named).chain(env_files.map(|file| file.path.clone()));
+        let files = declared.chain(named).chain(plan.env_files.iter().cloned());
         never.paths.extend(files.map(|path| real(&root.join(path))));
+        never.paths.extend(env_files.iter().map(|path| real(path)));
     }
     never
 }

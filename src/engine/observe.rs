@@ -59,7 +59,7 @@ async fn images(plan: &Plan, docker: &Docker, site: &Site<'_>, observed: &mut Ob
             Some(base) if base != "scratch" => docker.image(base).await?.and_then(|facts| facts.id),
             _ => None,
         };
-        let never = never(plan, site.root, service);
+        let never = never(plan, site.root, site.env_files, service);
         let building = Building::open(build, site.root, &never, base.as_deref(), site.environment)?;
         observed.contexts.insert(service.clone(), building.digest().to_owned());
     }

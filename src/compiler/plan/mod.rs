@@ -74,6 +74,8 @@ pub struct Plan {
     pub unknown: Vec<Diagnostic>,
     /// Where the values of named secrets come from.
     pub sources: BTreeMap<SecretName, SecretSource>,
+    /// Env files of all services, as written: those of agents stand nowhere else in the plan.
+    pub env_files: BTreeSet<String>,
 }
 
 impl Plan {
