@@ -209,7 +209,15 @@ fn env_file(path: &Path, environment: &Environment) -> Result<Option<EnvFileFact
     let id = own.add(display(path), text);
     let Some(source) = own.get(id) else { return Ok(None) };
     let mut fact = EnvFileFact::new();
-    for (name, value) in dotenv::parse(source, environment, false, &mut Diagnostics::new()) {
+    let mut diag = Diagnostics::new();
+    let variables = dotenv::parse(source, environment, false, &mut diag);
+    // A line that cannot be read would be a variable less: said by line, and without what stands there.
+    if let Some(bad) = diag.iter().next() {
+        let why = format!("line {}: {}", own.position(bad.primary).line, bad.message);
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+        return Err(FileError { what: "read the env file", path: path.to_owned(), source });
+    }
+    for (name, value) in variables {
         let value = value.or_else(|| environment.plain(&name).map(ToOwned::to_owned));
         let Some(value) = value else { continue };
         // Nothing is no secret: the variable is there and empty, as in docker compose.

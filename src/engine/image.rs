@@ -255,8 +255,9 @@ pub fn never(plan: &Plan, root: &Path, env_files: &[PathBuf], service: &str) -> 
             _ => None,
         });
         let files = declared.chain(named).chain(plan.env_files.iter().cloned());
-        never.paths.extend(files.map(|path| real(&root.join(path))));
-        never.paths.extend(env_files.iter().map(|path| real(path)));
+        let files = files.map(|path| root.join(path)).chain(env_files.iter().cloned());
+        // What a link leads to holds the values, the link only its place.
+        never.paths.extend(files.flat_map(|path| [real(&path), path.canonicalize().unwrap_or(path)]));
     }
     never
 }

@@ -25,6 +25,24 @@ fn the_pod_files_in_the_documents_are_some() {
 }
 
 #[test]
+fn the_page_of_secrets_says_what_is() {
+    let pods = blocks("docs/secrets.md", "yaml");
+    assert_eq!(pods.len(), 2);
+    let folder = Folder::new("secrets-page");
+    folder.write("AGENTS.md", "# A\n").write("held/phrase.txt", "x\n").write("held/blob", "x").write("more.env", "MORE_KEY=x\n");
+    folder.write(".env", "COMPANY_BOT_TOKEN=x\nAPI_KEY=x\n");
+    for pod in &pods {
+        folder.write("claw-pod.yml", pod);
+        let run = claw(&folder.0, &["check"]);
+        assert_eq!(run.code, Some(0), "{pod}: {run:?}");
+        assert!(!run.stderr.contains("error"), "{pod}: {run:?}");
+    }
+    folder.write("claw-pod.yml", &pods[0]);
+    let shown = blocks("docs/secrets.md", "text");
+    assert_eq!(shown, [claw(&folder.0, &["secrets", "list"]).stdout]);
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     for page in crate::files(&root().join("docs"))
         .into_keys()

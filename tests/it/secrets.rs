@@ -143,3 +143,19 @@ fn a_secret_that_is_not_claws_own_is_changed_where_it_comes_from() {
     assert!(run.stderr.ends_with("there is no token and no agent `two-2`; did you mean `two-0`?\n"), "{run:?}");
     assert!(!folder.0.join(".claw").exists(), "nothing is made where a name is wrong");
 }
+
+#[test]
+fn an_env_file_is_read_whole_or_refused_by_line() {
+    let folder = pod("secrets-lines");
+    folder.write("more.env", "PLAIN=p\nEXTRA_KEY=\"canary-open\nOTHER_KEY=canary\n");
+    let run = claw(&folder.0, &["check"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.ends_with("line 2: the value of `EXTRA_KEY` has a quote that is not closed\n"), "{run:?}");
+    assert!(!format!("{run:?}").contains("canary"), "{run:?}");
+    let raw = POD.replace("env_file: [more.env]", "env_file: [{path: more.env, format: raw}]");
+    folder.write("more.env", "EXTRA_KEY=canary\n").write("claw-pod.yml", &raw);
+    let run = claw(&folder.0, &["check"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    let message = "error[bad-value]: the env file `more.env` of an agent has `format: raw`, which claw does not read";
+    assert!(run.stderr.contains(message), "{run:?}");
+}
