@@ -29,7 +29,11 @@ fn the_page_of_secrets_says_what_is() {
     let pods = blocks("docs/secrets.md", "yaml");
     assert_eq!(pods.len(), 2);
     let folder = Folder::new("secrets-page");
-    folder.write("AGENTS.md", "# A\n").write("held/phrase.txt", "x\n").write("held/blob", "x").write("more.env", "MORE_KEY=x\n");
+    folder
+        .write("AGENTS.md", "# A\n")
+        .write("held/phrase.txt", "x\n")
+        .write("held/blob", "x")
+        .write("more.env", "MORE_KEY=x\n");
     folder.write(".env", "COMPANY_BOT_TOKEN=x\nAPI_KEY=x\n");
     for pod in &pods {
         folder.write("claw-pod.yml", pod);

@@ -104,7 +104,7 @@ fn tokens_of_claws_own_are_made_anew_all_of_one_agent_or_by_name() {
     let one = claw(&folder.0, &["secrets", "rotate", "two-1"]);
     assert_eq!(one.stdout, "1 token made anew; the next `claw up` recreates `two-1`\n");
     let second = tokens(&folder);
-    assert_eq!((&first[0] == &second[0], &first[1] == &second[1]), (true, false));
+    assert_eq!((first[0] == second[0], first[1] == second[1]), (true, false));
 
     let document = claw(&folder.0, &["secrets", "rotate", "CLLAMA_TOKEN", "--json"]);
     check("secrets-rotate", &document.stdout);
