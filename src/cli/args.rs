@@ -152,6 +152,12 @@ pub(crate) enum Command {
         /// The agent
         agent: String,
     },
+    /// The pod's secrets by name, and new tokens of claw's own
+    #[command(after_help = "Example: claw secrets list\nExample: claw secrets rotate writer && claw up -d")]
+    Secrets {
+        #[command(subcommand)]
+        command: Secrets,
+    },
     /// What the engine can do, what is missing, and what that costs
     #[command(after_help = "Example: claw doctor --json")]
     Doctor,
@@ -242,6 +248,21 @@ pub(crate) struct LogsArgs {
     pub(crate) timestamps: bool,
     /// Services [default: all]
     pub(crate) services: Vec<String>,
+}
+
+/// What to do with secrets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Every secret: where it comes from, who uses it, how it gets there, whether it has a value
+    #[command(after_help = "Example: claw secrets list --json")]
+    List,
+    /// Make tokens of claw's own anew; the next `up` recreates exactly the agents that use them
+    #[command(after_help = "Example: claw secrets rotate writer && claw up -d")]
+    Rotate {
+        /// Tokens by name, agents [default: all]
+        #[arg(value_name = "NAME|AGENT")]
+        names: Vec<String>,
+    },
 }
 
 /// What runs inside containers on claw's behalf.

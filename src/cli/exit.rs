@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use claw_engine::apply::ApplyError;
 use claw_engine::files::FileError;
 use claw_engine::gather::GatherError;
 
@@ -20,6 +21,8 @@ pub(crate) enum Exit {
     Unhealthy,
     /// Interrupted.
     Interrupted,
+    /// What a container's program would have ended with, had it started.
+    Program(u8),
 }
 
 impl Exit {
@@ -31,6 +34,7 @@ impl Exit {
             Exit::Finding => 3,
             Exit::Unhealthy => 4,
             Exit::Interrupted => 130,
+            Exit::Program(code) => code,
         })
     }
 }
@@ -52,7 +56,10 @@ pub(crate) enum CommandError {
     Engine(#[from] claw_engine::docker::EngineError),
     /// The pod could not be brought up.
     #[error(transparent)]
-    Apply(#[from] claw_engine::apply::ApplyError),
+    Apply(ApplyError),
+    /// A secret has no value, or cannot be kept.
+    #[error(transparent)]
+    Vault(#[from] claw_engine::vault::VaultError),
     /// The pod could not be brought up, after some of it was done.
     #[error("{source} (after {done} of {all} steps)")]
     Halfway {
@@ -61,11 +68,14 @@ pub(crate) enum CommandError {
         /// How many there are.
         all: usize,
         /// Why it stopped.
-        source: Box<claw_engine::apply::ApplyError>,
+        source: Box<ApplyError>,
     },
     /// The shim could not do what it was told.
     #[error("{0}")]
     Shim(std::io::Error),
+    /// The shim could not become a program.
+    #[error(transparent)]
+    Exec(claw_shim::ExecError),
     /// There is no pod file.
     #[error("there is no pod file here: no `claw-pod.yml`, `compose.yaml` or `docker-compose.yml`")]
     NoPodFile,
@@ -92,12 +102,25 @@ impl From<GatherError> for CommandError {
     }
 }
 
+impl From<ApplyError> for CommandError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Interrupted => CommandError::Interrupted,
+            error => CommandError::Apply(error),
+        }
+    }
+}
+
 impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             // What a user named and cannot be read is wrong input; what claw writes and cannot is a failure.
             CommandError::File(error) if error.source.kind() == std::io::ErrorKind::InvalidInput => Exit::Wrong,
+            CommandError::Apply(ApplyError::Vault(error)) | CommandError::Vault(error) if error.is_wrong_input() => {
+                Exit::Wrong
+            }
             CommandError::File(_)
+            | CommandError::Vault(_)
             | CommandError::Reference(_)
             | CommandError::Engine(_)
             | CommandError::Apply(_)
@@ -107,6 +130,7 @@ impl CommandError {
             CommandError::NoPodFile | CommandError::NoFile(..) | CommandError::Usage(_) | CommandError::NotYet(_) => {
                 Exit::Wrong
             }
+            CommandError::Exec(error) => Exit::Program(error.code()),
             CommandError::Interrupted => Exit::Interrupted,
         }
     }
@@ -118,7 +142,8 @@ impl CommandError {
             CommandError::Reference(_) => "reference",
             CommandError::Engine(_) => "engine",
             CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",
-            CommandError::Shim(_) => "shim",
+            CommandError::Vault(_) => "secret",
+            CommandError::Shim(_) | CommandError::Exec(_) => "shim",
             CommandError::Start(_) => "start",
             CommandError::NoPodFile | CommandError::NoFile(..) => "no-file",
             CommandError::Usage(_) => "usage",
@@ -131,7 +156,7 @@ impl CommandError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         let engine = match self {
             CommandError::Engine(error) => Some(error),
-            CommandError::Apply(claw_engine::apply::ApplyError::Engine(error)) => Some(error),
+            CommandError::Apply(ApplyError::Engine(error)) => Some(error),
             _ => None,
         };
         match (self, engine) {

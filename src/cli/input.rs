@@ -8,7 +8,7 @@ use claw_compose::yaml;
 use claw_engine::apply::ApplyError;
 use claw_engine::files::{Found, read_text};
 use claw_engine::gather::{Engine, Environment, answer, display};
-use claw_engine::image::current;
+use claw_engine::image::{Host, current};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::{FileId, SourceMap, Span};
 
@@ -37,7 +37,7 @@ pub(crate) struct Input {
     pub(crate) engine: Engine,
     /// What the compiler was told so far.
     pub(crate) facts: Facts,
-    softened: &'static [Code],
+    softened: Vec<Code>,
 }
 
 /// Reads a text file that must be there.
@@ -53,14 +53,20 @@ pub(crate) fn source(path: &Path, sources: &mut SourceMap) -> Result<FileId, Com
 
 /// Reads the pod file and the environment.
 pub(crate) fn read(global: &Global) -> Result<Input, CommandError> {
+    read_softening(global, &[])
+}
+
+/// The same for a command to which some errors are none: they become warnings.
+pub(crate) fn read_softening(global: &Global, codes: &[Code]) -> Result<Input, CommandError> {
     let path = match global.file.as_slice() {
         [] => find(Path::new("."))?,
         [path] => path.clone(),
         _ => return Err(CommandError::NotYet("several -f".to_owned())),
     };
-    let softened = if global.compat { SOFTENED } else { &[] };
+    let compat = if global.compat { SOFTENED } else { &[] };
+    let softened = [compat, codes].concat();
     let mut sources = SourceMap::new();
-    let mut diagnostics = Diagnostics::softening(softened);
+    let mut diagnostics = Diagnostics::softening(&softened);
     let file = source(&path, &mut sources)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let root = global.project_directory.clone().unwrap_or_else(|| parent.to_owned());
@@ -153,7 +159,8 @@ impl Input {
         let mut is_new = false;
         for (service, _) in plan.builds.iter().filter(|(_, build)| build.is_partial) {
             let Ok(docker) = self.engine.docker().await else { return Ok(is_new) };
-            let found = current(plan, service, &self.root, &self.environment, docker).await;
+            let host = Host { root: &self.root, env_files: &self.env_files, lookup: &self.environment };
+            let found = current(plan, service, &host, docker).await;
             if let Some(facts) = found.map_err(ApplyError::from)?
                 && self.facts.built.get(service) != Some(&facts)
             {
@@ -171,7 +178,7 @@ impl Input {
 
     /// Forgets what was found, so that a second compile says it anew.
     pub(crate) fn forget_findings(&mut self) {
-        self.diagnostics = Diagnostics::softening(self.softened);
+        self.diagnostics = Diagnostics::softening(&self.softened);
     }
 
     /// An image may make its service an agent: where nobody could look, that is told.

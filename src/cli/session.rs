@@ -6,7 +6,7 @@ use claw_compiler::plan::Plan;
 use claw_engine::apply::Site;
 use claw_engine::docker::{Docker, EngineError, Seen};
 use claw_engine::interrupt::Interrupt;
-use claw_engine::vault::Vault;
+use claw_engine::vault::{Cache, Vault};
 use claw_types::diag::Diagnostics;
 use claw_types::driver::Driver;
 use serde_json::Value;
@@ -47,22 +47,23 @@ pub(crate) struct Session<'u> {
     pub(crate) plan: Plan,
     pub(crate) ui: &'u Ui,
     pub(crate) interrupt: &'u Interrupt,
+    /// Secrets this command has read: each is read once.
+    pub(crate) secrets: Cache,
 }
 
 impl<'u> Session<'u> {
     /// Compiles the pod; nothing after its diagnostics were printed as the result of `command`.
     async fn open(
-        global: &Global,
+        mut input: Input,
         command: &str,
         ui: &'u Ui,
         interrupt: &'u Interrupt,
     ) -> Result<Option<Self>, CommandError> {
-        let mut input = input::read(global)?;
         let Some(plan) = input.plan().await? else {
             ui.result(command, "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(None);
         };
-        Ok(Some(Self { input, plan, ui, interrupt }))
+        Ok(Some(Self { input, plan, ui, interrupt, secrets: Cache::default() }))
     }
 
     /// Returns the engine.
@@ -70,9 +71,14 @@ impl<'u> Session<'u> {
         self.input.engine.docker().await
     }
 
+    /// Returns where the values of a plan's secrets come from.
+    pub(crate) fn vault<'s>(&'s self, plan: &'s Plan) -> Vault<'s> {
+        Vault::new(&self.input.root, plan, &self.input.environment, &self.secrets)
+    }
+
     /// Does `work` with what applying needs to know.
     pub(crate) async fn with_site<T>(&self, plan: &Plan, work: impl AsyncFnOnce(&Site<'_>) -> T) -> T {
-        let vault = Vault::new(&self.input.root, plan, &self.input.environment);
+        let vault = self.vault(plan);
         let site = Site {
             root: &self.input.root,
             environment: &self.input.environment,
@@ -151,9 +157,17 @@ pub(crate) fn with<F>(global: &Global, command: &str, ui: &Ui, work: F) -> Resul
 where
     F: for<'u> AsyncFnOnce(Session<'u>) -> Result<Exit, CommandError>,
 {
+    with_input(input::read(global)?, command, ui, work)
+}
+
+/// The same with a pod file that was read already.
+pub(crate) fn with_input<F>(input: Input, command: &str, ui: &Ui, work: F) -> Result<Exit, CommandError>
+where
+    F: for<'u> AsyncFnOnce(Session<'u>) -> Result<Exit, CommandError>,
+{
     let interrupt = Interrupt::new();
     run(&interrupt, async {
-        match Session::open(global, command, ui, &interrupt).await? {
+        match Session::open(input, command, ui, &interrupt).await? {
             Some(session) => {
                 ui.diagnostics(&session.input.diagnostics, &session.input.sources);
                 work(session).await

@@ -1,6 +1,7 @@
 //! Gather: answers what the compiler needs to know, from the host.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use claw_compiler::facts::{BuildFact, EnvFileFact, Facts, FileFact, HostFact, ManualFact, Need, TokenPlace};
@@ -30,6 +31,10 @@ pub enum GatherError {
 /// The variables a run starts from: the process's own over those of `.env`. They stay in this crate.
 pub struct Environment {
     values: BTreeMap<String, String>,
+    /// Variables of the process that are no text: secrets may be.
+    bytes: BTreeMap<String, Vec<u8>>,
+    /// The file of each variable that the process does not set.
+    files: BTreeMap<String, String>,
 }
 
 impl Environment {
@@ -43,10 +48,17 @@ impl Environment {
         sources: &mut SourceMap,
         diag: &mut Diagnostics,
     ) -> Result<Self, FileError> {
-        let process: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let mut process = BTreeMap::new();
+        let mut bytes = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(text) => drop(process.insert(name, text)),
+                Err(value) => drop(bytes.insert(name, value.into_vec())),
+            }
+        }
         let mut values = BTreeMap::new();
+        let mut places = BTreeMap::new();
         let default = [root.join(".env")];
         let files = if env_files.is_empty() { &default[..] } else { env_files };
         for path in files {
@@ -56,7 +68,9 @@ impl Environment {
                     let Some(source) = sources.get(file) else { continue };
                     let lookup = process.clone();
                     for (name, value) in dotenv::parse(source, &lookup, false, diag) {
-                        values.extend(value.map(|value| (name, value)));
+                        let Some(value) = value else { continue };
+                        places.insert(name.clone(), display(path));
+                        values.insert(name, value);
                     }
                 }
                 Found::Missing if env_files.is_empty() => {}
@@ -71,8 +85,22 @@ impl Environment {
                 }
             }
         }
-        values.extend(process);
-        Ok(Self { values })
+        values.extend(process.clone());
+        // What the process sets wins over a file, text or not.
+        values.retain(|name, _| !bytes.contains_key(name));
+        places.retain(|name, _| !process.contains_key(name) && !bytes.contains_key(name));
+        Ok(Self { values, bytes, files: places })
+    }
+
+    /// Returns the bytes of a variable that is set and not empty.
+    pub(crate) fn secret(&self, name: &str) -> Option<&[u8]> {
+        let text = self.values.get(name).map(String::as_bytes);
+        text.or_else(|| self.bytes.get(name).map(Vec::as_slice)).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the file that sets a variable; nothing where the process does, or nobody.
+    pub(crate) fn file_of(&self, name: &str) -> Option<&str> {
+        self.files.get(name).map(String::as_str)
     }
 
     /// Returns the value of a variable that is no secret by its position.
@@ -82,7 +110,7 @@ impl Environment {
 
     /// Returns whether a variable is set and not empty.
     pub fn is_set(&self, name: &str) -> bool {
-        self.values.get(name).is_some_and(|value| !value.is_empty())
+        self.secret(name).is_some()
     }
 }
 
@@ -148,7 +176,8 @@ pub async fn answer(
                 facts.set.insert(name, is_set);
             }
             Need::HasSecretFile(path) => {
-                let is_there = root.join(&path).is_file();
+                let found = std::fs::metadata(root.join(&path));
+                let is_there = found.is_ok_and(|found| found.is_file() && found.len() > 0);
                 facts.secret_files.insert(path, is_there);
             }
             Need::EnvFile(path) => {
@@ -206,10 +235,19 @@ fn env_file(path: &Path, environment: &Environment) -> Result<Option<EnvFileFact
     let id = own.add(display(path), text);
     let Some(source) = own.get(id) else { return Ok(None) };
     let mut fact = EnvFileFact::new();
-    for (name, value) in dotenv::parse(source, environment, false, &mut Diagnostics::new()) {
+    let mut diag = Diagnostics::new();
+    let variables = dotenv::parse(source, environment, false, &mut diag);
+    // A line that cannot be read would be a variable less: said by line, and without what stands there.
+    if let Some(bad) = diag.iter().next() {
+        let why = format!("line {}: {}", own.position(bad.primary).line, bad.message);
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+        return Err(FileError { what: "read the env file", path: path.to_owned(), source });
+    }
+    for (name, value) in variables {
         let value = value.or_else(|| environment.plain(&name).map(ToOwned::to_owned));
         let Some(value) = value else { continue };
-        let is_secret = claw_types::secret::is_secret_name(&name);
+        // Nothing is no secret: the variable is there and empty, as in docker compose.
+        let is_secret = claw_types::secret::is_secret_name(&name) && !value.is_empty();
         fact.insert(name, if is_secret { None } else { Some(value) });
     }
     Ok(Some(fact))

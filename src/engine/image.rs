@@ -212,6 +212,16 @@ pub async fn base(build: &Build, docker: &Docker) -> Result<Option<String>, Engi
     }
 }
 
+/// Where what is built lies.
+pub struct Host<'h> {
+    /// The pod's directory.
+    pub root: &'h Path,
+    /// Env files that the command line names.
+    pub env_files: &'h [PathBuf],
+    /// The variables.
+    pub lookup: &'h dyn Lookup,
+}
+
 /// Returns what the engine knows of a service's image, where it was built from what is here now.
 ///
 /// # Errors
@@ -219,15 +229,14 @@ pub async fn base(build: &Build, docker: &Docker) -> Result<Option<String>, Engi
 pub async fn current(
     plan: &Plan,
     service: &str,
-    root: &Path,
-    lookup: &dyn Lookup,
+    host: &Host<'_>,
     docker: &Docker,
 ) -> Result<Option<ImageFacts>, BuildError> {
     let Some(build) = plan.builds.get(service) else { return Ok(None) };
     let Some(facts) = docker.image(build.image.as_str()).await? else { return Ok(None) };
     let base = base(build, docker).await?;
-    let never = never(plan, root, service);
-    let building = Building::open(build, root, &never, base.as_deref(), lookup)?;
+    let never = never(plan, host.root, host.env_files, service);
+    let building = Building::open(build, host.root, &never, base.as_deref(), host.lookup)?;
     let is_current = facts.labels.get(label::CONTEXT).is_some_and(|context| context == building.digest());
     Ok(is_current.then_some(facts))
 }
@@ -257,8 +266,9 @@ pub fn never_of(is_agent: bool) -> Never {
     never
 }
 
-/// Returns what no context of a plan may hold: claw's own files, and for agents `.env` and the files of secrets.
-pub fn never(plan: &Plan, root: &Path, service: &str) -> Never {
+/// Returns what no context of a plan may hold: claw's own files, and for agents `.env`, the files of secrets and env files:
+/// those of the pod, and those that the command line named.
+pub fn never(plan: &Plan, root: &Path, env_files: &[PathBuf], service: &str) -> Never {
     let is_agent = plan.units.values().any(|unit| unit.unit.service.as_str() == service);
     let mut never = never_of(is_agent);
     for build in plan.builds.values() {
@@ -273,9 +283,10 @@ pub fn never(plan: &Plan, root: &Path, service: &str) -> Never {
             claw_compiler::resolve::SecretSource::File(path) => Some(path.clone()),
             _ => None,
         });
-        let env_files = plan.project.services.values().flat_map(|service| &service.env_file);
-        let files = declared.chain(named).chain(env_files.map(|file| file.path.clone()));
-        never.paths.extend(files.map(|path| real(&root.join(path))));
+        let files = declared.chain(named).chain(plan.env_files.iter().cloned());
+        let files = files.map(|path| root.join(path)).chain(env_files.iter().cloned());
+        // What a link leads to holds the values, the link only its place.
+        never.paths.extend(files.flat_map(|path| [real(&path), path.canonicalize().unwrap_or(path)]));
     }
     never
 }

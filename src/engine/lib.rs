@@ -1,6 +1,7 @@
 //! The only crate that touches the host and the Docker engine: reads inputs, answers needs, writes files, carries out steps.
 
 pub mod apply;
+mod command;
 pub mod container;
 mod context;
 pub mod docker;

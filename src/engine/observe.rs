@@ -24,6 +24,7 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     observed.networks.extend(docker.networks(project).await?.into_iter().map(|network| network.key));
     observed.volumes.extend(docker.volumes(project).await?.into_iter().map(|volume| volume.key));
     images(plan, docker, site, &mut observed).await?;
+    site.vault.fetch(plan).await?;
     for (id, unit) in &plan.units {
         if let Some(seal) = site.vault.seal(unit)? {
             observed.seals.insert(id.clone(), seal);
@@ -62,7 +63,7 @@ async fn images(plan: &Plan, docker: &Docker, site: &Site<'_>, observed: &mut Ob
             Some(base) if base != "scratch" => docker.image(base).await?.and_then(|facts| facts.id),
             _ => None,
         };
-        let never = never(plan, site.root, service);
+        let never = never(plan, site.root, site.env_files, service);
         let building = Building::open(build, site.root, &never, base.as_deref(), site.environment)?;
         observed.contexts.insert(service.clone(), building.digest().to_owned());
     }

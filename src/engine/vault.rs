@@ -1,22 +1,25 @@
 //! The vault: secrets' values. Read when they are needed, written into files that only their agent can read, and kept
 //! nowhere else.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use claw_compiler::plan::{Plan, PlannedUnit};
 use claw_compiler::resolve::SecretSource;
 use claw_compose::load::dotenv;
 use claw_types::diag::Diagnostics;
 use claw_types::doc::{Content, Segment};
-use claw_types::id::SecretName;
+use claw_types::id::{SecretName, UnitId};
+use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
 use claw_types::span::SourceMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::command::{self, Failure};
 use crate::files::{FileError, Found, make_private, read_bytes, read_text, write_bytes};
 use crate::gather::Environment;
 
@@ -34,29 +37,138 @@ impl SecretValue {
     }
 }
 
-/// Why a secret has no value.
+/// Why a secret has no value, or none that fits.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// Nobody set it.
     #[error("the {0} has no value: set it in the environment or in `.env`")]
     Missing(String),
+    /// Its file is not there, or empty.
+    #[error("the {secret} has no value: write it to `{file}`")]
+    NoFile {
+        /// Which secret.
+        secret: String,
+        /// The file as written.
+        file: String,
+    },
     /// Its command failed. What it printed is not repeated.
-    #[error("the command of the {secret} failed: {reason}")]
+    #[error("the command of the {secret} failed: {reason}; what it printed is not shown, so run it yourself to see")]
     Command {
         /// Which secret.
         secret: String,
         /// How it ended.
         reason: String,
     },
+    /// Ctrl-C while its command ran.
+    #[error("interrupted")]
+    Interrupted,
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
     /// The value is no text, and the place it goes to takes text.
     #[error("the {0} is not UTF-8 text")]
     NotText(String),
+    /// The value cannot be a variable's.
+    #[error("`{unit}` takes the {secret} from its variable `{variable}`, and {why}: {AS_FILE}")]
+    NoVariable {
+        /// The agent.
+        unit: UnitId,
+        /// Which secret.
+        secret: String,
+        /// The variable.
+        variable: String,
+        /// Why it cannot.
+        why: &'static str,
+    },
     /// The host has no random numbers.
     #[error("the host gives no random numbers: {0}")]
     Random(String),
+}
+
+impl VaultError {
+    /// Returns whether a user's input is at fault, and not the host.
+    pub fn is_wrong_input(&self) -> bool {
+        match self {
+            VaultError::Missing(_)
+            | VaultError::NoFile { .. }
+            | VaultError::NotText(_)
+            | VaultError::NoVariable { .. } => true,
+            VaultError::Command { .. } | VaultError::Interrupted | VaultError::File(_) | VaultError::Random(_) => false,
+        }
+    }
+}
+
+/// What to do with a value that no variable can hold.
+const AS_FILE: &str = "let the program read it from `/run/secrets`, as a `secrets:` entry of the service with `file:`";
+
+/// The longest `NAME=value` that Linux hands to a program, its end mark with it.
+const LONGEST: usize = 128 * 1024;
+
+/// The values that one run of claw has read. No file is read twice, so that what is compared is what is written; no command
+/// is run twice.
+#[derive(Default)]
+pub struct Cache(RefCell<BTreeMap<SecretRef, Rc<SecretValue>>>);
+
+impl Cache {
+    /// Forgets, and with that wipes, every value.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
+    fn get(&self, secret: &SecretRef) -> Option<Rc<SecretValue>> {
+        self.0.borrow().get(secret).cloned()
+    }
+
+    fn keep(&self, secret: &SecretRef, value: SecretValue) -> Rc<SecretValue> {
+        let value = Rc::new(value);
+        self.0.borrow_mut().insert(secret.clone(), Rc::clone(&value));
+        value
+    }
+}
+
+/// Where a secret's value comes from, and whether there is one. It tells nothing of the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The kind of source.
+    pub source: Source,
+    /// The variable, the file or the program.
+    pub place: Option<String>,
+    /// Whether there is a value; nothing where only running a command would tell.
+    pub is_set: Option<bool>,
+}
+
+/// The kinds of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The environment of claw itself.
+    Environment,
+    /// `.env`, or what `--env-file` names instead.
+    DotEnv,
+    /// A file.
+    File,
+    /// A command.
+    Command,
+    /// An env file of a service.
+    EnvFile,
+    /// Claw itself.
+    Minted,
+    /// None that claw knows.
+    Unknown,
+}
+
+impl Source {
+    /// Returns the source as it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Environment => "environment",
+            Source::DotEnv => ".env",
+            Source::File => "file",
+            Source::Command => "command",
+            Source::EnvFile => "env file",
+            Source::Minted => "minted",
+            Source::Unknown => "unknown",
+        }
+    }
 }
 
 /// Where secrets' values come from, for one project.
@@ -66,6 +178,7 @@ pub struct Vault<'v> {
     state: PathBuf,
     environment: &'v Environment,
     sources: &'v BTreeMap<SecretName, SecretSource>,
+    cache: &'v Cache,
 }
 
 /// The most bytes of a secret.
@@ -73,9 +186,10 @@ const LIMIT: u64 = 1024 * 1024;
 
 impl<'v> Vault<'v> {
     /// Returns the vault of a plan's project, below the pod's directory.
-    pub fn new(root: &Path, plan: &'v Plan, environment: &'v Environment) -> Self {
+    pub fn new(root: &Path, plan: &'v Plan, environment: &'v Environment, cache: &'v Cache) -> Self {
         let state = root.join(".claw").join(plan.pod.as_str()).join("state");
-        Self { root: root.to_owned(), project: plan.pod.to_string(), state, environment, sources: &plan.sources }
+        let project = plan.pod.to_string();
+        Self { root: root.to_owned(), project, state, environment, sources: &plan.sources, cache }
     }
 
     /// Returns the project's name.
@@ -83,32 +197,64 @@ impl<'v> Vault<'v> {
         &self.project
     }
 
-    /// Returns a secret's value. Tokens of claw's own are made once and kept.
+    /// Runs the commands of a plan's secrets that were not run yet, one after the other: the only step that takes long.
     ///
     /// # Errors
-    /// Where it has none.
-    pub fn value(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
+    /// Where one fails, or Ctrl-C ends it.
+    pub async fn fetch(&self, plan: &Plan) -> Result<(), VaultError> {
+        let wanted: BTreeSet<&SecretRef> = plan.units.values().flat_map(uses).map(|(_, secret)| secret).collect();
+        for secret in wanted {
+            let SecretRef::Named(name) = secret else { continue };
+            let Some(SecretSource::Command(words)) = self.sources.get(name) else { continue };
+            if self.cache.get(secret).is_some() {
+                continue;
+            }
+            let failed = |reason: String| VaultError::Command { secret: secret.to_string(), reason };
+            let printed = command::output(words, &self.root, LIMIT, command::PATIENCE).await;
+            let mut printed = printed.map_err(|failure| match failure {
+                Failure::Reason(reason) => failed(reason),
+                Failure::Interrupted => VaultError::Interrupted,
+            })?;
+            trim(&mut printed);
+            if printed.is_empty() {
+                return Err(failed("it printed nothing".to_owned()));
+            }
+            self.cache.keep(secret, SecretValue(printed));
+        }
+        Ok(())
+    }
+
+    /// Returns a secret's value. Tokens of claw's own are made once and kept; commands were run by [`Vault::fetch`].
+    fn value(&self, secret: &SecretRef) -> Result<Rc<SecretValue>, VaultError> {
+        if let Some(known) = self.cache.get(secret) {
+            return Ok(known);
+        }
         let missing = || VaultError::Missing(secret.to_string());
-        match secret {
+        let value = match secret {
             SecretRef::Env(name) => self.variable(name.as_str()).ok_or_else(missing),
             SecretRef::EnvFile(file, name) => self.in_env_file(file, name.as_str())?.ok_or_else(missing),
             SecretRef::ProxyToken(_) | SecretRef::Minted(..) => self.token(secret),
             SecretRef::ProviderKey(_) => Err(missing()),
             SecretRef::Named(name) => match self.sources.get(name) {
                 Some(SecretSource::Env(variable)) => self.variable(variable.as_str()).ok_or_else(missing),
-                Some(SecretSource::File(path)) => {
-                    let bytes = read_bytes(&self.root.join(path), LIMIT)?.ok_or_else(missing)?;
-                    Ok(SecretValue::new(trimmed(bytes)))
-                }
-                Some(SecretSource::Command(words)) => self.of_command(&secret.to_string(), words),
-                None => Err(missing()),
+                Some(SecretSource::File(path)) => self.in_file(&secret.to_string(), path),
+                Some(SecretSource::Command(_)) | None => Err(missing()),
             },
-        }
+        }?;
+        Ok(self.cache.keep(secret, value))
     }
 
     fn variable(&self, name: &str) -> Option<SecretValue> {
-        let value = self.environment.plain(name).filter(|value| !value.is_empty())?;
-        Some(SecretValue::new(value.as_bytes().to_vec()))
+        self.environment.secret(name).map(|value| SecretValue::new(value.to_vec()))
+    }
+
+    fn in_file(&self, secret: &str, path: &str) -> Result<SecretValue, VaultError> {
+        let mut bytes = Zeroizing::new(read_bytes(&self.root.join(path), LIMIT)?.unwrap_or_default());
+        trim(&mut bytes);
+        if bytes.is_empty() {
+            return Err(VaultError::NoFile { secret: secret.to_owned(), file: path.to_owned() });
+        }
+        Ok(SecretValue(bytes))
     }
 
     fn in_env_file(&self, file: &str, name: &str) -> Result<Option<SecretValue>, VaultError> {
@@ -119,25 +265,8 @@ impl<'v> Vault<'v> {
         let mut variables = dotenv::parse(source, self.environment, false, &mut Diagnostics::new());
         let found =
             variables.remove(name).map(|value| value.or_else(|| self.environment.plain(name).map(ToOwned::to_owned)));
-        Ok(found.flatten().map(|value| SecretValue::new(value.into_bytes())))
-    }
-
-    /// Runs a secret's command in the pod's directory; its standard output is the value, its standard error is the user's.
-    fn of_command(&self, secret: &str, words: &[String]) -> Result<SecretValue, VaultError> {
-        let failed = |reason: String| VaultError::Command { secret: secret.to_owned(), reason };
-        let (program, arguments) = words.split_first().ok_or_else(|| failed("it is empty".to_owned()))?;
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(&self.root)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| failed(format!("cannot run `{program}`: {error}")))?;
-        if !output.status.success() {
-            return Err(failed(output.status.to_string()));
-        }
-        let value = trimmed(output.stdout);
-        if value.is_empty() { Err(failed("it printed nothing".to_owned())) } else { Ok(SecretValue::new(value)) }
+        let found = found.flatten().filter(|value| !value.is_empty());
+        Ok(found.map(|value| SecretValue::new(value.into_bytes())))
     }
 
     /// A token is 32 random bytes in hexadecimal digits, kept in a file of its own.
@@ -148,10 +277,58 @@ impl<'v> Vault<'v> {
         }
     }
 
-    fn kept(&self, path: &Path) -> Result<SecretValue, VaultError> {
-        if let Some(bytes) = read_bytes(path, LIMIT)?.filter(|bytes| !bytes.is_empty()) {
-            return Ok(SecretValue::new(bytes));
+    /// Makes a token of claw's own anew; returns whether it is one.
+    ///
+    /// # Errors
+    /// Where the host refuses.
+    pub fn rotate(&self, secret: &SecretRef) -> Result<bool, VaultError> {
+        let Some(path) = token_path(secret) else { return Ok(false) };
+        self.mint(&self.state.join(path))?;
+        Ok(true)
+    }
+
+    /// Returns where a secret's value comes from and whether there is one. No command is run.
+    pub fn standing(&self, secret: &SecretRef) -> Standing {
+        let of = |source: Source, place: Option<&str>, is_set: Option<bool>| Standing {
+            source,
+            place: place.map(ToOwned::to_owned),
+            is_set,
+        };
+        let of_variable = |name: &str| {
+            let is_set = Some(self.environment.is_set(name));
+            match self.environment.file_of(name) {
+                Some(file) => of(Source::DotEnv, Some(file), is_set),
+                None => of(Source::Environment, Some(name), is_set),
+            }
+        };
+        match secret {
+            SecretRef::Env(name) => of_variable(name.as_str()),
+            SecretRef::EnvFile(file, name) => {
+                let found = self.in_env_file(file, name.as_str()).ok().flatten();
+                of(Source::EnvFile, Some(file), Some(found.is_some()))
+            }
+            SecretRef::ProxyToken(_) | SecretRef::Minted(..) => {
+                let path = token_path(secret).map(|path| self.state.join(path));
+                of(Source::Minted, None, Some(path.is_some_and(|path| path.is_file())))
+            }
+            SecretRef::ProviderKey(_) => of(Source::Unknown, None, Some(false)),
+            SecretRef::Named(name) => match self.sources.get(name) {
+                Some(SecretSource::Env(variable)) => of_variable(variable.as_str()),
+                Some(SecretSource::File(path)) => of(Source::File, Some(path), Some(self.in_file("", path).is_ok())),
+                Some(SecretSource::Command(words)) => of(Source::Command, words.first().map(String::as_str), None),
+                None => of(Source::Unknown, None, Some(false)),
+            },
         }
+    }
+
+    fn kept(&self, path: &Path) -> Result<SecretValue, VaultError> {
+        match read_bytes(path, LIMIT)?.filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => Ok(SecretValue::new(bytes)),
+            None => self.mint(path),
+        }
+    }
+
+    fn mint(&self, path: &Path) -> Result<SecretValue, VaultError> {
         let mut random = Zeroizing::new([0_u8; 32]);
         getrandom::fill(random.as_mut_slice()).map_err(|error| VaultError::Random(error.to_string()))?;
         let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -160,6 +337,22 @@ impl<'v> Vault<'v> {
         }
         write_bytes(path, text.as_bytes(), 0o600)?;
         Ok(SecretValue::new(text.into_bytes()))
+    }
+
+    /// What no variable can hold is refused before anything is made.
+    fn fits(&self, unit: &PlannedUnit) -> Result<(), VaultError> {
+        for (variable, secret) in unit.variables() {
+            let why = self.value(secret)?.with(|bytes| match bytes {
+                bytes if bytes.contains(&0) => Some("it holds a NUL byte, which no variable can"),
+                bytes if variable.len() + bytes.len() + 2 > LONGEST => Some("it is longer than the 128 KiB of one"),
+                _ => None,
+            });
+            if let Some(why) = why {
+                let (secret, variable) = (secret.to_string(), variable.to_owned());
+                return Err(VaultError::NoVariable { unit: unit.unit.id.clone(), secret, variable, why });
+            }
+        }
+        Ok(())
     }
 
     /// Returns a content with its holes filled.
@@ -193,6 +386,7 @@ impl<'v> Vault<'v> {
     /// # Errors
     /// Where a secret has no value.
     pub fn seal(&self, unit: &PlannedUnit) -> Result<Option<String>, VaultError> {
+        self.fits(unit)?;
         let sealed = || unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed());
         if sealed().next().is_none() {
             return Ok(None);
@@ -223,12 +417,20 @@ fn token_path(secret: &SecretRef) -> Option<PathBuf> {
     }
 }
 
-/// A value's last line break is its editor's.
-fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
-    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+/// Returns what an agent's files take of secrets: the file below its directory, and whose value.
+pub fn uses(unit: &PlannedUnit) -> impl Iterator<Item = (&PodPath, &SecretRef)> {
+    let sealed = unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed());
+    sealed.flat_map(|(path, file)| file.content.secrets().into_iter().map(move |secret| (path, secret)))
+}
+
+/// A value's last line break is its editor's; those before it are the value's own.
+fn trim(bytes: &mut Vec<u8>) {
+    if bytes.last() == Some(&b'\n') {
         bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
     }
-    bytes
 }
 
 #[cfg(test)]
@@ -258,6 +460,14 @@ mod tests {
 
     #[test]
     fn a_value_ends_before_its_last_line_break() {
-        assert_eq!(trimmed(b"a\nb\r\n\n".to_vec()), b"a\nb");
+        let trimmed = |text: &[u8]| {
+            let mut bytes = text.to_vec();
+            trim(&mut bytes);
+            bytes
+        };
+        assert_eq!(trimmed(b"a\nb\r\n"), b"a\nb");
+        assert_eq!(trimmed(b"a\n\n"), b"a\n");
+        assert_eq!(trimmed(b" a\r"), b" a\r");
+        assert_eq!(trimmed(b"\n"), b"");
     }
 }

@@ -33,29 +33,71 @@ pub fn own(owner: (u32, u32), path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Puts the contents of files into the environment of a program and becomes it: same process, so signals and exit code
-/// are the program's own.
+/// Why a program was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// A secret's file cannot be read.
+    #[error("the secret `{variable}` cannot be read from `{path}`: {source}")]
+    Unread {
+        /// The variable it goes to.
+        variable: String,
+        /// Its file.
+        path: String,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// No variable can hold it.
+    #[error("the secret `{variable}` in `{path}` holds a NUL byte, which no variable can hold")]
+    Nul {
+        /// The variable it goes to.
+        variable: String,
+        /// Its file.
+        path: String,
+    },
+    /// The host does not start the program.
+    #[error("cannot run `{program}`: {source}")]
+    Program {
+        /// The program as it was named.
+        program: String,
+        /// What the host said.
+        source: io::Error,
+    },
+}
+
+impl ExecError {
+    /// Returns the exit code that shells and docker give this: 127 for a program that is not there, 126 for one that cannot
+    /// be run, 1 for everything before.
+    pub fn code(&self) -> u8 {
+        match self {
+            ExecError::Unread { .. } | ExecError::Nul { .. } => 1,
+            ExecError::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            ExecError::Program { .. } => 126,
+        }
+    }
+}
+
+/// Puts the contents of files, byte for byte, into the environment of a program and becomes it: same process, so signals and
+/// exit code are the program's own. Nothing else of the environment is changed.
 ///
 /// # Errors
 /// Where a file cannot be read, a value cannot be a variable's, or the program cannot be started.
-pub fn exec(variables: &[(String, String)], program: &[String]) -> io::Result<Infallible> {
-    let (name, arguments) = program.split_first().ok_or_else(|| io::Error::other("there is no program to run"))?;
+pub fn exec(variables: &[(String, String)], program: &[String]) -> Result<Infallible, ExecError> {
+    let (name, arguments) = program.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     let mut command = Command::new(name);
     command.args(arguments);
     for (variable, path) in variables {
-        let mut value =
-            std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
+        let value = std::fs::read(path).map_err(|source| ExecError::Unread {
+            variable: variable.clone(),
+            path: path.clone(),
+            source,
+        })?;
         if value.contains(&0) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` holds a NUL byte")));
-        }
-        // A file's last line break is the file's, not the value's.
-        if value.last() == Some(&b'\n') {
-            value.pop();
+            return Err(ExecError::Nul { variable: variable.clone(), path: path.clone() });
         }
         command.env(variable, std::ffi::OsString::from_vec(value));
     }
-    let error = command.exec();
-    Err(io::Error::new(error.kind(), format!("cannot run `{name}`: {error}")))
+    let source = command.exec();
+    Err(ExecError::Program { program: name.to_owned(), source })
 }
 
 /// How long a health page may take.

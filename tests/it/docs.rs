@@ -212,6 +212,28 @@ fn the_example_of_what_an_agent_reads_is_current() {
 }
 
 #[test]
+fn the_page_of_secrets_says_what_is() {
+    let pods: Vec<String> = blocks("docs/secrets.md", "yaml").into_iter().map(|(_, block)| block).collect();
+    assert_eq!(pods.len(), 2);
+    let folder = Folder::new("secrets-page");
+    folder
+        .write("AGENTS.md", "# A\n")
+        .write("held/phrase.txt", "x\n")
+        .write("held/blob", "x")
+        .write("more.env", "MORE_KEY=x\n");
+    folder.write(".env", "COMPANY_BOT_TOKEN=x\nAPI_KEY=x\n");
+    for pod in &pods {
+        folder.write("claw-pod.yml", pod);
+        let run = claw(&folder.0, &["check"]);
+        assert_eq!(run.code, Some(0), "{pod}: {run:?}");
+        assert!(!run.stderr.contains("error"), "{pod}: {run:?}");
+    }
+    folder.write("claw-pod.yml", &pods[0]);
+    let shown: Vec<String> = blocks("docs/secrets.md", "text").into_iter().map(|(_, block)| block).collect();
+    assert_eq!(shown, [claw(&folder.0, &["secrets", "list"]).stdout]);
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     for page in crate::files(&root().join("docs"))
         .into_keys()

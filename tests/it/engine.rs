@@ -2,9 +2,12 @@
 
 mod agents;
 mod images;
-mod json;
+pub(crate) mod json;
+mod leaks;
 mod secrets;
 mod services;
+mod shim;
+mod values;
 
 use std::process::{Command, Stdio};
 

@@ -6,6 +6,7 @@ mod docs;
 mod engine;
 mod errors;
 mod examples;
+mod secrets;
 mod tidy;
 
 use std::path::{Path, PathBuf};

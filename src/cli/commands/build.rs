@@ -190,7 +190,7 @@ fn pod(global: &Global, args: &BuildArgs, ui: &Ui) -> Result<Exit, CommandError>
                         write_dockerfile(&session.input.root.join(&build.context).join(name), text)?;
                     }
                     let root = &session.input.root;
-                    let never = never(&session.plan, root, service);
+                    let never = never(&session.plan, root, &session.input.env_files, service);
                     make(&build, root, &session.input.environment, docker, &never, ui).await?
                 }
             };

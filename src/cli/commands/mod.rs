@@ -19,6 +19,7 @@ mod logs;
 mod plan;
 mod ps;
 mod reference;
+mod secrets;
 mod up;
 mod verify;
 
@@ -50,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Inspect { agent } => {
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)
         }
+        Command::Secrets { command } => secrets::run(global, command, ui),
         Command::Doctor => doctor::run(global, ui),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");
@@ -67,8 +69,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
 /// Commands that later versions carry out.
 const PLANNED: &[&str] = &[
     "agent", "attest", "audit", "backup", "bake", "board", "cllama", "cp", "demo", "dev", "egress", "eject", "events",
-    "exec", "init", "lock", "lsp", "persona", "recipe", "restart", "restore", "run", "schema", "secrets", "service",
-    "start", "stop", "top", "update", "wait",
+    "exec", "init", "lock", "lsp", "persona", "recipe", "restart", "restore", "run", "schema", "service", "start",
+    "stop", "top", "update", "wait",
 ];
 
 /// Commands that are there.
@@ -87,6 +89,7 @@ const KNOWN: &[&str] = &[
     "plan",
     "ps",
     "reference",
+    "secrets",
     "up",
     "verify",
     "version",

@@ -43,7 +43,7 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
             let split = |each: &String| each.split_once('=').map(|(name, path)| (name.to_owned(), path.to_owned()));
             let variables: Vec<_> = variables.iter().filter_map(split).collect();
             match claw_shim::exec(&variables, program) {
-                Err(error) => Err(CommandError::Shim(error)),
+                Err(error) => Err(CommandError::Exec(error)),
             }
         }
     }

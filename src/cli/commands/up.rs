@@ -201,6 +201,7 @@ async fn wait(session: &Session<'_>, mode: &Mode, seconds: u64) -> Result<bool, 
 /// Follows the logs until Ctrl-C, then stops the pod.
 async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError> {
     session.interrupt.set_busy(true);
+    session.secrets.clear();
     session.ui.progress("following the logs; Ctrl-C stops the pod");
     let docker = session.docker().await?;
     let mut containers = session.containers(&[]).await?;

@@ -217,6 +217,13 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
         builds: pod.builds.clone(),
         version: cx.version.to_owned(),
         sources: pod.sources.clone(),
+        env_files: pod
+            .project
+            .services
+            .values()
+            .flat_map(|each| &each.env_file)
+            .map(|file| file.path.clone())
+            .collect(),
         disabled: pod.disabled.clone(),
         unknown,
     }

@@ -43,6 +43,14 @@ pub struct PlannedUnit {
     pub needs_shim: bool,
 }
 
+impl PlannedUnit {
+    /// Returns the secrets that the shim puts into its environment, by the names of the variables.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &SecretRef)> {
+        let all = self.secrets.iter().filter(|(file, _)| self.lifted.contains(*file));
+        all.map(|(file, secret)| (file.as_str(), secret))
+    }
+}
+
 /// What will run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -70,6 +78,8 @@ pub struct Plan {
     pub unknown: Vec<Diagnostic>,
     /// Where the values of named secrets come from.
     pub sources: BTreeMap<SecretName, SecretSource>,
+    /// Env files of all services, as written: those of agents stand nowhere else in the plan.
+    pub env_files: BTreeSet<String>,
 }
 
 impl Plan {

@@ -101,6 +101,13 @@ fn from_files(service: &Service, at: Span, facts: &Facts, diag: &mut Diagnostics
     let mut env = BTreeMap::new();
     for file in &service.env_file {
         let at = file.origin.span.unwrap_or(at);
+        if file.format.as_deref() == Some("raw") {
+            let message =
+                format!("the env file `{}` of an agent has `format: raw`, which claw does not read", file.path);
+            let error = Diagnostic::error(Code::BadValue, at, message);
+            diag.push(error.help("take `format:` away and put values with quotes, `$` or ` #` into single quotes"));
+            continue;
+        }
         let Some(variables) = facts.env_files.get(&file.path).and_then(Option::as_ref) else {
             if file.required != Some(false) {
                 let error = Diagnostic::error(Code::MissingFile, at, format!("there is no env file `{}`", file.path));

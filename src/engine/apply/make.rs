@@ -37,7 +37,7 @@ impl Run<'_> {
             crate::files::write_dockerfile(&self.site.root.join(&build.context).join(name), text)?;
         }
         let base = base(build, self.docker).await?;
-        let never = never(self.plan, self.site.root, service);
+        let never = never(self.plan, self.site.root, self.site.env_files, service);
         let building = Building::open(build, self.site.root, &never, base.as_deref(), self.site.environment)?;
         let (_, _, engine) = self.docker.platform().await?;
         let progress = |line: &str| (self.site.progress)(&format!("  {line}"));

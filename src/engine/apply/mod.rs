@@ -45,7 +45,7 @@ pub enum ApplyError {
     Context(#[from] ContextError),
     /// A secret has no value.
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    Vault(VaultError),
     /// Claw's own image could not be packed.
     #[error("cannot pack claw's own image: {0}")]
     Pack(std::io::Error),
@@ -63,6 +63,15 @@ pub enum ApplyError {
     /// Something of the host or the engine does not fit the plan.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl From<VaultError> for ApplyError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Interrupted => ApplyError::Interrupted,
+            error => ApplyError::Vault(error),
+        }
+    }
 }
 
 /// What applying needs to know beside the plan.

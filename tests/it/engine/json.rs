@@ -41,7 +41,8 @@ fn differs(form: &Value, value: &Value, path: &str) -> Option<String> {
     }
 }
 
-fn check(command: &str, stdout: &str) {
+/// Checks a document against the page.
+pub(crate) fn check(command: &str, stdout: &str) {
     let document: Value = serde_json::from_str(stdout).expect("a JSON document");
     assert_eq!(document["schema"], format!("claw.{command}.v1"));
     assert_eq!(differs(&form(command), &document["data"], command), None);

@@ -110,6 +110,56 @@ fn a_changed_secret_makes_exactly_its_agent_anew() {
     pod.leaves_nothing();
 }
 
+/// Two agents share a secret, and each of three has one of its own.
+fn three(name: &str) -> Pod {
+    let pod = Pod::new(name);
+    shell(&pod);
+    let agent = |name: &str, variables: &str| {
+        format!(
+            "  {name}:\n    image: {}-box\n    command: [sleep, '1000']\n    stop_signal: SIGKILL\n    environment: \
+             {{OWN_TOKEN: '${{{}_TOKEN}}'{variables}}}\n    x-claw: {{type: generic, agent: AGENTS.md}}\n",
+            pod.name,
+            name.to_uppercase()
+        )
+    };
+    docker(&["build", "-q", "-t", &format!("{}-box", pod.name), &pod.folder.0.join("box").display().to_string()]);
+    let shared = ", PASS: '${PASSPHRASE}'";
+    let agents = [agent("first", shared), agent("second", shared), agent("third", "")].concat();
+    let text = format!("x-claw:\n  secrets:\n    PASSPHRASE: {{file: phrase.txt}}\nservices:\n{agents}");
+    pod.write("claw-pod.yml", &text).write("AGENTS.md", "# A\n").write("phrase.txt", "canary-phrase\n");
+    pod.write(".env", "FIRST_TOKEN=canary-1\nSECOND_TOKEN=canary-2\nTHIRD_TOKEN=canary-3\n");
+    pod
+}
+
+#[test]
+fn a_changed_secret_makes_its_users_anew_and_nobody_else() {
+    let pod = three("shared");
+    pod.ok(&["up", "-d"]);
+    let ids = || ["first", "second", "third"].map(|agent| pod.id(agent));
+    let changed = |before: &[String; 3]| {
+        pod.ok(&["up", "-d"]);
+        let after = ids();
+        let changed: Vec<bool> = before.iter().zip(&after).map(|(before, after)| before != after).collect();
+        (changed, after)
+    };
+    let before = ids();
+    let (nobody, before) = changed(&before);
+    assert_eq!(nobody, [false, false, false]);
+    pod.write("phrase.txt", "canary-other\n");
+    let (users, before) = changed(&before);
+    assert_eq!(users, [true, true, false], "both that share it");
+    pod.write(".env", "FIRST_TOKEN=canary-1\nSECOND_TOKEN=canary-2\nTHIRD_TOKEN=canary-new\n");
+    let (users, before) = changed(&before);
+    assert_eq!(users, [false, false, true], "the one that has it");
+    // The same values in other words are the same secrets.
+    pod.write("phrase.txt", "canary-other")
+        .write(".env", "THIRD_TOKEN='canary-new'\nSECOND_TOKEN=canary-2\nFIRST_TOKEN=canary-1\n");
+    assert_eq!(changed(&before).0, [false, false, false]);
+    let seal =
+        |agent: &str| docker(&["inspect", "-f", "{{index .Config.Labels \"claw.seal\"}}", &pod.container(agent)]);
+    assert!(seal("first") != seal("second") && seal("first").len() == 32, "a seal tells nothing of what is shared");
+}
+
 #[test]
 fn a_secret_without_a_value_stops_everything_before_it_begins() {
     let pod = pod("unset");
