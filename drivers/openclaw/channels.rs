@@ -48,7 +48,7 @@ fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
 
 /// Records rules that openclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for (platform, _) in &unit.channels {
+    for platform in unit.channels.keys() {
         if !unit.identities.contains_key(platform) && PLATFORMS.contains(&platform.name()) {
             let message = format!("`{}` has the surface `channel://{platform}` and no account there", unit.service);
             let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);

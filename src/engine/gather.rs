@@ -209,7 +209,7 @@ pub async fn answer(
                     Some(Inside::NotRegular) => ManualFact::NotRegular,
                     Some(Inside::TooLong) => ManualFact::TooLong,
                     Some(Inside::File(bytes)) => match String::from_utf8(bytes) {
-                        Ok(text) => ManualFact::Text(sources.add(&format!("{image}:{path}"), text)),
+                        Ok(text) => ManualFact::Text(sources.add(format!("{image}:{path}"), text)),
                         Err(_) => ManualFact::NotText,
                     },
                 };
