@@ -21,7 +21,7 @@ bench: tools ## what claw takes, against docker compose in the same run
 	python3 scripts/bench.py "$$(ls -t target/*/release/claw target/release/claw 2>/dev/null | head -n 1)" $$(sh scripts/peers.sh .peers || true)
 
 snap: ## writes the goldens anew: read the difference afterwards
-	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden
+	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden everything
 
 ci: ## what CI runs: fmt, lint, docs, test, each timed
 	@for part in fmt lint docs test; do \

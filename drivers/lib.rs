@@ -8,10 +8,11 @@
 use claw_types::driver::Driver;
 
 mod generic;
+mod openclaw;
 mod reference;
 
 /// Every driver, in the order of their names.
-pub const ALL: &[&dyn Driver] = &[&generic::Generic, &reference::Reference];
+pub const ALL: &[&dyn Driver] = &[&generic::Generic, &openclaw::Openclaw, &reference::Reference];
 
 /// Returns the driver of a runtime.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {

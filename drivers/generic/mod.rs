@@ -23,15 +23,19 @@ static FACTS: DriverFacts = DriverFacts {
     user: (65532, 65532),
     home: "/tmp",
     skill_layout: SkillLayout::Directory,
+    slots: &[],
+    base: None,
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
     has_schedules: false,
     platforms: &[],
+    linked: &[],
     secrets: SecretDelivery::Environment,
     memory_mib: 1024,
     stop_grace_seconds: 15,
     start_seconds: 30,
     has_door: false,
     probe: ProbeKind::Running,
+    probe_seconds: 5,
 };
 
 impl Driver for Generic {

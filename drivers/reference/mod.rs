@@ -27,15 +27,19 @@ static FACTS: DriverFacts = DriverFacts {
     user: (65532, 65532),
     home: STATE,
     skill_layout: SkillLayout::Directory,
+    slots: &[],
+    base: None,
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
     has_schedules: true,
     platforms: &[],
+    linked: &[],
     secrets: SecretDelivery::Files,
     memory_mib: 256,
     stop_grace_seconds: 15,
     start_seconds: 10,
     has_door: true,
     probe: ProbeKind::Exec,
+    probe_seconds: 5,
 };
 
 const STATE: &str = "/var/lib/claw";

@@ -1,7 +1,7 @@
 //! Any text as a pod file: no panic, asking ends, and there is a plan or a reason.
 #![no_main]
 
-use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
+use claw_compiler::facts::{Context, Facts, PodSpec, missing};
 use claw_compose::yaml;
 use claw_types::diag::Diagnostics;
 use claw_types::span::SourceMap;
@@ -17,15 +17,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     let mut facts = Facts::default();
     for _ in 0..8 {
         for need in missing(&spec, &facts, &context) {
-            match need {
-                Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
-                Need::IsSet(name) => drop(facts.set.insert(name, true)),
-                Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
-                Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
-                Need::File(path) => drop(facts.files.insert(path, FileFact::Text(contract))),
-                Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
-                Need::Image(image) => drop(facts.images.insert(image, None)),
-            }
+            facts.suppose(need, contract);
         }
     }
     assert!(missing(&spec, &facts, &context).is_empty());

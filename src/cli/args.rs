@@ -274,6 +274,11 @@ pub(crate) enum Shim {
         #[arg(required = true)]
         owners: Vec<String>,
     },
+    /// Ask a health page of this container
+    Probe {
+        /// `http://127.0.0.1:PORT/PATH`
+        url: String,
+    },
     /// Put secrets into the environment of a program and become it
     Exec {
         /// `VARIABLE=PATH` of each secret

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use claw_compiler::facts::{Context, Facts, PodSpec, missing};
 use claw_compiler::plan::Plan;
 use claw_compose::yaml;
+use claw_engine::apply::ApplyError;
 use claw_engine::files::{Found, read_text};
 use claw_engine::gather::{Engine, Environment, answer, display};
+use claw_engine::image::current;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::{FileId, SourceMap, Span};
 
@@ -129,16 +131,43 @@ impl Input {
         let directory = self.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = self.name.clone();
         let spec = PodSpec { file: self.file, tree, name, directory, profiles: self.profiles.clone() };
+        let read = self.diagnostics.clone();
+        let mut plan = self.compile(&spec).await?;
+        if let Some(seen) = &plan
+            && self.learn(seen).await?
+        {
+            self.diagnostics = read;
+            plan = self.compile(&spec).await?;
+        }
+        self.without_engine(&spec);
+        Ok(plan.filter(|_| !self.diagnostics.has_errors()))
+    }
+
+    async fn compile(&mut self, spec: &PodSpec) -> Result<Option<Plan>, CommandError> {
         loop {
-            let needs = missing(&spec, &self.facts, &context(&self.sources));
+            let needs = missing(spec, &self.facts, &context(&self.sources));
             if needs.is_empty() {
                 break;
             }
             answer(needs, &self.root, &self.environment, &self.engine, &mut self.facts, &mut self.sources).await?;
         }
-        let plan = claw_compiler::compile(&spec, &self.facts, &context(&self.sources), &mut self.diagnostics);
-        self.without_engine(&spec);
-        Ok(plan.ok().filter(|_| !self.diagnostics.has_errors()))
+        Ok(claw_compiler::compile(spec, &self.facts, &context(&self.sources), &mut self.diagnostics).ok())
+    }
+
+    /// Looks at images whose texts do not tell all, where they were built from what is here. Returns whether that is news.
+    async fn learn(&mut self, plan: &Plan) -> Result<bool, CommandError> {
+        let mut is_new = false;
+        for (service, _) in plan.builds.iter().filter(|(_, build)| build.is_partial) {
+            let Ok(docker) = self.engine.docker().await else { return Ok(is_new) };
+            let found = current(plan, service, &self.root, &self.env_files, &self.environment, docker).await;
+            if let Some(facts) = found.map_err(ApplyError::from)?
+                && self.facts.built.get(service) != Some(&facts)
+            {
+                self.facts.built.insert(service.clone(), facts);
+                is_new = true;
+            }
+        }
+        Ok(is_new)
     }
 
     /// Returns the findings for a result that carries them: programs get them there, people have read them already.

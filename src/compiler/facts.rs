@@ -9,8 +9,10 @@ use claw_compose::load::{self, Loaded, Options};
 use claw_compose::template::Template;
 use claw_compose::yaml::Node;
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
-use claw_types::image::{INFRA_REPOSITORY, ImageFacts, ImageRef, label};
-use claw_types::path::PodPath;
+use claw_types::driver::{BaseImage, DriverFacts};
+use claw_types::image::{INFRA_PROGRAM, INFRA_REPOSITORY, ImageFacts, ImageRef, label};
+use claw_types::path::{ContainerPath, PodPath};
+use claw_types::platform::Platform;
 use claw_types::secret::is_secret_name;
 use claw_types::span::{FileId, SourceMap, Span};
 
@@ -63,6 +65,23 @@ pub enum Need {
     },
     /// What is known of an image.
     Image(ImageRef),
+    /// The text of a file inside an image: the manual it brings along.
+    Manual(ImageRef, ContainerPath),
+    /// Where a path of the host leads that an agent mounts: the path as written.
+    HostPath(String),
+    /// The id of the account that a platform's token belongs to; the token itself is secret.
+    Account(Platform, TokenPlace),
+}
+
+/// Where a secret token is whose account is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TokenPlace {
+    /// A variable.
+    Variable(String),
+    /// A file: its path as written.
+    File(String),
+    /// A variable of an env file: the file's path as written, and the variable.
+    EnvFile(String, String),
 }
 
 /// What became of a file.
@@ -78,6 +97,32 @@ pub enum FileFact {
     NotText,
     /// It leads out of the pod's directory.
     Outside,
+}
+
+/// What became of a manual inside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManualFact {
+    /// Its text.
+    Text(FileId),
+    /// There is no such file, or nobody could look.
+    Missing,
+    /// It is a directory, a link or something else that is no regular file.
+    NotRegular,
+    /// Its bytes are not UTF-8.
+    NotText,
+    /// It is longer than a manual may be.
+    TooLong,
+}
+
+/// Where a path of the host leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostFact {
+    /// There is nothing, on this host.
+    Missing,
+    /// Into the pod's directory.
+    Inside,
+    /// To this absolute path, every link followed.
+    At(String),
 }
 
 /// A build file that was found.
@@ -109,6 +154,12 @@ pub struct Facts {
     pub builds: BTreeMap<(String, Option<String>), Option<BuildFact>>,
     /// Images; nothing where neither engine nor text knows them.
     pub images: BTreeMap<ImageRef, Option<ImageFacts>>,
+    /// Manuals by image and path.
+    pub manuals: BTreeMap<(ImageRef, ContainerPath), ManualFact>,
+    /// Paths of the host as written.
+    pub host_paths: BTreeMap<String, HostFact>,
+    /// Accounts of tokens; nothing where the token does not tell.
+    pub accounts: BTreeMap<(Platform, TokenPlace), Option<String>>,
     /// Images that were just built, by service: what only a build can tell.
     pub built: BTreeMap<String, ImageFacts>,
 }
@@ -123,19 +174,26 @@ impl Facts {
             Need::EnvFile(path) => self.env_files.contains_key(path),
             Need::BuildFile { context, dockerfile } => self.builds.contains_key(&(context.clone(), dockerfile.clone())),
             Need::Image(image) => self.images.contains_key(image),
+            Need::Manual(image, path) => self.manuals.contains_key(&(image.clone(), path.clone())),
+            Need::HostPath(path) => self.host_paths.contains_key(path),
+            Need::Account(platform, place) => self.accounts.contains_key(&(*platform, place.clone())),
         }
     }
 
-    /// Returns what is known of an image; claw's own is always known.
-    pub fn image(&self, image: &ImageRef) -> Option<ImageFacts> {
-        if image.repository() == INFRA_REPOSITORY {
-            return Some(ImageFacts {
-                user: Some("65532:65532".to_owned()),
-                entrypoint: Some(vec![claw_types::image::INFRA_PROGRAM.to_owned()]),
-                ..ImageFacts::default()
-            });
+    /// Answers a need where there is no host: every variable is `v`, every file is `text`, and nobody has any image.
+    pub fn suppose(&mut self, need: Need, text: FileId) {
+        match need {
+            Need::Variable(name) => drop(self.variables.insert(name, Some("v".to_owned()))),
+            Need::IsSet(name) => drop(self.set.insert(name, true)),
+            Need::HasSecretFile(path) => drop(self.secret_files.insert(path, true)),
+            Need::EnvFile(path) => drop(self.env_files.insert(path, None)),
+            Need::File(path) => drop(self.files.insert(path, FileFact::Text(text))),
+            Need::BuildFile { context, dockerfile } => drop(self.builds.insert((context, dockerfile), None)),
+            Need::Image(image) => drop(self.images.insert(image, None)),
+            Need::Manual(image, path) => drop(self.manuals.insert((image, path), ManualFact::Text(text))),
+            Need::HostPath(path) => drop(self.host_paths.insert(path.clone(), HostFact::At(path))),
+            Need::Account(platform, place) => drop(self.accounts.insert((platform, place), None)),
         }
-        self.images.get(image).cloned().flatten()
     }
 }
 
@@ -204,7 +262,7 @@ pub(crate) fn load_pod(
         let message = format!("the variable `{name}` is not set");
         let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
         Some(if is_agents(path) {
-            Diagnostic::error(Code::UnsetVariable, span, message).help(help)
+            Diagnostic::error(Code::UnsetVariable, span, message).help(format!("{help}; `--compat` takes it as empty"))
         } else {
             Diagnostic::warning(Code::UnsetVariable, span, format!("{message}; it is taken as empty")).help(help)
         })
@@ -259,7 +317,8 @@ fn is_agent(name: &str, service: &Node, facts: &Facts, cx: &Context<'_>) -> bool
         let template = Template::parse(&node?.scalar()?.text).ok()?;
         template.resolve(facts, &mut |_| {}).ok()
     };
-    let is_typed = |image: ImageRef| facts.image(&image).is_some_and(|image| image.labels.contains_key(label::TYPE));
+    let is_typed =
+        |image: ImageRef| cx.image(&image, facts).is_some_and(|image| image.labels.contains_key(label::TYPE));
     let Some(build) = service.get("build").filter(|build| !build.is_null()) else {
         return text(service.get("image")).is_some_and(|image| is_typed(ImageRef::new(image)));
     };
@@ -293,6 +352,41 @@ impl Context<'_> {
     pub fn runtimes(&self) -> Vec<&'static str> {
         self.drivers.iter().map(|driver| driver.facts().name).collect()
     }
+
+    /// Returns the images that claw builds for runtimes.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = (&'static BaseImage, &'static DriverFacts)> {
+        let facts = self.drivers.iter().map(|driver| driver.facts());
+        facts.filter_map(|facts| facts.base.as_ref().map(|base| (base, facts)))
+    }
+
+    /// Returns a name of one of claw's own images with the tag it means; other names as they are.
+    pub(crate) fn tagged(&self, image: &ImageRef) -> ImageRef {
+        if image.as_str() == INFRA_REPOSITORY {
+            return ImageRef::new(format!("{INFRA_REPOSITORY}:{}", self.version));
+        }
+        let own = self.bases().find(|(base, _)| base.repository == image.as_str());
+        own.map_or_else(|| image.clone(), |(base, _)| ImageRef::new(base.name()))
+    }
+
+    /// Returns what is known of an image; claw's own are always known.
+    pub(crate) fn image(&self, image: &ImageRef, facts: &Facts) -> Option<ImageFacts> {
+        let argv = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+        if image.repository() == INFRA_REPOSITORY {
+            let user = Some("65532:65532".to_owned());
+            return Some(ImageFacts { user, entrypoint: argv(&[INFRA_PROGRAM]), ..ImageFacts::default() });
+        }
+        let tagged = self.tagged(image);
+        if let Some((base, driver)) = self.bases().find(|(base, _)| base.name() == tagged.as_str()) {
+            return Some(ImageFacts {
+                user: Some(format!("{}:{}", driver.user.0, driver.user.1)),
+                entrypoint: argv(base.entrypoint),
+                command: argv(base.command),
+                labels: [(label::TYPE.to_owned(), driver.name.to_owned())].into(),
+                ..ImageFacts::default()
+            });
+        }
+        facts.images.get(image).cloned().flatten()
+    }
 }
 
 /// Returns what must be known before the pod can be resolved; empty when nothing is missing.
@@ -316,8 +410,10 @@ pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need
     // Diagnostics of this look ahead are dropped: `resolve` makes them again, with everything known.
     let mut unused = Diagnostics::new();
     let Ok(LoadedPod { loaded, agents }) = load_pod(spec, facts, cx, &mut unused) else { return needs };
+    let sources = crate::resolve::sources_of(&loaded);
     for name in loaded.project.services.keys() {
-        needs.extend(crate::resolve::needs_of(&Agentish::new(&loaded, name, agents.contains(name)), facts, cx));
+        let agentish = Agentish::new(&loaded, name, agents.contains(name));
+        needs.extend(crate::resolve::needs_of(&agentish, &loaded, &sources, facts, cx));
     }
     needs.retain(|need| !facts.has(need));
     needs

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use claw_compiler::facts::{BuildFact, EnvFileFact, Facts, FileFact, Need};
+use claw_compiler::facts::{BuildFact, EnvFileFact, Facts, FileFact, HostFact, ManualFact, Need, TokenPlace};
 use claw_compose::load::dotenv;
 use claw_types::diag::Diagnostics;
 use claw_types::path::PodPath;
+use claw_types::platform::Platform;
 use claw_types::span::SourceMap;
 
 use tokio::sync::OnceCell;
 
-use crate::docker::{Docker, EngineError};
+use crate::docker::{Docker, EngineError, Inside};
 use crate::files::{FileError, Found, read_inside, read_text};
+use crate::manual;
 
 /// Why a need has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +199,30 @@ pub async fn answer(
                 };
                 facts.images.insert(image, fact);
             }
+            Need::Manual(image, path) => {
+                let found = match engine.docker().await {
+                    Ok(docker) => manual::read(docker, &image, &path).await?,
+                    Err(_) => None,
+                };
+                let fact = match found {
+                    None => ManualFact::Missing,
+                    Some(Inside::NotRegular) => ManualFact::NotRegular,
+                    Some(Inside::TooLong) => ManualFact::TooLong,
+                    Some(Inside::File(bytes)) => match String::from_utf8(bytes) {
+                        Ok(text) => ManualFact::Text(sources.add(&format!("{image}:{path}"), text)),
+                        Err(_) => ManualFact::NotText,
+                    },
+                };
+                facts.manuals.insert((image, path), fact);
+            }
+            Need::HostPath(path) => {
+                let fact = host_path(&path, root, environment);
+                facts.host_paths.insert(path, fact);
+            }
+            Need::Account(platform, place) => {
+                let fact = account(platform, &place, root, environment)?;
+                facts.accounts.insert((platform, place), fact);
+            }
         }
     }
     Ok(())
@@ -225,6 +251,45 @@ fn env_file(path: &Path, environment: &Environment) -> Result<Option<EnvFileFact
         fact.insert(name, if is_secret { None } else { Some(value) });
     }
     Ok(Some(fact))
+}
+
+/// Returns where a path of the host leads, every link followed; `~` is the user's home.
+fn host_path(path: &str, root: &Path, environment: &Environment) -> HostFact {
+    let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let whole = match (home, environment.plain("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(format!("{home}{rest}")),
+        _ => root.join(path),
+    };
+    match (whole.canonicalize(), root.canonicalize()) {
+        (Ok(real), Ok(root)) if real.starts_with(&root) && real != root => HostFact::Inside,
+        (Ok(real), _) => HostFact::At(real.display().to_string()),
+        (Err(_), _) => HostFact::Missing,
+    }
+}
+
+/// Returns the account a token belongs to. The token goes no further than this function.
+fn account(
+    platform: Platform,
+    place: &TokenPlace,
+    root: &Path,
+    environment: &Environment,
+) -> Result<Option<String>, FileError> {
+    Ok(match place {
+        TokenPlace::Variable(name) => environment.plain(name).and_then(|token| platform.account(token.trim())),
+        TokenPlace::File(path) => match read_text(&root.join(path))? {
+            Found::Text(token) => platform.account(token.trim()),
+            _ => None,
+        },
+        TokenPlace::EnvFile(path, name) => {
+            let Found::Text(text) = read_text(&root.join(path))? else { return Ok(None) };
+            let mut own = SourceMap::new();
+            let id = own.add(display(&root.join(path)), text);
+            let Some(source) = own.get(id) else { return Ok(None) };
+            let variables = dotenv::parse(source, environment, false, &mut Diagnostics::new());
+            let token = variables.get(name).cloned().flatten();
+            token.and_then(|token| platform.account(token.trim()))
+        }
+    })
 }
 
 fn file(root: &Path, path: &PodPath, sources: &mut SourceMap) -> Result<FileFact, FileError> {

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use claw_compiler::plan::PlannedUnit;
-use claw_types::driver::{Driver, Health, HealthStatus, Probe, ProbeOutput};
+use claw_types::driver::{Driver, Health, HealthStatus, ProbeOutput};
 
 use crate::docker::{Docker, EngineError, Seen};
 
 /// The longest a probe may take.
 const PROBE: Duration = Duration::from_secs(10);
+
+/// The longest a runtime may take to tell more than its probe does.
+const DETAIL: Duration = Duration::from_secs(30);
 
 /// The longest an answer may take.
 const ANSWER: Duration = Duration::from_secs(600);
@@ -38,9 +41,14 @@ pub async fn health(
         };
         return Ok(plain(HealthStatus::Stopped, &detail));
     }
-    if let (Probe::Exec(command), Some(driver)) = (&unit.lowered.probe, driver) {
-        return Ok(match docker.exec(&seen.id, command, PROBE).await {
-            Ok(output) => starting(driver.read_health(&output), seen),
+    if let (Some(command), Some(driver)) = (unit.lowered.probe.command(), driver) {
+        return Ok(match docker.exec(&seen.id, &command, PROBE).await {
+            Ok(output) => match starting(driver.read_health(&output), seen) {
+                health if health.status == HealthStatus::Healthy => {
+                    detailed(health, unit, seen, driver, docker).await?
+                }
+                health => health,
+            },
             // The engine answers, the probe does not: that is the agent's state, not a failure of the call.
             Err(error) if error.status.is_none() => plain(HealthStatus::Unhealthy, &error.reason),
             Err(error) => return Err(error),
@@ -55,6 +63,22 @@ pub async fn health(
         Some("healthy") => plain(HealthStatus::Healthy, "its health check succeeds"),
         _ => plain(HealthStatus::Healthy, "it runs; it has no health check"),
     })
+}
+
+/// What a runtime that answers its probe says of itself beyond that, where it has a command for it.
+async fn detailed(
+    health: Health,
+    unit: &PlannedUnit,
+    seen: &Seen,
+    driver: &'static dyn Driver,
+    docker: &Docker,
+) -> Result<Health, EngineError> {
+    let Some(command) = &unit.lowered.detail else { return Ok(health) };
+    match docker.exec(&seen.id, command, DETAIL).await {
+        Ok(output) => Ok(driver.read_health(&output)),
+        Err(error) if error.status.is_none() => Ok(health),
+        Err(error) => Err(error),
+    }
 }
 
 /// What fails within its start period is still starting, in the engine's eyes too.

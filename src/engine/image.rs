@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use claw_compiler::plan::Plan;
 use claw_compiler::resolve::Build;
 use claw_compose::template::Lookup;
-use claw_types::image::label;
+use claw_types::image::{ImageFacts, label};
 
 use crate::context::{Context, ContextError};
 
@@ -210,6 +210,27 @@ pub async fn base(build: &Build, docker: &Docker) -> Result<Option<String>, Engi
         Some(base) if base != "scratch" => Ok(docker.image(base).await?.and_then(|facts| facts.id)),
         _ => Ok(None),
     }
+}
+
+/// Returns what the engine knows of a service's image, where it was built from what is here now.
+///
+/// # Errors
+/// Where the engine does not answer, or the context cannot be read.
+pub async fn current(
+    plan: &Plan,
+    service: &str,
+    root: &Path,
+    env_files: &[PathBuf],
+    lookup: &dyn Lookup,
+    docker: &Docker,
+) -> Result<Option<ImageFacts>, BuildError> {
+    let Some(build) = plan.builds.get(service) else { return Ok(None) };
+    let Some(facts) = docker.image(build.image.as_str()).await? else { return Ok(None) };
+    let base = base(build, docker).await?;
+    let never = never(plan, root, env_files, service);
+    let building = Building::open(build, root, &never, base.as_deref(), lookup)?;
+    let is_current = facts.labels.get(label::CONTEXT).is_some_and(|context| context == building.digest());
+    Ok(is_current.then_some(facts))
 }
 
 /// The name of a Dockerfile that lies outside its context.

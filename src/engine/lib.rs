@@ -14,6 +14,7 @@ pub mod image;
 pub mod interrupt;
 pub mod live;
 pub mod logs;
+mod manual;
 pub mod observe;
 pub mod pack;
 mod state;

@@ -31,6 +31,9 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
         }
     }
     files(plan, site, &mut observed);
+    let told = crate::state::told(site.root, project);
+    let told = plan.units.keys().filter_map(|unit| Some((unit.clone(), told.get(unit.as_str())?.clone())));
+    observed.told.extend(told);
     for seen in docker.containers(project).await?.iter().filter(|seen| !seen.is_oneoff()) {
         let container = container(seen, plan, site);
         observed.containers.entry(seen.service().to_owned()).or_default().push(container);
@@ -42,6 +45,7 @@ async fn images(plan: &Plan, docker: &Docker, site: &Site<'_>, observed: &mut Ob
     let mut names: BTreeSet<String> =
         plan.project.services.values().filter_map(|service| service.image.clone()).collect();
     names.extend(plan.builds.values().map(|build| build.image.to_string()));
+    names.extend(plan.bases.keys().cloned());
     if plan.needs_infra {
         names.insert(plan.infra());
         observed.infra = Some(pack::id(site)?);

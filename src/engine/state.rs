@@ -12,13 +12,33 @@ fn folder(root: &Path, project: &str) -> PathBuf {
     root.join(".claw").join(project).join("state")
 }
 
+/// Returns the lines of a file of names and values.
+fn rows(root: &Path, project: &str, file: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(folder(root, project).join(file)).unwrap_or_default();
+    let rows = text.lines().filter_map(|line| line.split_once(' '));
+    rows.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 /// Returns the seals of the last run, by agent.
 pub(crate) fn seals(root: &Path, project: &str) -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(folder(root, project).join("seals")).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(unit, seal)| (unit.to_owned(), seal.to_owned()))
-        .collect()
+    rows(root, project, "seals")
+}
+
+/// Returns the container of each agent that was last told what is told after a start.
+pub(crate) fn told(root: &Path, project: &str) -> BTreeMap<String, String> {
+    rows(root, project, "told")
+}
+
+/// Remembers that the container of an agent was told.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn record_told(root: &Path, project: &str, unit: &str, container: &str) -> Result<(), FileError> {
+    let mut rows = told(root, project);
+    rows.insert(unit.to_owned(), container.to_owned());
+    let text: String = rows.iter().map(|(unit, container)| format!("{unit} {container}\n")).collect();
+    make_private(&folder(root, project))?;
+    write_atomic(&folder(root, project).join("told"), &text, 0o600)
 }
 
 /// Remembers the seals of a run.

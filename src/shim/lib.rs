@@ -1,16 +1,18 @@
 //! What claw's executable does inside containers for other programs: it hands new volumes and sealed files to their
-//! agents, and it puts secrets into the environment of a program and becomes that program.
+//! agents, puts secrets into the environment of a program and becomes that program, and asks a program's own health page.
 //!
 //! Versioned by `claw_types::image::SHIM_PROTOCOL`: what a container was told at its making is understood as long as the
 //! version stays.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// Makes paths belong to a user: a directory where it is still root's, with nothing below it touched, and a file always.
 ///
@@ -96,4 +98,67 @@ pub fn exec(variables: &[(String, String)], program: &[String]) -> Result<Infall
     }
     let source = command.exec();
     Err(ExecError::Program { program: name.to_owned(), source })
+}
+
+/// How long a health page may take.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The most bytes of a health page.
+const PAGE: u64 = 64 * 1024;
+
+/// Asks a page of a server on the container's own loopback, `http://127.0.0.1:PORT/PATH`; returns whether its status is a
+/// success, and what it says.
+///
+/// # Errors
+/// Where the address is another, nobody answers in time, or the answer is no HTTP.
+pub fn probe(url: &str) -> io::Result<(bool, String)> {
+    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("`{url}`: {what}"));
+    let rest = url.strip_prefix("http://127.0.0.1:").ok_or_else(|| bad("it is no page of this container"))?;
+    let (port, path) = rest.split_once('/').ok_or_else(|| bad("it has no path"))?;
+    let port: u16 = port.parse().map_err(|_| bad("it has no port"))?;
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // HTTP/1.0: the answer ends with the connection and is not sent in pieces.
+    let request = format!("GET /{path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(PAGE).read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| bad("what answers speaks no HTTP"))?;
+    let status = head.split_ascii_whitespace().nth(1).and_then(|status| status.parse::<u16>().ok());
+    let status = status.ok_or_else(|| bad("its answer has no status"))?;
+    Ok(((200..300).contains(&status), body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn answering(answer: &'static str) -> String {
+        let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = server.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().expect("a client");
+            let mut request = [0; 1024];
+            let size = stream.read(&mut request).expect("a request");
+            assert!(request[..size].starts_with(b"GET /ready HTTP/1.0\r\n"));
+            stream.write_all(answer.as_bytes()).expect("sent");
+        });
+        format!("http://127.0.0.1:{port}/ready")
+    }
+
+    #[test]
+    fn a_probe_tells_success_from_failure_and_what_was_said() {
+        let url = answering("HTTP/1.1 200 OK\r\nX: y\r\n\r\n{\"ready\":true}");
+        assert_eq!(probe(&url).expect("an answer"), (true, "{\"ready\":true}".to_owned()));
+        let url = answering("HTTP/1.1 503 Service Unavailable\r\n\r\nnot yet");
+        assert_eq!(probe(&url).expect("an answer"), (false, "not yet".to_owned()));
+        assert!(probe(&answering("hello")).is_err());
+        for bad in ["http://example.com:1/", "http://127.0.0.1:x/", "http://127.0.0.1:1", "https://127.0.0.1:1/"] {
+            assert!(probe(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::doc::Doc;
 use crate::id::VolumeName;
 use crate::id::{EnvName, ModelSlot, PodName, ProviderName, ProxyType, RuntimeName, ServiceName, SkillName, UnitId};
 use crate::image::{ImageFacts, ImageRef};
 use crate::path::ContainerPath;
 use crate::platform::Platform;
 use crate::provider::WireFormat;
-use crate::roster::{Identity, Roster};
+use crate::roster::{Channel, Identity, Roster};
 use crate::secret::SecretRef;
 use crate::span::{Span, Spanned};
 
@@ -48,7 +49,7 @@ pub struct AgentUnit {
     pub inference: Inference,
     /// Its accounts.
     pub identities: BTreeMap<Platform, Identity>,
-    /// Rules of its channels, where a surface gives them.
+    /// Whom it hears, for each platform it has an account or a channel on.
     pub channels: BTreeMap<Platform, ChannelPolicy>,
     /// Every identity of the pod.
     pub roster: Arc<Roster>,
@@ -271,39 +272,52 @@ pub struct Upstream {
     pub service: Option<ServiceName>,
 }
 
-/// Rules of a platform's channels.
+/// Whom an agent hears on a platform, every default applied: nobody who is not named here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelPolicy {
-    /// By guild id.
+    /// Every guild it is a member of or has rules for, by id.
     pub guilds: BTreeMap<String, GuildPolicy>,
     /// Direct messages.
-    pub direct: Option<DirectPolicy>,
-    /// Every account of the pod is allowed.
-    pub allow_from_handles: bool,
-    /// The bots of these services are allowed.
-    pub allow_from_services: Vec<ServiceName>,
+    pub direct: DirectPolicy,
+    /// Ids of the pod's other accounts on the platform: bots whose mentions it answers.
+    pub peers: Vec<String>,
 }
 
-/// Rules of one guild.
+/// Whom an agent hears in one guild.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuildPolicy {
-    /// Who is heard, in the platform's words.
-    pub policy: Option<String>,
-    /// Ids of users who are heard.
-    pub users: Vec<String>,
+    /// Who is heard.
+    pub hears: Hears,
     /// Only messages that mention the agent are read.
-    pub require_mention: Option<bool>,
+    pub require_mention: bool,
+    /// The channels it may speak in, in the order written; none means none is named.
+    pub channels: Vec<Channel>,
 }
 
-/// Rules of direct messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectPolicy {
-    /// Whether there are any.
-    pub enabled: bool,
-    /// Who may write: pairing, allowlist, open, disabled.
-    pub policy: Option<String>,
-    /// Ids of users who may.
-    pub allow_from: Vec<String>,
+/// Who is heard in a guild.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Hears {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// The users of these ids, in order; the agent's peers are among them.
+    Only(Vec<String>),
+    /// Everyone who can write there.
+    Everyone,
+}
+
+/// Who may write to an agent directly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DirectPolicy {
+    /// Nobody.
+    #[default]
+    Disabled,
+    /// Whoever an operator lets in, and these ids from the start.
+    Pairing(Vec<String>),
+    /// The users of these ids.
+    Only(Vec<String>),
+    /// Everyone.
+    Open,
 }
 
 /// What an agent does with a volume or a host path.
@@ -392,6 +406,8 @@ pub struct Skill {
     pub description: String,
     /// Its text without front matter.
     pub body: String,
+    /// Further keys of its front matter, as its operator wrote them: a runtime may read them.
+    pub keys: BTreeMap<String, Doc>,
     /// Who wrote it.
     pub origin: SkillOrigin,
 }
@@ -448,7 +464,7 @@ pub struct Setting {
     /// Dotted path.
     pub path: Spanned<String>,
     /// JSON where the text is JSON, else a string.
-    pub value: crate::doc::Doc,
+    pub value: Doc,
 }
 
 /// A value of an environment variable.

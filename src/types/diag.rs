@@ -123,6 +123,9 @@ codes! {
     /// A feature whose time has not come: named, not guessed.
     NotYet = "not-yet",
 
+    /// A mistake of claw's own.
+    Internal = "internal",
+
     // Audit
     /// Something of the privileged surface that `x-claw.allow` does not name.
     PrivilegedSurface = "privileged-surface",
@@ -278,6 +281,7 @@ impl Diagnostics {
     fn keep(&mut self, mut diagnostic: Diagnostic) {
         diagnostic.message = shown(&diagnostic.message);
         diagnostic.help = diagnostic.help.as_deref().map(shown);
+        diagnostic.notes.iter_mut().for_each(|(_, note)| *note = shown(note));
         self.errors += usize::from(diagnostic.severity == Severity::Error);
         if self.known.insert((diagnostic.code, diagnostic.primary, diagnostic.message.clone())) {
             self.list.push(diagnostic);
@@ -344,7 +348,8 @@ fn shown(message: &str) -> String {
                 out.push('…');
                 break;
             }
-            if character.is_control() {
+            // Characters that turn the direction of a text, or break its line, would show something else than there is.
+            if character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
                 out.extend(character.escape_default());
             } else {
                 out.push(character);

@@ -155,8 +155,14 @@ pub fn json_string(text: &str) -> String {
     out
 }
 
-/// Returns user text as a piece of one line of Markdown: no line break, no backtick, no mark of a section, no heading.
+/// Returns user text as a piece of one line of Markdown: no line break, no backtick, no mark of a section, no heading, and
+/// no character that hides others or turns them around.
 pub fn line(text: &str) -> String {
+    let is_simple = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'/' | b':' | b'@');
+    if text.bytes().all(is_simple) {
+        return text.to_owned();
+    }
+    let text: String = text.chars().filter(|character| !is_hidden(*character)).collect();
     let mut out = String::with_capacity(text.len());
     for word in text.split(|character: char| is_break(character) || character.is_whitespace() || character.is_control())
     {
@@ -172,6 +178,40 @@ pub fn line(text: &str) -> String {
         out.insert(0, '\\');
     }
     out
+}
+
+/// Returns a text of several lines as an agent reads it: lines end in `\n` whatever ended them, other control characters,
+/// byte order marks and Unicode's tags are gone.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\t' => out.push('\t'),
+            '\u{feff}' | '\u{e0000}'..='\u{e007f}' => {}
+            character if is_break(character) => out.push('\n'),
+            character if character.is_control() => {}
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+/// Returns whether a character shows nothing: it may stand inside a word and nobody sees it.
+pub fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
+    ) || character.is_control()
+}
+
+/// Invisible characters that no name and no sentence needs; joiners make words of Persian and pictures of families.
+fn is_hidden(character: char) -> bool {
+    let is_joiner = matches!(character, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
+    is_invisible(character) && !is_joiner && !character.is_control()
 }
 
 /// Returns whether some reader takes a character for the end of a line.
@@ -323,6 +363,12 @@ mod tests {
     fn user_text_is_a_piece_of_a_line() {
         assert_eq!(line("a\n# b\u{2028}`c`\t d "), "a # b 'c' d");
         assert_eq!(line("# x --- BEGIN: y ---"), "\\# x \\--- BEGIN: y ---");
+    }
+
+    #[test]
+    fn text_of_many_lines_has_one_kind_of_line_and_no_control_character() {
+        assert_eq!(plain("\u{feff}a\r\nb\rc\u{2028}d\0\u{7}\te\u{85}f\u{e0041}\u{1b}"), "a\nb\nc\nd\te\nf");
+        assert_eq!(line("a\u{202e}b\u{200b}c\u{feff}d\u{200d}e"), "abcd\u{200d}e");
     }
 
     #[test]

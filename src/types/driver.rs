@@ -6,8 +6,10 @@ use crate::agent::{AgentUnit, EnvValue};
 use crate::diag::{Diagnostics, Reported};
 use crate::files::FileTree;
 use crate::id::EnvName;
+use crate::image::SHIM_PROGRAM;
 use crate::path::{ContainerPath, PodPath};
 use crate::provider::WireFormat;
+use crate::secret::SecretRef;
 
 /// An adapter to one runtime.
 pub trait Driver: Sync {
@@ -42,12 +44,18 @@ pub struct DriverFacts {
     pub home: &'static str,
     /// How skills lie in their directory.
     pub skill_layout: SkillLayout,
+    /// Slots of models it has; empty where it takes any.
+    pub slots: &'static [&'static str],
+    /// The image of its own that claw builds where a pod needs it and the engine does not have it.
+    pub base: Option<BaseImage>,
     /// APIs it can speak to a model provider.
     pub formats: &'static [WireFormat],
     /// Whether it runs schedules itself.
     pub has_schedules: bool,
     /// Names of platforms it can speak on.
     pub platforms: &'static [&'static str],
+    /// Those of them that a device is linked to by hand: they have no token.
+    pub linked: &'static [&'static str],
     /// How it can take secrets.
     pub secrets: SecretDelivery,
     /// Memory it is given, in MiB.
@@ -60,6 +68,32 @@ pub struct DriverFacts {
     pub has_door: bool,
     /// What its health is read from.
     pub probe: ProbeKind,
+    /// Seconds between two probes.
+    pub probe_seconds: u32,
+}
+
+/// An image that claw builds for a runtime, from a Dockerfile without a context.
+#[derive(Debug)]
+pub struct BaseImage {
+    /// Its name without a tag.
+    pub repository: &'static str,
+    /// The runtime's version in it: its tag.
+    pub version: &'static str,
+    /// What it is built from.
+    pub dockerfile: &'static str,
+    /// Its entrypoint, as the Dockerfile says.
+    pub entrypoint: &'static [&'static str],
+    /// Its command, as the Dockerfile says.
+    pub command: &'static [&'static str],
+    /// Names by which the first implementation knew such an image.
+    pub former: &'static [&'static str],
+}
+
+impl BaseImage {
+    /// Returns its name with its tag.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.version)
+    }
 }
 
 /// How skills lie in a directory.
@@ -100,6 +134,8 @@ pub struct Lowered {
     pub mounts: Vec<FileMount>,
     /// Variables; they win over `environment:`.
     pub env: BTreeMap<EnvName, EnvValue>,
+    /// Secrets it reads as files, beside the keys of its models and those of `environment:`.
+    pub secrets: Vec<SecretRef>,
     /// What is run instead of the image's entrypoint and command.
     pub program: Option<Vec<String>>,
     /// Volumes of its own.
@@ -108,11 +144,28 @@ pub struct Lowered {
     pub needs: RuntimeNeeds,
     /// How health is asked for.
     pub probe: Probe,
+    /// A command that tells more than the probe and takes longer; asked where a person wants to know.
+    pub detail: Option<Vec<String>>,
     /// How a message gets in.
     pub door: Option<Door>,
+    /// What is told to the runtime once it runs.
+    pub after_start: Vec<AfterStart>,
 }
 
-/// A directory of generated files in a container.
+/// A command inside a container that has just become ready; the same again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfterStart {
+    /// What it sees to, as steps and messages say: `schedules`.
+    pub what: &'static str,
+    /// Whether there is anything to tell a runtime that was never told.
+    pub has_content: bool,
+    /// The command.
+    pub command: Vec<String>,
+    /// The longest it may take, in seconds.
+    pub seconds: u32,
+}
+
+/// A directory, or one file, of the generated files in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileMount {
     /// Below the unit's directory.
@@ -147,6 +200,27 @@ pub enum Probe {
     Running,
     /// A command inside the container.
     Exec(Vec<String>),
+    /// A path of a server that listens on the container's own loopback; claw's shim asks it, so the image needs no client.
+    Http {
+        /// Its port.
+        port: u16,
+        /// The path.
+        path: &'static str,
+    },
+}
+
+impl Probe {
+    /// Returns the command that asks, inside the container; nothing where the engine's own word counts.
+    pub fn command(&self) -> Option<Vec<String>> {
+        match self {
+            Probe::Running => None,
+            Probe::Exec(command) => Some(command.clone()),
+            Probe::Http { port, path } => {
+                let words = [SHIM_PROGRAM.to_owned(), "shim".to_owned(), "probe".to_owned()];
+                Some(words.into_iter().chain([format!("http://127.0.0.1:{port}{path}")]).collect())
+            }
+        }
+    }
 }
 
 /// How a message gets in: a command inside the container, with the text as its last argument.

@@ -91,6 +91,15 @@ fn is_unit(text: &str) -> bool {
     is_service(text) && !text.starts_with(['.', '-'])
 }
 
+/// A skill's name is a directory's too, and what the formats of skills take.
+fn is_skill(text: &str) -> bool {
+    text.len() <= SkillName::LIMIT
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--")
+}
+
 fn is_env(text: &str) -> bool {
     starts_with(text, |byte| byte.is_ascii_alphabetic() || byte == b'_')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -109,8 +118,8 @@ names! {
     ModelSlot("model slot", "lower-case letters, digits, `-` and `_`", is_lower);
     /// The name of a secret in `x-claw.secrets`.
     SecretName("secret name", "letters, digits, `-`, `_` and `.`", is_word);
-    /// The name of a skill, which is the stem of its file.
-    SkillName("skill name", "letters, digits, `-`, `_` and `.`", is_word);
+    /// The name of a skill: of its directory or file, and in its front matter.
+    SkillName("skill name", "lower-case letters, digits and `-` between them, at most 64", is_skill);
     /// The name of a runtime, as `CLAW_TYPE` gives it.
     RuntimeName("runtime", "lower-case letters, digits, `-` and `_`", is_lower);
     /// The name of an LLM provider.
@@ -121,9 +130,45 @@ names! {
     VolumeName("volume name", "letters, digits, `-`, `_` and `.`", is_word);
 }
 
+impl SkillName {
+    /// The most characters a skill's name may have.
+    pub const LIMIT: usize = 64;
+
+    /// Returns the name a word becomes: in lower case, one `-` for what is neither a letter nor a digit.
+    ///
+    /// # Errors
+    /// Where the text is no word of letters, digits, `-`, `_` and `.`, or the name would be too long.
+    pub fn of(text: &str) -> Result<Self, BadName> {
+        let bad = || BadName {
+            kind: "skill name",
+            text: text.chars().take(80).collect(),
+            grammar: "letters, digits, `-`, `_` and `.`, at most 64",
+        };
+        if !is_word(text) {
+            return Err(bad());
+        }
+        let lower = text.to_ascii_lowercase();
+        let words = lower.split(['-', '_', '.']).filter(|word| !word.is_empty());
+        Self::parse(&words.collect::<Vec<_>>().join("-")).map_err(|_| bad())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_names_a_skill_as_the_formats_of_skills_want_it() {
+        for (text, name) in [("My_Skill.v2", "my-skill-v2"), ("a--b_", "a-b"), ("review", "review")] {
+            assert_eq!(SkillName::of(text).expect("a name").as_str(), name);
+        }
+        for bad in ["", "_", "..", "a b", "\u{fc}ber", "a/b", &"a".repeat(65)] {
+            assert!(SkillName::of(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["A", "a_b", "a.b", "-a", "a-", "a--b"] {
+            assert!(SkillName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn names_refuse_what_could_be_a_path_or_an_option() {

@@ -80,25 +80,52 @@ fn ports_of_an_agent_are_bound_to_this_host_and_its_privileges_are_refused() {
 }
 
 #[test]
-fn every_way_a_contract_can_be_missing_stops_the_compile() {
-    for (agent, code) in [
-        ("nowhere.md", "missing-file"),
-        ("empty.md", "unusable-file"),
-        ("folder", "unusable-file"),
-        ("../out.md", "unusable-file"),
-        ("link.md", "unusable-file"),
+fn every_way_a_text_for_an_agent_can_be_missing_stops_the_compile() {
+    let folder = Folder::new("texts");
+    folder.write("pod/A.md", "# A\n").write("pod/folder/x", "").write("out.md", "# Out\n").write("pod/empty.md", "");
+    folder.write("pod/blank.md", " \r\n\t").write("pod/bom.md", "\u{feff}\n").write("pod/sub/in.md", "# In\n");
+    let pod = folder.0.join("pod");
+    std::fs::write(pod.join("bytes.md"), b"# \xff\xfe\n").expect("written");
+    for (target, link) in [("../out.md", "link.md"), ("nowhere", "dangling.md"), ("..", "up"), ("sub", "alias")] {
+        std::os::unix::fs::symlink(target, pod.join(link)).expect("a link");
+    }
+    let fifo = std::process::Command::new("mkfifo").arg(pod.join("fifo.md")).status();
+    assert!(fifo.expect("mkfifo runs").success());
+    let compile = |keys: &str| {
+        let text = format!("services:\n  bot:\n    image: x\n    x-claw: {{type: generic, {keys}}}\n");
+        folder.write("pod/claw-pod.yml", &text);
+        claw(&pod, &["compile"])
+    };
+    let kinds = [
+        ("contract", "agent: FILE"),
+        ("include", "agent: A.md, include: [{id: x, file: FILE, mode: enforce}]"),
+        ("include", "agent: A.md, include: [{id: x, file: FILE, mode: reference}]"),
+        ("skill", "agent: A.md, skills: [FILE]"),
+    ];
+    for (file, code, why) in [
+        ("nowhere.md", "missing-file", "does not exist"),
+        ("dangling.md", "missing-file", "does not exist"),
+        ("empty.md", "unusable-file", "is empty"),
+        ("blank.md", "unusable-file", "is empty"),
+        ("bom.md", "unusable-file", "is empty"),
+        ("folder", "unusable-file", "is not a regular file"),
+        ("fifo.md", "unusable-file", "is not a regular file"),
+        ("bytes.md", "unusable-file", "is not UTF-8 text"),
+        ("link.md", "unusable-file", "leads out of the pod's directory"),
+        ("up/out.md", "unusable-file", "leads out of the pod's directory"),
+        ("../out.md", "unusable-file", "leaves the directory it is relative to"),
     ] {
-        let folder = Folder::new(&format!("contract-{}", agent.replace(['/', '.'], "")));
-        folder.write("pod/empty.md", " \n").write("pod/folder/x", "").write("out.md", "# Out\n");
-        std::os::unix::fs::symlink("../out.md", folder.0.join("pod/link.md")).expect("a link");
-        folder.write(
-            "pod/claw-pod.yml",
-            &format!("services:\n  bot:\n    image: x\n    x-claw: {{type: generic, agent: {agent}}}\n"),
-        );
-        let run = claw(&folder.0.join("pod"), &["compile"]);
-        assert_eq!(run.code, Some(2), "{agent}: {run:?}");
-        assert!(run.stderr.contains(&format!("error[{code}]")), "{agent}: {run:?}");
-        assert!(!folder.0.join("pod/.claw").exists());
+        for (what, keys) in &kinds {
+            let run = compile(&keys.replace("FILE", file));
+            assert_eq!(run.code, Some(2), "{what} {file}: {run:?}");
+            let message = format!("error[{code}]: the {what} `{file}` {why}");
+            assert!(run.stderr.contains(&message), "{what} {file}: {run:?}");
+            assert!(!pod.join(".claw").exists() && !pod.join("compose.generated.yml").exists(), "{what} {file}");
+        }
+    }
+    for (what, keys) in &kinds {
+        let run = compile(&keys.replace("FILE", "alias/in.md"));
+        assert_eq!(run.code, Some(0), "{what}: a link inside the pod's directory is none of that: {run:?}");
     }
 }
 

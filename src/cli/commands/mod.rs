@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             ui.result("version", &format!("claw {version}"), data, &none, &sources);
             Ok(Exit::Done)
         }
-        Command::Shim { command } => reference::shim(command),
+        Command::Shim { command } => reference::shim(command, ui),
         Command::Reference { command } => reference::run(command, ui),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
     }

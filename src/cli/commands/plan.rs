@@ -10,17 +10,11 @@ use crate::session;
 use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, exit_code: bool, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
-    session::with(global, "plan", ui, async |mut session| {
+    session::with(global, "plan", ui, async |session| {
         let mode = up::mode(&session, services, false)?;
         let has_engine = session.docker().await.is_ok();
         let todo = match has_engine {
-            true => {
-                let (observed, todo) = up::look(&session, &mode).await?;
-                match up::learn(&mut session, &observed, &[]).await? {
-                    true => up::look(&session, &up::mode(&session, services, false)?).await?.1,
-                    false => todo,
-                }
-            }
+            true => up::look(&session, &mode).await?.1,
             false if session.input.facts.images.is_empty() => {
                 ui.progress("no engine answers: this is what `up` does on one that has nothing of the pod");
                 let observed =

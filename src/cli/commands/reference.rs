@@ -24,7 +24,7 @@ pub(crate) fn run(command: &Reference, ui: &Ui) -> Result<Exit, CommandError> {
 }
 
 /// Runs what claw does inside containers for other programs.
-pub(crate) fn shim(command: &Shim) -> Result<Exit, CommandError> {
+pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
     match command {
         Shim::Own { owners } => {
             for each in owners {
@@ -33,6 +33,11 @@ pub(crate) fn shim(command: &Shim) -> Result<Exit, CommandError> {
                 claw_shim::own(owner, std::path::Path::new(path)).map_err(CommandError::Shim)?;
             }
             Ok(Exit::Done)
+        }
+        Shim::Probe { url } => {
+            let (is_success, said) = claw_shim::probe(url).map_err(CommandError::Shim)?;
+            ui.bare(&said);
+            Ok(if is_success { Exit::Done } else { Exit::Failed })
         }
         Shim::Exec { variables, program } => {
             let split = |each: &String| each.split_once('=').map(|(name, path)| (name.to_owned(), path.to_owned()));

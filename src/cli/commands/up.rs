@@ -86,11 +86,9 @@ async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, Comm
     let (mut observed, mut todo) = look(session, &mode).await?;
     let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();
     carry_out(session, &session.plan, &observed, &images).await?;
-    if learn(session, &observed, &images).await? {
+    if learn(session, &images).await? {
         mode = self::mode(session, &args.services, args.remove_orphans)?;
         refuse_proxied(&session.plan)?;
-        (observed, todo) = look(session, &mode).await?;
-    } else if !images.is_empty() {
         (observed, todo) = look(session, &mode).await?;
     }
     done.extend(images);
@@ -144,9 +142,8 @@ async fn carry_out(session: &Session<'_>, plan: &Plan, observed: &Observed, todo
     })
 }
 
-/// What images tell that texts could not: compiles again where that may change the plan. Returns whether it did.
-pub(crate) async fn learn(session: &mut Session<'_>, observed: &Observed, made: &[Step]) -> Result<bool, CommandError> {
-    let mut is_new = false;
+/// Compiles again with what images tell that were just made. Returns whether any were.
+async fn learn(session: &mut Session<'_>, made: &[Step]) -> Result<bool, CommandError> {
     for step in made {
         let image = match &step.action {
             Action::Pull(image) => Some(claw_types::image::ImageRef::new(image.as_str())),
@@ -154,18 +151,9 @@ pub(crate) async fn learn(session: &mut Session<'_>, observed: &Observed, made: 
             Action::Build(service) => session.plan.builds.get(service).map(|build| build.image.clone()),
             _ => None,
         };
-        is_new |= image.is_some_and(|image| session.input.facts.images.remove(&image).is_some());
+        image.map(|image| session.input.facts.images.remove(&image));
     }
-    let docker = session.input.engine.docker().await?;
-    for (service, build) in session.plan.builds.iter().filter(|(_, build)| build.is_partial) {
-        let Some(facts) = docker.image(build.image.as_str()).await? else { continue };
-        let context = facts.labels.get(claw_types::image::label::CONTEXT);
-        if context.is_some() && context == observed.contexts.get(service) {
-            session.input.facts.built.insert(service.clone(), facts);
-            is_new = true;
-        }
-    }
-    if !is_new {
+    if made.is_empty() {
         return Ok(false);
     }
     session.input.forget_findings();

@@ -179,8 +179,15 @@ pub fn egress(text: &str) -> Option<(String, Option<u16>)> {
 /// Returns whether a text is `provider/model`.
 pub fn is_model(text: &str) -> bool {
     text.split_once('/').is_some_and(|(provider, model)| {
-        ProviderName::parse(provider).is_ok() && !model.is_empty() && !model.contains(char::is_whitespace)
+        ProviderName::parse(provider).is_ok()
+            && !model.is_empty()
+            && !model.contains(|each: char| each.is_whitespace() || each.is_control())
     })
+}
+
+/// Returns whether a text is the path of an endpoint.
+pub(crate) fn is_endpoint(text: &str) -> bool {
+    text.starts_with('/') && !text.contains(|each: char| each.is_whitespace() || each.is_control())
 }
 
 /// The arguments of one directive, and where they stand.
@@ -233,10 +240,10 @@ pub(crate) fn parse(args: &Arguments<'_>, runtimes: &[&str], diag: &mut Diagnost
 }
 
 /// Package managers whose changes are logged.
-const MANAGERS: &[&str] = &["apt", "pip", "npm"];
+pub(crate) const MANAGERS: &[&str] = &["apt", "pip", "npm"];
 
 /// What `PRIVILEGE` may be about.
-const MODES: &[&str] = &["worker", "runtime", DOCKER_SOCKET];
+pub(crate) const MODES: &[&str] = &["worker", "runtime", DOCKER_SOCKET];
 const DOCKER_SOCKET: &str = "docker-socket";
 
 /// `TRACK apt pip` is one directive for each.

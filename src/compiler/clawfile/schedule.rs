@@ -30,7 +30,7 @@ fn check_item(item: &str, index: usize) -> Result<(), String> {
         None => (item, None),
     };
     if let Some(step) = step
-        && !step.parse::<u32>().is_ok_and(|step| step > 0)
+        && digits(step).is_none_or(|step| step == 0)
     {
         return Err("a step is a number from 1".to_owned());
     }
@@ -57,6 +57,11 @@ fn check_item(item: &str, index: usize) -> Result<(), String> {
     }
 }
 
+/// Returns the number of digits; a sign is none.
+fn digits(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn value(text: &str, index: usize) -> Result<u32, String> {
     let (_, least, most) = FIELDS[index];
     let lower = text.to_ascii_lowercase();
@@ -65,7 +70,7 @@ fn value(text: &str, index: usize) -> Result<u32, String> {
         4 => DAYS.iter().position(|name| *name == lower),
         _ => None,
     };
-    let number = named.and_then(|at| u32::try_from(at).ok()).or_else(|| text.parse().ok());
+    let number = named.and_then(|at| u32::try_from(at).ok()).or_else(|| digits(text));
     match number {
         Some(number) if (least..=most).contains(&number) => Ok(number),
         Some(_) => Err(format!("it goes from {least} to {most}")),

@@ -2,3 +2,7 @@
 
 pub mod compose;
 pub mod markdown;
+pub(crate) mod template;
+pub(crate) mod view;
+
+pub use template::Broken;

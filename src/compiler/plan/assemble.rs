@@ -8,16 +8,17 @@ use claw_compose::template::Template;
 use claw_types::agent::{Access, AgentUnit, EnvValue, Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Content;
-use claw_types::driver::{DriverFacts, Lowered, SecretDelivery};
+use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery, SkillLayout};
 use claw_types::files::{FileSpec, FileTree};
-use claw_types::image::{INFRA_REPOSITORY, SHIM_PROTOCOL, label};
+use claw_types::id::EnvName;
+use claw_types::image::{INFRA_REPOSITORY, ImageRef, SHIM_PROGRAM, SHIM_PROTOCOL, label};
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
 use sha2::{Digest, Sha256};
 
 use super::harden::{Hardening, health, hold, plain as plain_hardening};
 use super::{Plan, PlannedUnit};
-use crate::emit::markdown;
+use crate::emit::{Broken, markdown};
 use crate::facts::Context;
 use crate::resolve::Pod;
 
@@ -32,16 +33,13 @@ pub(crate) fn planned(
     facts: &DriverFacts,
     diag: &mut Diagnostics,
 ) -> Option<PlannedUnit> {
-    let mut documents = vec![
-        ("claw/AGENTS.md".to_owned(), markdown::contract(&unit)),
-        ("claw/CLAWDAPUS.md".to_owned(), markdown::letter(&unit)),
-    ];
-    for (name, skill) in &unit.skills {
-        documents.push((markdown::skill_path(name, facts.skill_layout), markdown::skill(name, skill)));
-    }
-    if unit.skills.is_empty() {
-        documents.push(("claw/skills/.keep".to_owned(), "\n".to_owned()));
-    }
+    let documents = match documents(&unit, &hardening, facts.skill_layout) {
+        Ok(documents) => documents,
+        Err(broken) => {
+            broken.report(unit.origin, diag);
+            return None;
+        }
+    };
     let secrets = secrets(&unit, &lowered);
     let mut add = |path: String, content: Content, diag: &mut Diagnostics| {
         let added = PodPath::parse(&path).ok().map(|path| lowered.files.insert(path, FileSpec::managed(content)));
@@ -58,8 +56,28 @@ pub(crate) fn planned(
     }
     let digest = digest(&lowered.files);
     let directory = PodPath::parse(&format!(".claw/{}/units/{}/{digest}", unit.pod, unit.id)).ok()?;
-    let needs_shim = !secrets.is_empty() && facts.secrets == SecretDelivery::Environment;
-    Some(PlannedUnit { unit, lowered, hardening, directory, secrets, needs_shim })
+    // What a user wrote as a variable comes back as one; the rest only where the runtime reads no files.
+    let is_lifted = |name: &&String| match facts.secrets {
+        SecretDelivery::Environment => EnvName::parse(name).is_ok(),
+        SecretDelivery::Files => unit.env.contains_key(name.as_str()),
+    };
+    let lifted: BTreeSet<String> = secrets.keys().filter(is_lifted).cloned().collect();
+    let needs_shim = !lifted.is_empty() || matches!(lowered.probe, Probe::Http { .. });
+    Some(PlannedUnit { unit, lowered, hardening, directory, secrets, lifted, needs_shim })
+}
+
+/// Returns what an agent reads, by path below its directory.
+fn documents(unit: &AgentUnit, hardening: &Hardening, layout: SkillLayout) -> Result<Vec<(String, String)>, Broken> {
+    let letter = markdown::letter(unit, hardening, layout)?;
+    let mut documents = vec![("claw/AGENTS.md".to_owned(), markdown::contract(unit, &letter)?)];
+    documents.push(("claw/CLAWDAPUS.md".to_owned(), letter));
+    for (name, skill) in &unit.skills {
+        documents.push((markdown::skill_path(name, layout), markdown::skill(name, skill)?));
+    }
+    if unit.skills.is_empty() {
+        documents.push(("claw/skills/.keep".to_owned(), "\n".to_owned()));
+    }
+    Ok(documents)
 }
 
 /// Returns an agent's secrets by the names of their files: a variable's own name where `environment:` gives it one, so that
@@ -75,6 +93,7 @@ fn secrets(unit: &AgentUnit, lowered: &Lowered) -> BTreeMap<String, SecretRef> {
             secrets.insert(token.file_name(), token.clone());
         }
     }
+    secrets.extend(lowered.secrets.iter().map(|secret| (secret.file_name(), secret.clone())));
     for (name, value) in unit.env.iter().chain(&lowered.env) {
         if let EnvValue::Secret(secret) = value {
             secrets.insert(name.to_string(), secret.clone());
@@ -83,15 +102,16 @@ fn secrets(unit: &AgentUnit, lowered: &Lowered) -> BTreeMap<String, SecretRef> {
     secrets
 }
 
-/// Where the shim is in a container.
-const SHIM: &str = "/run/claw/shim";
-
 /// A runtime that takes secrets from its environment is started by the shim, which puts them there and becomes it.
 fn shim(made: &mut Service, each: &PlannedUnit, diag: &mut Diagnostics) {
-    if !each.needs_shim {
+    let unit = &each.unit;
+    if each.needs_shim {
+        let source = format!("./.claw/{}/bin/shim-v{}", unit.pod, SHIM_PROTOCOL);
+        made.volumes.push(bind(source, SHIM_PROGRAM, true));
+    }
+    if each.lifted.is_empty() {
         return;
     }
-    let unit = &each.unit;
     let image = &unit.image_facts;
     let own = |argv: &Option<Argv>| argv.as_ref().map(|argv| argv.0.clone());
     let is_own = made.entrypoint.is_some();
@@ -104,13 +124,11 @@ fn shim(made: &mut Service, each: &PlannedUnit, diag: &mut Diagnostics) {
         diag.push(Diagnostic::error(Code::MissingKey, unit.origin, message).help("write `command:` or `entrypoint:`"));
         return;
     }
-    let mut entrypoint = vec![SHIM.to_owned(), "shim".to_owned(), "exec".to_owned()];
-    entrypoint.extend(each.variables().map(|(file, _)| format!("{file}=/run/secrets/{file}")));
+    let mut entrypoint = vec![SHIM_PROGRAM.to_owned(), "shim".to_owned(), "exec".to_owned()];
+    entrypoint.extend(each.lifted.iter().map(|file| format!("{file}=/run/secrets/{file}")));
     entrypoint.push("--".to_owned());
     made.entrypoint = Some(Argv(entrypoint));
     made.command = Some(Argv(program));
-    let source = format!("./.claw/{}/bin/shim-v{}", unit.pod, SHIM_PROTOCOL);
-    made.volumes.push(bind(source, SHIM, true));
 }
 
 fn unknown_program(each: &PlannedUnit) -> Diagnostic {
@@ -174,16 +192,14 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
     }
     let infra = format!("{INFRA_REPOSITORY}:");
     let is_infra = |image: &Option<String>| image.as_deref().is_some_and(|image| image.starts_with(&infra));
-    let bases = pod.builds.values().any(|build| {
-        build
-            .base
-            .as_deref()
-            .is_some_and(|base| claw_types::image::ImageRef::new(base).repository() == INFRA_REPOSITORY)
-    });
-    let needs_infra = bases || project.services.values().any(|service| is_infra(&service.image));
+    let builds_on_infra = pod
+        .builds
+        .values()
+        .any(|build| build.base.as_deref().is_some_and(|base| ImageRef::new(base).repository() == INFRA_REPOSITORY));
+    let needs_infra = builds_on_infra || project.services.values().any(|service| is_infra(&service.image));
     let unknown = units.values().filter_map(|unit: &PlannedUnit| {
         let service = project.services.get(unit.unit.id.as_str())?;
-        let is_unknown = unit.needs_shim && service.command.as_ref().is_none_or(|command| command.0.is_empty());
+        let is_unknown = !unit.lifted.is_empty() && service.command.as_ref().is_none_or(|command| command.0.is_empty());
         is_unknown.then(|| unknown_program(unit))
     });
     let unknown = unknown.collect();
@@ -192,6 +208,7 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
     let needs_owner = needs_owner || units.keys().any(|unit| project.services.get(unit.as_str()).is_some_and(writes));
     Plan {
         pod: pod.name.clone(),
+        bases: bases(&project, pod, cx),
         needs_infra: needs_infra || needs_owner,
         needs_shim: units.values().any(|unit| unit.needs_shim),
         project,
@@ -214,11 +231,16 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
 
 /// Returns the image of a service: claw's own with its version, whatever the file says.
 fn image(service: &Service, cx: &Context<'_>) -> Option<String> {
-    let image = claw_types::image::ImageRef::new(service.image.clone()?);
-    if image.as_str() == INFRA_REPOSITORY {
-        return Some(format!("{INFRA_REPOSITORY}:{}", cx.version));
-    }
-    Some(image.to_string())
+    Some(cx.tagged(&ImageRef::new(service.image.clone()?)).to_string())
+}
+
+/// The images of runtimes that a plan's services run or are built from.
+fn bases(project: &Project, pod: &Pod, cx: &Context<'_>) -> BTreeMap<String, &'static str> {
+    let run = project.services.values().filter_map(|service| service.image.clone());
+    let built = pod.builds.values().filter_map(|build| build.base.clone());
+    let names: BTreeSet<ImageRef> = run.chain(built).map(|name| cx.tagged(&ImageRef::new(name))).collect();
+    let own = cx.bases().map(|(base, _)| (base.name(), base.dockerfile));
+    own.filter(|(name, _)| names.contains(&ImageRef::new(name.as_str()))).collect()
 }
 
 fn labels(service: &mut Service, pod: &Pod, rows: &[(&str, &str)]) {

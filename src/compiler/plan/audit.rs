@@ -3,12 +3,13 @@
 //! It reads the services that were planned, so that what surfaces, drivers and hardening add is judged with the rest.
 
 use claw_compose::model::{Mount, Project, Service};
-use claw_types::agent::Inference;
+use claw_types::agent::{Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::ServiceName;
 use claw_types::span::Span;
 
 use super::Plan;
+use crate::facts::HostFact;
 use crate::resolve::{Agent, Pod};
 
 /// A privileged thing a service has: the word `allow` takes, the compose key, why it matters.
@@ -56,6 +57,7 @@ pub(crate) fn audit(pod: &Pod, plan: &Plan, diag: &mut Diagnostics) {
                 let planned = unit.and_then(|unit| plan.project.services.get(unit.unit.id.as_str()));
                 judge(name, service, planned, agent, pod, diag);
                 outside(name, agent, at, diag);
+                absent(name, agent, pod, at, diag);
             }
             None => {
                 for privilege in privileges(service, service, &pod.project) {
@@ -73,6 +75,7 @@ fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent
     let at = written.origin.place(pod.origin);
     let mut found = privileges(written, planned.unwrap_or(written), &pod.project);
     found.extend(loosened(written));
+    found.extend(linked(planned.unwrap_or(written), pod));
     let is_bridge = |driver: &Option<String>| driver.as_deref().is_none_or(|driver| driver == "bridge");
     let is_odd = |network: &claw_compose::model::Network| network.external == Some(true) || !is_bridge(&network.driver);
     let default = pod.project.networks.get("default").is_some_and(is_odd);
@@ -108,6 +111,33 @@ fn outside(name: &str, agent: &Agent, at: Span, diag: &mut Diagnostics) {
         let why = agent.unit.reach.outside.join(", ");
         let message = format!("`{name}` is also on the pod's default network, with a way out: {why}");
         diag.push(Diagnostic::warning(Code::OpenEgress, at, message));
+    }
+}
+
+/// A path of the host that is a link, or lies below one, is what it leads to.
+fn linked(service: &Service, pod: &Pod) -> Vec<Privilege> {
+    let sources =
+        service.volumes.iter().filter(|mount| mount.kind == "bind").filter_map(|mount| mount.source.as_deref());
+    let led = sources.filter_map(|source| match pod.host_paths.get(source) {
+        Some(HostFact::At(real)) if path_privilege(source).is_none() => {
+            let (word, _) = path_privilege(real)?;
+            Some(Privilege { word, key: "volumes", why: format!("`{source}` leads to `{real}` (CIS 5.6)") })
+        }
+        _ => None,
+    });
+    led.collect()
+}
+
+/// What agents mount of the host and is not there: `up` refuses it, and it may be there on another host.
+fn absent(name: &str, agent: &Agent, pod: &Pod, at: Span, diag: &mut Diagnostics) {
+    for surface in &agent.unit.surfaces {
+        if let Surface::Host { path, .. } = surface
+            && pod.host_paths.get(path.as_str()) == Some(&HostFact::Missing)
+        {
+            let message = format!("`{name}` has the surface `host://{path}`, which is not on this host");
+            let warning = Diagnostic::warning(Code::MissingFile, at, message);
+            diag.push(warning.help("make it before `claw up`, which refuses to start without it"));
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Hardening {
     pub stop_grace_seconds: u32,
     /// Seconds until failures of the probe count.
     pub start_seconds: u32,
+    /// Seconds between two probes.
+    pub probe_seconds: u32,
     /// Restarts before it stays down (5.15).
     pub restarts: u32,
 }
@@ -70,10 +72,11 @@ pub fn harden(user: RuntimeUser, service: &Service, lowered: &Lowered, facts: &D
         tmpfs,
         env,
         memory,
-        pids: 512,
-        cpus: 2_000_000_000,
+        pids: pids(service),
+        cpus: cpus(service),
         stop_grace_seconds: facts.stop_grace_seconds,
         start_seconds: facts.start_seconds,
+        probe_seconds: facts.probe_seconds,
         restarts: 5,
     }
 }
@@ -86,10 +89,11 @@ pub(crate) fn plain(service: &Service) -> Hardening {
         tmpfs: vec![format!("/tmp:rw,noexec,nosuid,nodev,size={}m,mode=1777", tmpfs_mib(memory, 1))],
         env: BTreeMap::new(),
         memory,
-        pids: 512,
-        cpus: 2_000_000_000,
+        pids: pids(service),
+        cpus: cpus(service),
         stop_grace_seconds: 15,
         start_seconds: 30,
+        probe_seconds: 5,
         restarts: 5,
     }
 }
@@ -99,6 +103,20 @@ fn memory(service: &Service, default_mib: u64) -> i64 {
     let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
     let own = service.mem_limit.or_else(|| limits.and_then(|limits| limits.memory)).map(|bytes| bytes.0);
     own.filter(|bytes| *bytes > 0).unwrap_or_else(|| i64::try_from(default_mib).unwrap_or(1024) * 1024 * 1024)
+}
+
+/// The CPUs a service says, else two.
+fn cpus(service: &Service) -> i64 {
+    let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
+    let own = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).map(|cpus| cpus.0);
+    own.unwrap_or(2_000_000_000)
+}
+
+/// The processes a service says, else as many as an agent needs.
+fn pids(service: &Service) -> i64 {
+    let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
+    let own = service.pids_limit.or_else(|| limits.and_then(|limits| limits.pids));
+    own.unwrap_or(512)
 }
 
 /// Pages of a tmpfs count as memory: all together are a quarter of it, each at most 64 MiB.
@@ -170,12 +188,12 @@ fn limit(made: &mut Service, hardening: &Hardening) {
 
 /// Gives a service the health check its runtime is asked by, where it has none of its own.
 pub(crate) fn health(made: &mut Service, probe: &Probe, hardening: &Hardening) {
-    let Probe::Exec(command) = probe else { return };
+    let Some(command) = probe.command() else { return };
     let mut test = vec!["CMD".to_owned()];
-    test.extend(command.iter().cloned());
+    test.extend(command);
     made.healthcheck.get_or_insert(Healthcheck {
         test,
-        interval: Some(Duration::seconds(5)),
+        interval: Some(Duration::seconds(hardening.probe_seconds)),
         timeout: Some(Duration::seconds(4)),
         retries: Some(3),
         start_period: Some(Duration::seconds(hardening.start_seconds)),

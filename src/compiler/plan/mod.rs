@@ -7,7 +7,7 @@ use claw_types::agent::{AgentUnit, RuntimeUser};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Lowered;
 use claw_types::files::FileTree;
-use claw_types::id::{EnvName, PodName, SecretName, UnitId};
+use claw_types::id::{PodName, SecretName, UnitId};
 use claw_types::image::INFRA_REPOSITORY;
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
@@ -37,15 +37,17 @@ pub struct PlannedUnit {
     pub directory: PodPath,
     /// Its secrets by the names of their files, below `/run/secrets`.
     pub secrets: BTreeMap<String, SecretRef>,
-    /// Whether the shim puts its secrets into its environment.
+    /// Those of them that the shim puts into its environment.
+    pub lifted: BTreeSet<String>,
+    /// Whether its container has the shim.
     pub needs_shim: bool,
 }
 
 impl PlannedUnit {
     /// Returns the secrets that the shim puts into its environment, by the names of the variables.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &SecretRef)> {
-        let all = self.secrets.iter().filter(|(file, _)| self.needs_shim && EnvName::parse(file).is_ok());
-        all.map(|(file, secret)| (file.as_str(), secret))
+        let lifted = self.secrets.iter().filter(|(file, _)| self.lifted.contains(*file));
+        lifted.map(|(file, secret)| (file.as_str(), secret))
     }
 }
 
@@ -62,9 +64,11 @@ pub struct Plan {
     pub files: FileTree,
     /// Images to build, by service.
     pub builds: BTreeMap<String, Build>,
+    /// Images that claw builds for runtimes, by name: what each is built from.
+    pub bases: BTreeMap<String, &'static str>,
     /// Whether claw's own image is needed.
     pub needs_infra: bool,
-    /// Whether an agent takes its secrets through the shim.
+    /// Whether an agent's container has the shim.
     pub needs_shim: bool,
     /// The tag of claw's own image: its version.
     pub version: String,

@@ -32,6 +32,8 @@ pub struct Observed {
     pub unwritten: BTreeSet<UnitId>,
     /// Agents whose sealed files do not belong to them.
     pub unowned: BTreeSet<UnitId>,
+    /// The container of each agent that was last told what is told after a start.
+    pub told: BTreeMap<UnitId, String>,
 }
 
 /// An image that was seen.
@@ -86,6 +88,8 @@ pub struct Step {
 pub enum Action {
     /// Claw's own image is packed.
     Pack,
+    /// An image of a runtime is built from claw's own Dockerfile: its name.
+    Base(String),
     /// An image is pulled.
     Pull(String),
     /// An image is built: the service it is for.
@@ -106,6 +110,8 @@ pub enum Action {
     CreateContainer(String, u32),
     /// A container is started once what it depends on is ready: service, number.
     Start(String, u32),
+    /// A runtime that runs is told something: of which agent, what.
+    Tell(UnitId, &'static str),
 }
 
 impl Action {
@@ -113,6 +119,7 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Action::Pack => "pack",
+            Action::Base(_) => "build-base",
             Action::Pull(_) => "pull",
             Action::Build(_) => "build",
             Action::Write(_) => "write",
@@ -123,6 +130,7 @@ impl Action {
             Action::RemoveContainer(..) => "remove-container",
             Action::CreateContainer(..) => "create-container",
             Action::Start(..) => "start",
+            Action::Tell(..) => "tell",
         }
     }
 
@@ -134,8 +142,8 @@ impl Action {
         };
         match self {
             Action::Pack => claw_types::image::INFRA_REPOSITORY.to_owned(),
-            Action::Pull(name) | Action::Build(name) => name.clone(),
-            Action::Write(unit) => unit.to_string(),
+            Action::Base(name) | Action::Pull(name) | Action::Build(name) => name.clone(),
+            Action::Write(unit) | Action::Tell(unit, _) => unit.to_string(),
             Action::CreateNetwork(key) | Action::CreateVolume(key) => key.clone(),
             Action::Own(volumes, units) => {
                 volumes.iter().cloned().chain(units.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
@@ -152,14 +160,14 @@ impl Action {
             | Action::RemoveContainer(service, ..)
             | Action::CreateContainer(service, _)
             | Action::Start(service, _) => Some(service),
-            Action::Write(unit) => Some(unit.as_str()),
+            Action::Write(unit) | Action::Tell(unit, _) => Some(unit.as_str()),
             _ => None,
         }
     }
 
     /// Returns whether it makes an image, so that what follows is known only afterwards.
     pub fn is_image(&self) -> bool {
-        matches!(self, Action::Pack | Action::Pull(_) | Action::Build(_))
+        matches!(self, Action::Pack | Action::Base(_) | Action::Pull(_) | Action::Build(_))
     }
 }
 
@@ -177,6 +185,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match &self.action {
             Action::Pack => "pack image",
+            Action::Base(_) => "build base image",
             Action::Pull(_) => "pull image",
             Action::Build(_) => "build image of",
             Action::Write(_) => "write files of",
@@ -187,6 +196,7 @@ impl fmt::Display for Step {
             Action::RemoveContainer(..) => "remove container",
             Action::CreateContainer(..) => "create container",
             Action::Start(..) => "start container",
+            Action::Tell(_, what) => return write!(f, "tell {} its {what}: {}", self.action.resource(), self.cause),
         };
         write!(f, "{verb} {}: {}", self.action.resource(), self.cause)
     }
@@ -323,7 +333,10 @@ fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
         let cause = if packed.is_none() { "the engine does not have it" } else { "it is of another claw" };
         list.add(Action::Pack, cause, Vec::new());
     }
-    let packs = list.ids(|action| *action == Action::Pack);
+    for name in plan.bases.keys().filter(|name| !observed.images.contains_key(*name)) {
+        list.add(Action::Base(name.clone()), "the engine does not have it", Vec::new());
+    }
+    let packs = list.ids(|action| matches!(action, Action::Pack | Action::Base(_)));
     let is_built = |service: &str| {
         let image = plan.builds.get(service).map(|build| build.image.as_str());
         mode.services(plan).any(|(_, service)| service.image.as_deref() == image)
@@ -341,7 +354,9 @@ fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
     let mut pulled = BTreeSet::new();
     for (name, service) in mode.services(plan) {
         let Some(image) = &service.image else { continue };
-        let is_ours = *image == infra || plan.builds.values().any(|build| build.image.as_str() == image);
+        let is_ours = *image == infra
+            || plan.bases.contains_key(image)
+            || plan.builds.values().any(|build| build.image.as_str() == image);
         let is_wanted = containers_of(service) > 0 && !is_ours && pulled.insert(image.clone());
         let is_here = observed.images.contains_key(image);
         let cause = match (service.pull_policy.as_deref(), is_here) {
@@ -404,7 +419,7 @@ fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List) -> BTreeMa
         made.iter().any(|action| match action {
             Action::Pack => service.image.as_deref() == Some(plan.infra().as_str()),
             Action::Build(of) => plan.builds.get(of).map(|build| build.image.as_str()) == service.image.as_deref(),
-            Action::Pull(image) => service.image.as_ref() == Some(image),
+            Action::Pull(image) | Action::Base(image) => service.image.as_ref() == Some(image),
             _ => false,
         })
     };
@@ -469,6 +484,25 @@ fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
         }
     }
     start(plan, &starts, list);
+    tell(plan, observed, mode, &starts, list);
+}
+
+/// What a runtime is told after its start, told where its container is new or was never told.
+fn tell(plan: &Plan, observed: &Observed, mode: &Mode, starts: &BTreeMap<(String, u32), String>, list: &mut List) {
+    for (id, unit) in plan.units.iter().filter(|(id, _)| mode.has(id.as_str())) {
+        let name = id.as_str().to_owned();
+        let told = observed.told.get(id);
+        let is_started = starts.contains_key(&(name.clone(), 1));
+        let seen = observed.containers.get(&name).and_then(|seen| seen.first());
+        let is_told = told.is_some() && !is_started && seen.map(|seen| &seen.id) == told;
+        for each in unit.lowered.after_start.iter().filter(|each| each.has_content || told.is_some()) {
+            if !is_told && (is_started || seen.is_some_and(|seen| seen.is_running)) {
+                let after = list.ids(|action| *action == Action::Start(name.clone(), 1));
+                let cause = if is_started { "it starts" } else { "it was not told yet" };
+                list.add(Action::Tell(id.clone(), each.what), cause, after);
+            }
+        }
+    }
 }
 
 /// `depends_on: {x: {restart: true}}`: who asks for it is stopped before what it needs goes, and started after it is back.

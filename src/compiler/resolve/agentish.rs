@@ -16,6 +16,8 @@ pub(crate) struct Agentish<'l> {
     pub(crate) tree: Option<&'l Node>,
     /// Its `x-claw`, the pod's defaults merged under it.
     pub(crate) block: Option<Node>,
+    /// It is an agent, as far as what is known tells.
+    pub(crate) is_agent: bool,
 }
 
 impl<'l> Agentish<'l> {
@@ -27,7 +29,7 @@ impl<'l> Agentish<'l> {
             (Some(own), Some(defaults)) => Some(merged(own, &defaults)),
             (own, defaults) => own.cloned().or(defaults),
         };
-        Self { name, service: loaded.project.services.get(name), tree, block }
+        Self { name, service: loaded.project.services.get(name), tree, block, is_agent }
     }
 
     /// Returns the context and the build file of its build.

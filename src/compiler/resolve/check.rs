@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::load::Loaded;
 use claw_compose::model::Service;
-use claw_types::agent::AgentUnit;
+use claw_types::agent::{AgentUnit, EnvValue};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::platform::Platform;
+use claw_types::id::ServiceName;
+use claw_types::platform::{self, Platform};
 use claw_types::roster::Roster;
+use claw_types::secret::SecretRef;
 use claw_types::span::Span;
 
 use super::{Agent, Row, identity};
@@ -77,18 +79,32 @@ pub(crate) fn accounts(rows: &[Row<'_>], roster: &Roster, diag: &mut Diagnostics
                     None => drop(owners.insert((*platform, id), row)),
                 }
             }
-            for guild in identity.guilds.iter().filter(|guild| guild.channels.is_empty()) {
-                let message = format!("the guild `{}` of `{platform}` names no channel", guild.id);
-                let warning = Diagnostic::warning(Code::Discouraged, at, message);
-                diag.push(warning.help("name the channels in which the agent may speak: `channels: [{id: \"1234\"}]`"));
-            }
         }
     }
 }
 
-fn place(row: &Row<'_>, platform: Platform) -> Span {
+pub(crate) fn place(row: &Row<'_>, platform: Platform) -> Span {
     let own = row.block.handles.iter().find(|(name, _)| Platform::parse(name) == Some(platform));
     own.map_or(row.at, |(_, handle)| handle.0.origin.place(row.at))
+}
+
+/// Records tokens that several agents have: a platform takes them for one.
+pub(crate) fn tokens(agents: &BTreeMap<ServiceName, Agent>, diag: &mut Diagnostics) {
+    let mut owners: BTreeMap<(&str, &SecretRef), &AgentUnit> = BTreeMap::new();
+    for agent in agents.values() {
+        for platform in platform::PLATFORMS {
+            for token in platform.tokens {
+                let Some(EnvValue::Secret(secret)) = agent.unit.env.get(*token) else { continue };
+                let Some(other) = owners.insert((token, secret), &agent.unit) else { continue };
+                let message = format!("`{}` and `{}` have one `{token}`", other.service, agent.unit.service);
+                let warning = Diagnostic::warning(Code::Discouraged, agent.unit.origin, message);
+                let warning = warning.note_at(other.origin, format!("`{}` stands here", other.service));
+                diag.push(
+                    warning.help(format!("give each a token of its own: `{}` takes them for one", platform.name)),
+                );
+            }
+        }
+    }
 }
 
 /// Records platforms that an agent has an account on and cannot speak on: its runtime does not, or it has no token.
@@ -103,7 +119,8 @@ pub(crate) fn voices(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
             diag.push(warning.help("the account is told to the other services, and nothing else comes of it"));
             continue;
         }
-        for token in platform.tokens().iter().filter(|token| !names.contains(*token)) {
+        let is_linked = facts.linked.contains(&platform.name());
+        for token in platform.tokens().iter().filter(|token| !is_linked && !names.contains(*token)) {
             let message = format!("`{}` has an account on `{platform}` and no `{token}`", unit.service);
             let warning = Diagnostic::warning(Code::Discouraged, at, message);
             diag.push(warning.help(format!("add `{token}: ${{{token}}}` to its `environment:`")));

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claw_types::agent::{Contract, Reference, Section, SectionMode, Skill, SkillOrigin, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::doc::{line, plain};
 use claw_types::id::SkillName;
 use claw_types::path::PodPath;
-use claw_types::span::Span;
+use claw_types::span::{Source, Span};
 
 use super::Row;
+use super::manual::{self, FILE_LIMIT, is_empty};
 use crate::clawfile::Directive;
 use crate::clawfile::label::{Declared, noted};
+use crate::emit::view::service_skill;
 use crate::facts::{Context, Facts, FileFact, Need};
 use crate::pod::{AgentBlock, Include};
 
@@ -37,8 +40,13 @@ struct Named<'n> {
     label: Option<&'n str>,
 }
 
-/// Returns the text of a file of the pod.
-fn text(named: &Named<'_>, facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<String, Reported> {
+/// Returns a file of the pod that has something to say.
+fn source<'c>(
+    named: &Named<'_>,
+    facts: &Facts,
+    cx: &Context<'c>,
+    diag: &mut Diagnostics,
+) -> Result<&'c Source, Reported> {
     let mut unusable = |code: Code, why: &str| {
         let help = "the file must be a text file inside the pod's directory";
         let error = Diagnostic::error(code, named.at, format!("the {} `{}` {why}", named.what, named.file));
@@ -49,10 +57,13 @@ fn text(named: &Named<'_>, facts: &Facts, cx: &Context<'_>, diag: &mut Diagnosti
         Err(bad) => return unusable(Code::UnusableFile, &bad.to_string()),
     };
     match facts.files.get(&path) {
-        Some(FileFact::Text(id)) => {
-            let text = cx.sources.get(*id).map_or("", |source| source.text.as_str());
-            if text.trim().is_empty() { unusable(Code::UnusableFile, "is empty") } else { Ok(text.to_owned()) }
-        }
+        Some(FileFact::Text(id)) => match cx.sources.get(*id) {
+            Some(source) if source.text.len() > FILE_LIMIT => {
+                unusable(Code::UnusableFile, &format!("is longer than {} KiB", FILE_LIMIT / 1024))
+            }
+            Some(source) if !is_empty(&source.text) => Ok(source),
+            Some(_) | None => unusable(Code::UnusableFile, "is empty"),
+        },
         Some(FileFact::NotRegular) => unusable(Code::UnusableFile, "is not a regular file"),
         Some(FileFact::NotText) => unusable(Code::UnusableFile, "is not UTF-8 text"),
         Some(FileFact::Outside) => unusable(Code::UnusableFile, "leads out of the pod's directory"),
@@ -80,8 +91,8 @@ pub(crate) fn contract(
     };
     let mut contract = Contract::default();
     let file = named.file.to_owned();
-    if let Ok(text) = text(&named, facts, cx, diag) {
-        let (id, origin) = (file.clone(), file.clone());
+    if let Ok(source) = source(&named, facts, cx, diag) {
+        let (id, origin, text) = (file.clone(), file.clone(), plain(&source.text));
         contract.sections.push(Section { id, mode: SectionMode::Contract, description: None, origin, text });
     }
     let mut ids = BTreeSet::new();
@@ -118,16 +129,16 @@ fn include<'i>(
         return None;
     };
     let at_id = block.origin.of("id", at);
-    let skill = match SkillName::parse(&format!("include-{id}")) {
+    let skill = match SkillName::of(&format!("include-{id}")) {
         Ok(skill) if !id.is_empty() => skill,
         _ => {
             let error = Diagnostic::error(Code::BadName, at_id, format!("`{}` is not an id", id.escape_debug()));
-            diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
+            diag.push(error.help("use letters, digits, `-`, `_` and `.`, at most 56"));
             return None;
         }
     };
     if ["CLAWDAPUS.md", "AGENTS.md", contract].iter().any(|own| own.eq_ignore_ascii_case(id))
-        || id.starts_with("surface-")
+        || id.to_ascii_lowercase().starts_with("surface-")
     {
         let error =
             Diagnostic::error(Code::ReservedName, at_id, format!("the id `{id}` is taken by a section of claw's own"));
@@ -160,7 +171,8 @@ fn take(
     diag: &mut Diagnostics,
 ) {
     let named = Named { file: include.file, what: "include", at: include.at, label: None };
-    let Ok(text) = text(&named, facts, cx, diag) else { return };
+    let Ok(source) = source(&named, facts, cx, diag) else { return };
+    let text = plain(&source.text);
     let (id, description) = (include.id.to_owned(), block.description.clone());
     match include.mode {
         Some(mode) => {
@@ -173,13 +185,14 @@ fn take(
 /// Returns the manuals of an agent's services as sections: they stand after what the operator wrote.
 pub(crate) fn manuals(surfaces: &[Surface], skills: &BTreeMap<SkillName, Skill>) -> Vec<Section> {
     let services = surfaces.iter().filter_map(|surface| match surface {
-        Surface::Service { service, .. } => Some(format!("surface-{service}")),
+        Surface::Service { service, .. } => service_skill(service),
         Surface::Volume { .. } | Surface::Host { .. } | Surface::Channel { .. } | Surface::Egress { .. } => None,
     });
-    let section = |id: String| {
-        let skill = skills.get(id.as_str())?;
+    let section = |name: SkillName| {
+        let skill = skills.get(&name)?;
         let (description, text) = (Some(skill.description.clone()), skill.body.clone());
-        Some(Section { origin: format!("skill {id}"), id, mode: SectionMode::Manual, description, text })
+        let (origin, id) = (format!("skill {name}"), name.to_string());
+        Some(Section { id, mode: SectionMode::Manual, description, origin, text })
     };
     services.filter_map(section).collect()
 }
@@ -258,27 +271,42 @@ pub(crate) fn skills(
         }
     };
     for (named, origin) in image.chain(pod) {
-        let Ok(text) = text(&named, facts, cx, diag) else { continue };
+        let Ok(source) = source(&named, facts, cx, diag) else { continue };
         let stem = stem(named.file);
-        let Ok(name) = SkillName::parse(&stem) else {
+        let Ok(name) = SkillName::of(&stem) else {
             let error = Diagnostic::error(Code::BadName, named.at, format!("`{stem}` is not a name for a skill"));
-            diag.push(noted(error.help("name the file with letters, digits, `-`, `_` and `.`"), named.label));
+            let help = "name the file with letters, digits, `-`, `_` and `.`, at most 64";
+            diag.push(noted(error.help(help), named.label));
             continue;
         };
-        taken(origin, &stem, &named, diag);
-        let (description, body) = front_matter(&text);
-        let description = description.unwrap_or_else(|| format!("Skill {stem}."));
-        skills.insert(name, Skill { description, body, origin });
+        taken(origin, name.as_str(), &named, diag);
+        let Ok(skill) = manual::skill(source, &name, origin, diag) else { continue };
+        spoken(&skill, &named, diag);
+        skills.insert(name, skill);
     }
     for include in row.block.include.iter().filter(|include| include.mode.as_deref() == Some("reference")) {
         let (Some(id), Some(file)) = (&include.id, &include.file) else { continue };
-        let at = include.origin.of("file", include.origin.span.unwrap_or(row.at));
-        let named = Named { file, what: "include", at, label: None };
-        let Ok(body) = text(&named, facts, cx, diag) else { continue };
-        let Ok(name) = SkillName::parse(&format!("include-{id}")) else { continue };
+        let place = include.origin.span.unwrap_or(row.at);
+        let named = Named { file, what: "include", at: include.origin.of("file", place), label: None };
+        let Ok(source) = source(&named, facts, cx, diag) else { continue };
+        let Ok(name) = SkillName::of(&format!("include-{id}")) else { continue };
         taken(SkillOrigin::Pod, name.as_str(), &named, diag);
-        let description = include.description.clone().unwrap_or_else(|| format!("Reference {id}."));
-        skills.insert(name, Skill { description, body, origin: SkillOrigin::Pod });
+        let own = line(include.description.as_deref().unwrap_or(""));
+        let Ok(own) = manual::checked(own, include.origin.of("description", place), diag) else { continue };
+        let Ok(mut skill) = manual::skill(source, &name, SkillOrigin::Pod, diag) else { continue };
+        spoken(&skill, &named, diag);
+        skill.description = own.unwrap_or(skill.description);
+        skills.insert(name, skill);
+    }
+}
+
+/// A skill that is front matter alone tells an agent nothing.
+fn spoken(skill: &Skill, named: &Named<'_>, diag: &mut Diagnostics) {
+    if is_empty(&skill.body) {
+        let message = format!("the {} `{}` is empty but for its front matter", named.what, named.file);
+        let error =
+            Diagnostic::error(Code::UnusableFile, named.at, message).help("write its text after the front matter");
+        diag.push(noted(error, named.label));
     }
 }
 
@@ -292,14 +320,4 @@ fn stem(file: &str) -> String {
         return folder.to_owned();
     }
     last.rsplit_once('.').map_or(last, |(stem, _)| stem).to_owned()
-}
-
-/// Returns the description in a skill's front matter, and its text without front matter.
-fn front_matter(text: &str) -> (Option<String>, String) {
-    let Some(rest) = text.trim_start_matches('\u{feff}').strip_prefix("---\n") else { return (None, text.to_owned()) };
-    let Some((head, body)) = rest.split_once("\n---") else { return (None, text.to_owned()) };
-    let body = body.split_once('\n').map_or("", |(_, body)| body);
-    let line = head.lines().find_map(|line| line.strip_prefix("description:"));
-    let description = line.map(|line| line.trim().trim_matches(['"', '\'']).to_owned()).filter(|line| !line.is_empty());
-    (description, body.to_owned())
 }

@@ -69,6 +69,11 @@ pub(crate) fn plain(agentish: &Agentish<'_>, at: Span, facts: &Facts, diag: &mut
     for (key, value) in agentish.service.iter().flat_map(|service| &service.environment) {
         let Some(template) = &value.0 else { continue };
         let at = place(tree, key, at);
+        if is_secret_name(key) && template.as_literal().is_some_and(|text| !text.is_empty()) {
+            let message = format!("`{key}` holds a secret as plain text");
+            let warning = Diagnostic::warning(Code::SecretInEnvironment, at, message);
+            diag.push(warning.help(format!("write `{key}: ${{{key}}}` and put the value into `.env`")).masked());
+        }
         let mut missing = Vec::new();
         let value = template.resolve(&IsSet(facts), &mut |variable| missing.push(variable.name.clone()));
         for name in missing {
@@ -171,9 +176,8 @@ fn lifted(
     let value = template.resolve(facts, &mut |variable| missing.push(variable.name.clone()));
     for name in missing {
         let error = Diagnostic::error(Code::UnsetVariable, at, format!("the variable `{name}` is not set"));
-        diag.push(
-            error.help(format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`")),
-        );
+        let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
+        diag.push(error.help(format!("{help}; `--compat` takes it as empty")));
     }
     match value {
         Ok(value) => Some(EnvValue::Template { written: template.to_string(), value }),

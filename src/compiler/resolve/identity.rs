@@ -6,17 +6,25 @@ use claw_compose::shape::Origin;
 use claw_types::agent::{Schedule, Target};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::{Doc, is_break};
-use claw_types::id::SkillName;
+use claw_types::id::SecretName;
 use claw_types::platform::{self, Platform};
 use claw_types::roster::{Channel, Guild, Identity, Roster};
 use claw_types::span::Span;
 
-use super::{Row, Shared};
+use super::{Row, SecretSource, Shared, channel};
 use crate::clawfile::{Directive, schedule};
+use crate::facts::Facts;
 use crate::pod::{Handle, HandleBlock, PodBlock, Text};
 
-/// Returns every identity of the pod.
-pub(crate) fn roster(rows: &[Row<'_>], block: &PodBlock, at: Span, diag: &mut Diagnostics) -> Roster {
+/// Returns every identity of the pod; an id that is not written is the one its token tells.
+pub(crate) fn roster(
+    rows: &[Row<'_>],
+    block: &PodBlock,
+    sources: &BTreeMap<SecretName, SecretSource>,
+    facts: &Facts,
+    at: Span,
+    diag: &mut Diagnostics,
+) -> Roster {
     let defaults = by_platform(&block.handles_defaults, block.origin.of("handles-defaults", at), diag);
     // Defaults that nobody uses are judged too.
     for (platform, handle) in &defaults {
@@ -33,6 +41,19 @@ pub(crate) fn roster(rows: &[Row<'_>], block: &PodBlock, at: Span, diag: &mut Di
         let at = row.block.origin.of("handles", row.at);
         for (platform, handle) in by_platform(&row.block.handles, at, diag) {
             identities.insert(platform, identity(platform, Some(handle), defaults.get(&platform).copied(), at, diag));
+        }
+        for (platform, identity) in &mut identities {
+            let told = row.agentish.service.and_then(|service| channel::account(service, *platform, sources, facts));
+            match (&identity.id, told) {
+                (None, told) => identity.id = told,
+                (Some(id), Some(told)) if *id != told => {
+                    let at = super::check::place(row, *platform);
+                    let message = format!("`{id}` is not the account on `{platform}` that its token belongs to");
+                    let warning = Diagnostic::warning(Code::Discouraged, at, message);
+                    diag.push(warning.help(format!("write `{told}`, or give it the token of `{id}`")));
+                }
+                (Some(_), _) => {}
+            }
         }
         roster.identities.insert(row.service.clone(), identities);
     }
@@ -197,7 +218,7 @@ pub(crate) fn schedules(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnosti
         }
         let id = block.name.clone().unwrap_or_else(|| format!("pod-{index}"));
         let at_name = block.origin.of("name", at);
-        if SkillName::parse(&id).is_err() {
+        if SecretName::parse(&id).is_err() {
             let error = Diagnostic::error(Code::BadName, at_name, format!("`{id}` is not a name for a schedule"));
             diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
-use claw_types::image::{ImageFacts, ImageRef};
+use claw_types::image::{ImageFacts, ImageRef, label};
 use claw_types::span::Span;
 
 use super::{Agentish, Build};
@@ -53,8 +53,8 @@ pub(crate) fn from_image(
     }
     let image = ImageRef::new(service.image.clone().unwrap_or_default());
     let span = service.origin.of("image", at);
-    let facts = facts.image(&image).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
-    let directives = labels::read(&facts.labels, span, diag);
+    let facts = cx.image(&image, facts).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
+    let directives = declared(agentish, &facts.labels, image.as_str(), span, diag);
     Ok(FromImage { directives, facts, build: None })
 }
 
@@ -74,7 +74,7 @@ fn built(
     let clawfile = clawfile_of(found, cx, diag)?;
     let stage = clawfile.last_stage();
     let base = stage.base.clone();
-    let inherited = base.as_ref().and_then(|base| facts.image(&ImageRef::new(base.as_str())));
+    let inherited = base.as_ref().and_then(|base| cx.image(&ImageRef::new(base.as_str()), facts));
     let is_scratch = base.as_deref() == Some("scratch");
     let image = service.image.clone().unwrap_or_else(|| format!("{pod}-{}", agentish.name));
     let generated = if clawfile.is_plain() { None } else { Some((generated_name(&found.name), clawfile.lower())) };
@@ -97,7 +97,8 @@ fn built(
     let mut below = inherited.as_ref().map(|base| base.labels.clone()).unwrap_or_default();
     below.extend(stage.labels.clone());
     let from_text = merged(stage, inherited, is_scratch, own.clone());
-    build.is_partial = from_text.is_partial;
+    // What a file of the image says, the build alone can tell.
+    build.is_partial = from_text.is_partial || from_text.labels.contains_key(label::SKILL_EMIT);
     let facts = match facts.built.get(agentish.name).filter(|_| build.is_partial) {
         Some(built) => {
             below = built.labels.clone();
@@ -106,8 +107,19 @@ fn built(
         }
         None => from_text,
     };
-    let directives = over(labels::read(&below, span, diag), clawfile);
+    let directives = over(declared(agentish, &below, base.as_deref().unwrap_or_default(), span, diag), clawfile);
     Ok(FromImage { directives, facts, build: Some(build) })
+}
+
+/// What the labels of an image say of an agent; those of other services are nobody's business.
+fn declared(
+    agentish: &Agentish<'_>,
+    labels: &BTreeMap<String, String>,
+    image: &str,
+    span: Span,
+    diag: &mut Diagnostics,
+) -> Vec<Declared> {
+    if agentish.is_agent { labels::read(labels, image, span, diag) } else { Vec::new() }
 }
 
 /// A Clawfile's directives over those of its base: models by slot, handles by platform, invocations added, each other kind

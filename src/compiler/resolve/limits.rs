@@ -61,9 +61,7 @@ pub(crate) fn words(block: &AgentBlock, at: Span, diag: &mut Diagnostics) {
         let error = Diagnostic::error(Code::BadValue, at, format!("`{timezone}` is not a time zone"));
         diag.push(error.help("write an IANA name, such as `Europe/Berlin` or `UTC`"));
     }
-    if let Some(mcp) = block.mcp.as_deref()
-        && (!mcp.starts_with('/') || mcp.contains(|each: char| each.is_whitespace() || each.is_control()))
-    {
+    if let Some(mcp) = block.mcp.as_deref().filter(|mcp| !directive::is_endpoint(mcp)) {
         let at = block.origin.of("mcp", at);
         let error = Diagnostic::error(Code::BadValue, at, format!("`{mcp}` is not the path of an endpoint"));
         diag.push(error.help("write a path that begins with `/`, such as `/mcp`"));

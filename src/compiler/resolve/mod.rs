@@ -11,31 +11,36 @@ use claw_types::agent::{AgentUnit, Contract, Replica};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Driver;
 use claw_types::id::{PodName, RuntimeName, SecretName, ServiceName, UnitId};
-use claw_types::image::{ImageFacts, ImageRef, label};
+use claw_types::image::{ImageRef, label};
 use claw_types::roster::Roster;
 use claw_types::span::{Span, Spanned};
 
 use crate::clawfile::label::Declared;
 use crate::clawfile::{Clawfile, Directive};
-use crate::facts::{Context, Facts, LoadedPod, Need, PodSpec, load_pod};
+use crate::facts::{Context, Facts, HostFact, LoadedPod, Need, PodSpec, load_pod};
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
 pub(crate) mod agentish;
+mod channel;
 mod check;
 mod contract;
+mod emitted;
 mod environment;
 mod identity;
 mod image;
 mod inference;
 mod limits;
+mod manual;
 mod secret;
 mod surface;
 
 pub use image::generated_name;
 pub use limits::ALLOW;
+pub use manual::{BadManual, MANUAL_LIMIT, manual};
 pub use secret::SecretSource;
 
 use agentish::Agentish;
+use emitted::Image;
 use image::{FromImage, from_image};
 
 /// A pod with every question answered.
@@ -55,6 +60,8 @@ pub struct Pod {
     pub builds: BTreeMap<String, Build>,
     /// Where the values of named secrets come from.
     pub sources: BTreeMap<SecretName, SecretSource>,
+    /// Where the paths of the host lead that agents mount.
+    pub host_paths: BTreeMap<String, HostFact>,
     /// Services whose profile is not enabled.
     pub disabled: BTreeSet<String>,
 }
@@ -111,7 +118,13 @@ impl Build {
 }
 
 /// Returns what must be known of a service.
-pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need> {
+pub(crate) fn needs_of(
+    agentish: &Agentish<'_>,
+    loaded: &Loaded,
+    sources: &BTreeMap<SecretName, SecretSource>,
+    facts: &Facts,
+    cx: &Context<'_>,
+) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     let mut unused = Diagnostics::new();
     let Some(service) = agentish.service else { return needs };
@@ -119,14 +132,14 @@ pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>)
         needs.insert(Need::BuildFile { context, dockerfile });
     } else if let Some(image) = &service.image {
         let image = ImageRef::new(image.as_str());
-        if facts.image(&image).is_none() {
+        if cx.image(&image, facts).is_none() {
             needs.insert(Need::Image(image));
         }
     }
     let at = Span::start_of(claw_types::span::FileId(0));
     let Ok(image) = from_image(agentish, "pod", at, facts, cx, &mut unused) else { return needs };
     if let Some(base) = image.build.as_ref().and_then(|build| build.base.clone())
-        && facts.image(&ImageRef::new(base.as_str())).is_none()
+        && cx.image(&ImageRef::new(base.as_str()), facts).is_none()
         && base != "scratch"
         && !base.contains('$')
     {
@@ -134,7 +147,22 @@ pub(crate) fn needs_of(agentish: &Agentish<'_>, facts: &Facts, cx: &Context<'_>)
     }
     if runtime_of(&image, agentish).is_some() {
         let block = agentish.decode(&mut unused);
-        needs.extend(service.env_file.iter().map(|file| Need::EnvFile(file.path.clone())));
+        let heard = channel::named(&block).filter_map(|name| loaded.project.services.get(name));
+        for service in std::iter::once(service).chain(heard) {
+            needs.extend(service.env_file.iter().map(|file| Need::EnvFile(file.path.clone())));
+            needs.extend(channel::needs(service, sources, facts));
+        }
+        let binds =
+            service.volumes.iter().filter(|mount| mount.kind == "bind").filter_map(|mount| mount.source.clone());
+        let hosts = surface::targets("host", &block, &image.directives);
+        needs.extend(binds.chain(hosts).map(Need::HostPath));
+        for name in surface::targets("service", &block, &image.directives) {
+            let target = Agentish::new(loaded, &name, false);
+            let named = target.service.and_then(|service| service.image.clone());
+            let Ok(found) = from_image(&target, "pod", at, facts, cx, &mut unused) else { continue };
+            let found = Image { facts: found.facts, build: found.build, name: named };
+            needs.extend(emitted::need(found.emitted(&name, facts)));
+        }
         needs.extend(contract::needs(&block, &image.directives));
         needs.extend(inference::needs(&block, &image.directives));
     }
@@ -178,12 +206,14 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         builds.extend(image.build.clone().map(|build| (service.clone(), build)));
         found.push((agentish, at, image));
     }
-    let facts_of: Vec<(String, ImageFacts)> =
-        found.iter().map(|(agentish, _, image)| (agentish.name.to_owned(), image.facts.clone())).collect();
-    let images = facts_of.iter().map(|(name, facts)| (name.as_str(), facts)).collect();
+    let images = found.iter().map(|(agentish, _, image)| {
+        let name = agentish.service.and_then(|service| service.image.clone());
+        (agentish.name, Image { facts: image.facts.clone(), build: image.build.clone(), name })
+    });
+    let images = images.collect();
     let rows = rows(found, facts, cx, diag);
     let sources = secret::sources(&block, origin, diag);
-    let roster = Arc::new(identity::roster(&rows, &block, origin, diag));
+    let roster = Arc::new(identity::roster(&rows, &block, &sources, facts, origin, diag));
     check::names(&rows, &loaded.project.services, origin, diag);
     check::accounts(&rows, &roster, diag);
     let everyone: BTreeSet<&str> = loaded.project.services.keys().map(String::as_str).collect();
@@ -198,9 +228,12 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
     };
     let agents =
         rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
+    check::tokens(&agents, diag);
     let broadcast = identity::broadcast(&roster);
     let disabled = loaded.disabled.keys().cloned().collect();
-    diag.finish(mark, Pod { name, origin, agents, project: loaded.project, broadcast, builds, sources, disabled })
+    let host_paths = facts.host_paths.clone();
+    let project = loaded.project;
+    diag.finish(mark, Pod { name, origin, agents, project, broadcast, builds, sources, host_paths, disabled })
 }
 
 /// Returns the services that are agents, and judges what can be judged of the others.
@@ -251,10 +284,17 @@ pub(crate) struct Shared<'s> {
     pub(crate) name: &'s PodName,
     pub(crate) block: &'s PodBlock,
     pub(crate) project: &'s Project,
-    pub(crate) images: &'s BTreeMap<&'s str, &'s ImageFacts>,
+    pub(crate) images: &'s BTreeMap<&'s str, Image>,
     pub(crate) roster: &'s Arc<Roster>,
     pub(crate) everyone: &'s BTreeSet<&'s str>,
     pub(crate) sources: &'s BTreeMap<SecretName, SecretSource>,
+}
+
+/// Returns where the values of a pod's named secrets come from, as far as it says so rightly.
+pub(crate) fn sources_of(loaded: &Loaded) -> BTreeMap<SecretName, SecretSource> {
+    let mut unused = Diagnostics::new();
+    let at = Span::start_of(claw_types::span::FileId(0));
+    secret::sources(&pod_block(loaded, &mut unused), at, &mut unused)
 }
 
 fn pod_block(loaded: &Loaded, diag: &mut Diagnostics) -> PodBlock {
@@ -348,7 +388,9 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();
     let env = environment::environment(row, service, shared, facts, diag);
     let schedules = identity::schedules(row, shared, diag);
-    let mut skills = surface::generated_skills(&surfaces.list, &identities);
+    let channels = channel::policies(row, &surfaces.rules, shared, facts, diag);
+    let mut skills = manual::generated(&row.service, &surfaces.list, &channels, &identities, row.at, diag);
+    emitted::manuals(row, &surfaces.list, shared, facts, cx, &mut skills, diag);
     contract::skills(row, facts, cx, &mut skills, diag);
     let persona = contract::persona(row, facts, diag);
     let model_policy = limits::model_policy(&row.block, row.at, diag);
@@ -376,7 +418,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         brakes,
         inference,
         identities,
-        channels: surfaces.channels,
+        channels,
         roster: Arc::clone(shared.roster),
         surfaces: surfaces.list,
         user,

@@ -1,34 +1,31 @@
-//! What an agent may use, the manuals claw writes of it, and whom it may therefore talk to.
+//! What an agent may use, and whom it may therefore talk to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::model::Service;
-use claw_types::agent::{
-    Access, ChannelPolicy, DirectPolicy, GuildPolicy, Inference, Reach, RuntimeUser, Skill, SkillOrigin, Surface,
-};
+use claw_types::agent::{Access, Inference, Reach, RuntimeUser, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::doc::line;
-use claw_types::id::{ServiceName, SkillName, VolumeName};
+use claw_types::id::{ServiceName, VolumeName};
 use claw_types::image::{ImageFacts, label};
 use claw_types::path::ContainerPath;
 use claw_types::platform::Platform;
-use claw_types::roster::Identity;
 use claw_types::span::Span;
 
+use super::channel::Rules;
 use super::{Row, Shared};
-use crate::clawfile::label::noted;
+use crate::clawfile::label::{Declared, noted};
 use crate::clawfile::{Directive, directive};
-use crate::pod::{ChannelRules, Texts};
+use crate::pod::{AgentBlock, Texts};
 
 /// The surfaces of an agent, and the rules of its channels.
 #[derive(Default)]
-pub(crate) struct Surfaces {
+pub(crate) struct Surfaces<'r> {
     pub(crate) list: Vec<Surface>,
-    pub(crate) channels: BTreeMap<Platform, ChannelPolicy>,
+    pub(crate) rules: BTreeMap<Platform, Rules<'r>>,
 }
 
 /// Returns the surfaces: the pod's where it says what they are, be it none, else the image's.
-pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostics) -> Surfaces {
+pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostics) -> Surfaces<'r> {
     let mut surfaces = Surfaces::default();
     if !row.sets("surfaces") {
         for each in row.directives() {
@@ -58,7 +55,7 @@ pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostic
                 let Some(found) = bound(&surface, span, None, row, shared, diag) else { continue };
                 match (&entry.rules, &found) {
                     (Some(rules), Surface::Channel { platform }) => {
-                        surfaces.channels.insert(*platform, policy(rules, span, shared, diag));
+                        surfaces.rules.insert(*platform, Rules { rules, at: span });
                     }
                     (Some(_), _) => {
                         let message = format!("a surface `{}://` takes no rules", surface.scheme);
@@ -73,6 +70,16 @@ pub(crate) fn surfaces(row: &Row<'_>, shared: &Shared<'_>, diag: &mut Diagnostic
         }
     }
     surfaces
+}
+
+/// Returns what an agent's surfaces of a scheme name, rightly or not.
+pub(crate) fn targets(scheme: &str, block: &AgentBlock, directives: &[Declared]) -> BTreeSet<String> {
+    let own = block.surfaces.iter().filter_map(|entry| directive::surface(&entry.text.value, entry.text.span).ok());
+    let declared = directives.iter().filter_map(|each| match &each.value {
+        Directive::Surface(surface) if !block.origin.fields.contains_key("surfaces") => Some(surface.clone()),
+        _ => None,
+    });
+    own.chain(declared).filter(|surface| surface.scheme == scheme).map(|surface| surface.target).collect()
 }
 
 fn add(list: &mut Vec<Surface>, surface: Surface, span: Span, diag: &mut Diagnostics) {
@@ -139,86 +146,61 @@ fn service(
         return None;
     }
     let unknown = ImageFacts::default();
-    let image = shared.images.get(name).copied().unwrap_or(&unknown);
+    let image = shared.images.get(name).map_or(&unknown, |image| &image.facts);
     let number = |text: &String| text.split('/').next().and_then(|port| port.parse::<u16>().ok());
     let published = target.ports.iter().filter_map(|port| u16::try_from(port.target).ok());
     let ports: BTreeSet<u16> = target.expose.iter().chain(&image.exposed).filter_map(number).chain(published).collect();
-    let declared = target.extensions.get("x-claw").and_then(|block| block.get("mcp")).and_then(|mcp| mcp.scalar());
-    let mcp = declared.map(|scalar| scalar.text.clone()).or_else(|| target.labels.get(label::MCP).cloned());
-    let mcp = mcp.or_else(|| image.labels.get(label::MCP).cloned());
-    Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports: ports.into_iter().collect(), mcp })
+    let ports: Vec<u16> = ports.into_iter().collect();
+    let mcp = mcp(name, target, image, &ports, span, diag);
+    Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports, mcp })
 }
 
-fn policy(rules: &ChannelRules, span: Span, shared: &Shared<'_>, diag: &mut Diagnostics) -> ChannelPolicy {
-    let ids = |texts: &[crate::pod::Text]| texts.iter().map(|text| text.0.clone()).collect::<Vec<_>>();
-    let mut services = Vec::new();
-    for each in &rules.allow_from_services.0 {
-        let name = each.value.as_str();
-        if !shared.everyone.contains(name) {
-            let error = Diagnostic::error(Code::UnknownService, each.span, format!("no service named `{name}`"));
-            let error = error.help("name a service of this file");
-            diag.push(error.suggest(name, shared.everyone.iter().copied()));
+/// Returns the address of a service's MCP endpoint: `/path`, with `:port` before it where the service has several.
+fn mcp(
+    name: &str,
+    target: &Service,
+    image: &ImageFacts,
+    ports: &[u16],
+    span: Span,
+    diag: &mut Diagnostics,
+) -> Option<String> {
+    let own = target.extensions.get("x-claw").and_then(|block| block.get("mcp")).filter(|mcp| !mcp.is_null());
+    let (text, at, from) = match (own, target.labels.get(label::MCP), image.labels.get(label::MCP)) {
+        (Some(node), ..) => (node.scalar()?.text.clone(), node.span, "`x-claw.mcp`"),
+        (None, Some(text), _) => (text.clone(), target.origin.of("labels", span), "its label `claw.mcp`"),
+        (None, None, Some(text)) => {
+            (text.clone(), target.origin.of("image", span), "the label `claw.mcp` of its image")
         }
-        services.extend(ServiceName::parse(name));
-    }
-    let direct = rules.dm.as_ref().map(|dm| {
-        let words = ["pairing", "allowlist", "open", "disabled"];
-        if let Some(word) = dm.policy.as_deref().filter(|word| !words.contains(word)) {
-            let error =
-                Diagnostic::error(Code::BadValue, dm.origin.of("policy", span), format!("`{word}` is not a policy"));
-            diag.push(error.help(format!("write `{}`", words.join("`, `"))));
-        }
-        DirectPolicy { enabled: dm.enabled.unwrap_or(true), policy: dm.policy.clone(), allow_from: ids(&dm.allow_from) }
-    });
-    let guilds = rules.guilds.iter().map(|(id, guild)| {
-        let users = ids(&guild.users);
-        (id.clone(), GuildPolicy { policy: guild.policy.clone(), users, require_mention: guild.require_mention })
-    });
-    ChannelPolicy {
-        guilds: guilds.collect(),
-        direct,
-        allow_from_handles: rules.allow_from_handles.unwrap_or(false),
-        allow_from_services: services,
-    }
-}
-
-/// Returns the manuals that claw writes itself: one for each service, platform and account.
-pub(crate) fn generated_skills(
-    surfaces: &[Surface],
-    identities: &BTreeMap<Platform, Identity>,
-) -> BTreeMap<SkillName, Skill> {
-    let mut skills = BTreeMap::new();
-    let mut add = |name: String, description: String, body: String| {
-        if let Ok(name) = SkillName::parse(&name) {
-            skills.insert(name, Skill { description, body, origin: SkillOrigin::Generated });
-        }
+        (None, None, None) => return None,
     };
-    for surface in surfaces {
-        match surface {
-            Surface::Service { service, ports, mcp } => {
-                let ports: Vec<String> = ports.iter().map(|port| format!("- http://{service}:{port}")).collect();
-                let listens = if ports.is_empty() { "It declares no ports.".to_owned() } else { ports.join("\n") };
-                let mcp =
-                    mcp.as_ref().map(|path| format!("\n\nIts MCP endpoint is `{}`.", line(path))).unwrap_or_default();
-                let body = format!("# {service}\n\nA service of this pod. Reach it by its name:\n\n{listens}{mcp}\n");
-                add(format!("surface-{service}"), format!("How to reach the service {service}."), body);
-            }
-            Surface::Channel { platform } => {
-                let body = format!("# {platform}\n\nMessages of {platform} reach you through your runtime.\n");
-                add(format!("surface-{platform}"), format!("How messages of {platform} reach you."), body);
-            }
-            Surface::Volume { .. } | Surface::Host { .. } | Surface::Egress { .. } => {}
+    let refused = |why: String, help: &str, diag: &mut Diagnostics| {
+        let error = Diagnostic::error(Code::BadSurface, at, format!("the MCP endpoint of `{name}` {why}"));
+        diag.push(error.note(format!("{from} says where it is")).help(help));
+        None
+    };
+    let (port, path) = match text.strip_prefix(':').and_then(|rest| Some((rest, rest.find('/')?))) {
+        Some((rest, slash)) => (Some(rest[..slash].parse::<u16>()), &rest[slash..]),
+        None => (None, text.as_str()),
+    };
+    let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte);
+    let is_usable = path.starts_with('/') && !path.split('/').any(|part| part == "..") && path.bytes().all(is_path);
+    if !is_usable || path.len() > 256 {
+        return refused(format!("is no path: `{}`", text.escape_debug()), "write `/path`, or `:port/path`", diag);
+    }
+    let port = match (port, ports) {
+        (Some(Ok(port)), _) => port,
+        (Some(Err(_)), _) => return refused("has no port before its path".to_owned(), "write `:8080/path`", diag),
+        (None, [port]) => *port,
+        (None, []) => {
+            return refused(
+                "has no port: the service declares none".to_owned(),
+                "write `:port/path`, or `expose:` it",
+                diag,
+            );
         }
-    }
-    for (platform, identity) in identities {
-        let id = identity.id.as_deref().map_or("no id declared".to_owned(), |id| format!("id `{}`", line(id)));
-        let name = identity.username.as_deref().map(|name| format!(", user name @{}", line(name))).unwrap_or_default();
-        let guilds: Vec<String> =
-            identity.guilds.iter().map(|guild| format!("- guild `{}`", line(&guild.id))).collect();
-        let body = format!("# You on {platform}\n\nYour account: {id}{name}.\n\n{}\n", guilds.join("\n"));
-        add(format!("handle-{platform}"), format!("Who you are on {platform}."), body);
-    }
-    skills
+        (None, _) => return refused("could be on several ports".to_owned(), "write which: `:port/path`", diag),
+    };
+    Some(format!("http://{name}:{port}{path}"))
 }
 
 /// Returns whom an agent may talk to, and why it needs a way out.

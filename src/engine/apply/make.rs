@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ApplyError, Run};
 use crate::container::{body, depends_on, endpoints};
-use crate::docker::EngineError;
+use crate::docker::{BuildCall, EngineError};
 use crate::image::{Building, Making, base, builder, never};
 use crate::pack;
 
@@ -44,6 +44,27 @@ impl Run<'_> {
         let making =
             Making { docker: self.docker, builder: builder(self.site.environment), engine, progress: &progress };
         Ok(building.run(&making).await?)
+    }
+
+    /// Builds the image of a runtime from claw's own Dockerfile; its context is that file alone.
+    pub(super) async fn base(&self, name: &str) -> Result<(), ApplyError> {
+        let Some(dockerfile) = self.plan.bases.get(name) else { return Ok(()) };
+        let mut context = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(dockerfile.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        let packed = context.append_data(&mut header, "Dockerfile", dockerfile.as_bytes());
+        let archive = packed.and_then(|()| context.into_inner()).map_err(ApplyError::Pack)?;
+        let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
+        let call = BuildCall {
+            tags: vec![name.to_owned(), format!("{repository}:latest")],
+            dockerfile: "Dockerfile".to_owned(),
+            labels: [(label::SCHEMA.to_owned(), "1".to_owned())].into(),
+            ..BuildCall::default()
+        };
+        let progress = |line: &str| (self.site.progress)(&format!("  {line}"));
+        Ok(self.docker.build(&call, builder(self.site.environment), archive, &progress).await?)
     }
 
     /// Labels that docker compose finds a resource by, over the user's own.

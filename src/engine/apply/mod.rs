@@ -7,6 +7,7 @@ use std::path::Path;
 
 use claw_compiler::plan::steps::{Action, Observed, Step};
 use claw_compiler::plan::{Plan, PlannedUnit};
+use claw_types::agent::Surface;
 use claw_types::id::UnitId;
 use claw_types::image::{INFRA_PROGRAM, compose, label};
 use serde_json::json;
@@ -124,6 +125,7 @@ impl Run<'_> {
     async fn carry_out(&self, steps: &[Step], done: &mut usize) -> Result<(), ApplyError> {
         self.leftovers().await?;
         self.externals().await?;
+        self.sources()?;
         let mut kept = Kept::new();
         for step in steps {
             if self.site.interrupt.is_asked() {
@@ -136,10 +138,12 @@ impl Run<'_> {
             let work = self.one(&step.action, &kept);
             match step.action {
                 // These take long, and what is left of them when they are dropped does no harm.
-                Action::Pull(_) | Action::Build(_) | Action::Start(..) => tokio::select! {
-                    result = work => result?,
-                    () = self.site.interrupt.asked() => return Err(ApplyError::Interrupted),
-                },
+                Action::Base(_) | Action::Pull(_) | Action::Build(_) | Action::Start(..) | Action::Tell(..) => {
+                    tokio::select! {
+                        result = work => result?,
+                        () = self.site.interrupt.asked() => return Err(ApplyError::Interrupted),
+                    }
+                }
                 _ => work.await?,
             }
             *done += 1;
@@ -156,6 +160,7 @@ impl Run<'_> {
                 let progress = |line: &str| (self.site.progress)(&format!("  {line}"));
                 Ok(self.docker.pull(image, platform, &progress).await?)
             }
+            Action::Base(name) => self.base(name).await,
             Action::Build(service) => self.build(service).await,
             Action::Write(unit) => self.write(unit),
             Action::CreateNetwork(key) => self.network(key).await,
@@ -168,6 +173,7 @@ impl Run<'_> {
             }
             Action::CreateContainer(name, number) => self.container(name, *number, kept).await,
             Action::Start(name, number) => self.start(name, *number).await,
+            Action::Tell(unit, what) => self.tell(unit, what).await,
         }
     }
 
@@ -187,6 +193,22 @@ impl Run<'_> {
             let name = self.scope.volume(key);
             if volume.external == Some(true) && self.docker.volume_labels(&name).await?.is_none() {
                 return Err(missing("volume", &name));
+            }
+        }
+        Ok(())
+    }
+
+    /// What agents mount of the host must be there before anything is made.
+    fn sources(&self) -> Result<(), ApplyError> {
+        for planned in self.plan.units.values() {
+            for surface in &planned.unit.surfaces {
+                let Surface::Host { path, .. } = surface else { continue };
+                if !Path::new(path.as_str()).exists() {
+                    let name = &planned.unit.service;
+                    let why =
+                        format!("`{name}` has the surface `host://{path}`, which is not on this host: make it first");
+                    return Err(ApplyError::Unusable(why));
+                }
             }
         }
         Ok(())

@@ -5,10 +5,12 @@ use std::time::Duration;
 use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::containers_of;
 use claw_compose::model::Service;
+use claw_types::id::UnitId;
 
 use super::{ApplyError, Run};
 use crate::container::file_target;
 use crate::docker::Docker;
+use crate::state;
 
 /// The longest a service is waited for by those that depend on it.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -34,6 +36,23 @@ impl Run<'_> {
         let container = self.scope.container(name, number);
         self.inject(&container, name, service).await?;
         Ok(self.docker.start(&container).await?)
+    }
+
+    /// Tells a runtime what it keeps in a state of its own, such as schedules, once it runs; and remembers that it was told.
+    pub(super) async fn tell(&self, unit: &UnitId, what: &str) -> Result<(), ApplyError> {
+        let Some(planned) = self.plan.units.get(unit) else { return Ok(()) };
+        let container = self.scope.container(unit.as_str(), 1);
+        let not_ready = |why: String| ApplyError::NotReady { service: unit.to_string(), why };
+        for each in planned.lowered.after_start.iter().filter(|each| each.what == what) {
+            let patience = Duration::from_secs(u64::from(each.seconds));
+            let output = self.docker.exec(&container, &each.command, patience).await?;
+            if output.exit_code != 0 {
+                let said = output.stderr.trim().lines().next_back().unwrap_or("it said nothing").to_owned();
+                return Err(not_ready(format!("could not be told its {what}: {said}")));
+            }
+        }
+        let seen = self.docker.container(&container).await?.ok_or_else(|| not_ready("was removed".to_owned()))?;
+        Ok(state::record_told(self.site.root, self.scope.project, unit.as_str(), &seen.id)?)
     }
 
     /// Secrets and configs that are no files of the host are put into the container itself before each start, as compose does.

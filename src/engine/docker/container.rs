@@ -1,10 +1,12 @@
 //! Containers: made, started, stopped, looked at.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters as query;
 use claw_types::image::compose;
+use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::{Docker, EngineError, failed, is_missing, labelled, of_project, read};
@@ -89,6 +91,32 @@ fn seen(found: ContainerInspectResponse) -> Seen {
     }
 }
 
+/// What is at a path of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// A regular file's bytes.
+    File(Vec<u8>),
+    /// A regular file longer than was asked for.
+    TooLong,
+    /// A directory, a link, a device.
+    NotRegular,
+}
+
+/// Returns what the first entry of an archive is.
+fn inside(archive: &[u8], limit: usize) -> Inside {
+    let mut archive = tar::Archive::new(archive);
+    let entry = archive.entries().ok().and_then(|mut entries| entries.next()?.ok());
+    let Some(entry) = entry.filter(|entry| entry.header().entry_type().is_file()) else { return Inside::NotRegular };
+    if entry.size() > limit as u64 {
+        return Inside::TooLong;
+    }
+    let mut bytes = Vec::new();
+    match entry.take(limit as u64).read_to_end(&mut bytes) {
+        Ok(_) => Inside::File(bytes),
+        Err(_) => Inside::NotRegular,
+    }
+}
+
 impl Docker {
     /// Returns the containers of a project, helpers too, whatever their state, by service and number.
     ///
@@ -170,6 +198,29 @@ impl Docker {
         let options = query::UploadToContainerOptionsBuilder::default().path("/").build();
         let sent = self.api.upload_to_container(container, Some(options), bollard::body_full(archive.into())).await;
         sent.map_err(failed("put a file into", container))
+    }
+
+    /// Returns the file at a path of a container, running or not; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn get(&self, container: &str, path: &str, limit: usize) -> Result<Option<Inside>, EngineError> {
+        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut stream = std::pin::pin!(self.api.download_from_container(container, Some(options)));
+        let mut archive = Vec::new();
+        // A file's header, its content filled up, and what may stand before it.
+        let most = limit + 16 * 1024;
+        while let Some(chunk) = stream.next().await {
+            match chunk {
+                Ok(bytes) => archive.extend_from_slice(&bytes),
+                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) => return Err(failed("read a file of", container)(error)),
+            }
+            if archive.len() > most {
+                break;
+            }
+        }
+        Ok(Some(inside(&archive, limit)))
     }
 
     /// Starts a container.

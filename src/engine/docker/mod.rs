@@ -12,7 +12,7 @@ mod image;
 mod resource;
 mod stream;
 
-pub use container::{Seen, State};
+pub use container::{Inside, Seen, State};
 pub use image::{BuildCall, Builder};
 pub use resource::Labelled;
 pub use stream::{Changes, LogLine, LogOptions};

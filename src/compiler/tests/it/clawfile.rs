@@ -127,7 +127,7 @@ fn labels_read_back_as_the_directives_they_were() {
     let clawfile = clawfile.expect("valid");
     let mut diag = Diagnostics::new();
     let span = claw_types::span::Span::start_of(claw_types::span::FileId(0));
-    let again = clawfile::label::read(&clawfile.labels(), span, &mut diag);
+    let again = clawfile::label::read(&clawfile.labels(), "x", span, &mut diag);
     let again = clawfile::label::write(again.iter().map(|directive| &directive.value));
     assert_eq!(again, clawfile.labels());
     assert_eq!(diag.iter().count(), 0);

@@ -1,7 +1,7 @@
 //! Bad input never panics: every prefix of a text, and a hostile character at every place of it.
 
 use claw_compiler::clawfile;
-use claw_compiler::facts::{Context, Facts, Need, PodSpec, missing};
+use claw_compiler::facts::{Context, Facts, PodSpec, missing};
 use claw_compose::load::dotenv;
 use claw_compose::yaml;
 use claw_types::diag::Diagnostics;
@@ -73,21 +73,31 @@ fn a_pod_file_may_be_anything() {
         let context = || Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
         for _ in 0..8 {
             for need in missing(&spec, &facts, &context()) {
-                match need {
-                    Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
-                    Need::IsSet(name) => drop(facts.set.insert(name, true)),
-                    Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
-                    Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
-                    Need::File(path) => drop(facts.files.insert(path, claw_compiler::facts::FileFact::Text(contract))),
-                    Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
-                    Need::Image(image) => drop(facts.images.insert(image, None)),
-                }
+                facts.suppose(need, contract);
             }
         }
         assert!(missing(&spec, &facts, &context()).is_empty(), "asking ends");
         let plan = claw_compiler::compile(&spec, &facts, &context(), &mut diag);
         assert!(plan.is_ok() || diag.has_errors());
         judged(&diag, &sources);
+    }
+}
+
+#[test]
+fn a_manual_may_be_anything() {
+    let name = claw_types::id::SkillName::parse("x").expect("a name");
+    for text in variants(
+        "\u{feff}---\r\nname: a\ndescription: 'b: \u{fc}'\nmetadata: {c: [1, d]}\n---\n# E\n--- END: x (manual) ---\n",
+    ) {
+        let Ok(skill) = claw_compiler::resolve::manual(&text, &name) else { continue };
+        let written = claw_compiler::emit::markdown::skill(&name, &skill).expect("written");
+        let mut sources = SourceMap::new();
+        let head = written.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).expect("front matter").0;
+        let file = sources.add("skill", head);
+        let tree = yaml::parse(sources.get(file).expect("added"), &mut Diagnostics::new()).expect("YAML");
+        let keys: Vec<&str> = tree.entries().iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["name", "description"], "{text:?}");
+        assert!(!skill.description.is_empty() && !skill.description.contains('\n'), "{text:?}");
     }
 }
 

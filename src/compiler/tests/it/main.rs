@@ -1,10 +1,17 @@
 //! Tests of the compiler, stage by stage.
 
 mod clawfile;
+mod directives;
+mod documents;
+mod effects;
 mod hostile;
+mod images;
+mod language;
 mod plan;
 mod property;
 mod resolve;
+mod wild;
+mod world;
 
 use std::path::PathBuf;
 

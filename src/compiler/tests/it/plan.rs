@@ -18,36 +18,63 @@ fn compile(text: &str) -> (Option<Plan>, Vec<String>) {
 
 /// The same, with a contract and with labels that every image has.
 pub(crate) fn compile_with(text: &str, contract: &str, labels: &[(&str, &str)]) -> (Option<Plan>, Vec<String>) {
+    compile_files(text, &|_| File::Text(contract), labels)
+}
+
+/// What a pod's file is.
+pub(crate) enum File<'t> {
+    Text(&'t str),
+    Fact(FileFact),
+}
+
+/// The same, with files by their paths.
+pub(crate) fn compile_files<'t>(
+    text: &str,
+    files: &dyn Fn(&str) -> File<'t>,
+    labels: &[(&str, &str)],
+) -> (Option<Plan>, Vec<String>) {
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let image = ImageFacts { labels, ..ImageFacts::default() };
     let image = Some(image).filter(|image| !image.labels.is_empty());
     let mut sources = SourceMap::new();
     let file = sources.add("claw-pod.yml", text);
-    let contract = sources.add("AGENTS.md", contract);
     let mut diag = Diagnostics::new();
     let tree = yaml::parse(sources.get(file).expect("added"), &mut diag).expect("YAML");
     let spec = PodSpec { file, tree, name: None, directory: "pod".into(), profiles: Vec::new() };
     let mut facts = Facts::default();
-    let context = Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
+    fn context(sources: &SourceMap) -> Context<'_> {
+        Context { sources, drivers: claw_drivers::ALL, version: "0" }
+    }
     loop {
-        let needs = missing(&spec, &facts, &context);
+        let needs = missing(&spec, &facts, &context(&sources));
         if needs.is_empty() {
             break;
         }
         for need in needs {
             match need {
-                Need::Variable(name) => drop(facts.variables.insert(name, Some("v".into()))),
-                Need::IsSet(name) => drop(facts.set.insert(name, true)),
-                Need::HasSecretFile(path) => drop(facts.secret_files.insert(path, true)),
-                Need::EnvFile(path) => drop(facts.env_files.insert(path, None)),
-                Need::File(path) => drop(facts.files.insert(path, FileFact::Text(contract))),
-                Need::BuildFile { context, dockerfile } => drop(facts.builds.insert((context, dockerfile), None)),
+                Need::File(path) => {
+                    let fact = match files(path.as_str()) {
+                        File::Text(text) => FileFact::Text(sources.add(path.as_str(), text)),
+                        File::Fact(fact) => fact,
+                    };
+                    facts.files.insert(path, fact);
+                }
                 Need::Image(name) => drop(facts.images.insert(name, image.clone())),
+                need => facts.suppose(need, file),
             }
         }
     }
-    let plan = claw_compiler::compile(&spec, &facts, &context, &mut diag).ok();
-    let found = diag.sorted().into_iter().map(|each| format!("{}: {}", each.code.name(), each.message));
+    let plan = claw_compiler::compile(&spec, &facts, &context(&sources), &mut diag).ok();
+    let found = diag.sorted().into_iter().map(|each| {
+        let place = sources.get(each.primary.file).map_or("", |source| source.name.as_str());
+        let place = if place == "claw-pod.yml" {
+            String::new()
+        } else {
+            let position = sources.position(each.primary);
+            format!(" at {place}:{}:{}", position.line, position.column)
+        };
+        format!("{}: {}{place}", each.code.name(), each.message)
+    });
     (plan, found.collect())
 }
 

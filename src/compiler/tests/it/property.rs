@@ -56,7 +56,7 @@ proptest! {
             let again = clawfile::parse(own.get(file).expect("added"), &["reference"], &mut Diagnostics::new());
             let labels = again.map(|again| again.last_stage().labels).unwrap_or_default();
             let at = Span::start_of(FileId(0));
-            let read = label::read(&clawfile.labels(), at, &mut Diagnostics::new());
+            let read = label::read(&clawfile.labels(), "x", at, &mut Diagnostics::new());
             prop_assert_eq!(label::write(read.iter().map(|each| &each.value)), clawfile.labels());
             prop_assert!(labels.contains_key("claw.type"));
         }

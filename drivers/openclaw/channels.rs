@@ -1,0 +1,332 @@
+//! Channels: each platform openclaw speaks on, in its own words. Nobody is heard who is not named.
+
+use std::collections::BTreeMap;
+
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::doc::Doc;
+use claw_types::platform::Platform;
+use claw_types::roster::Identity;
+
+use super::config::Files;
+
+/// The platforms of this table. Those with a plugin of openclaw's own; wecom's is a third party's and takes no secret by
+/// file, and qq's is not on npm.
+pub(super) const PLATFORMS: &[&str] = &["discord", "feishu", "line", "matrix", "slack", "telegram", "whatsapp"];
+
+/// A second secret that a platform needs, beside those every runtime needs.
+const LINE_SECRET: &str = "LINE_CHANNEL_SECRET";
+
+/// Returns the variables whose secrets a platform needs. A device is linked to whatsapp by hand, once: it has none.
+fn tokens(platform: Platform) -> Vec<&'static str> {
+    match platform.name() {
+        "whatsapp" => Vec::new(),
+        "line" => platform.tokens().iter().copied().chain([LINE_SECRET]).collect(),
+        _ => platform.tokens().to_vec(),
+    }
+}
+
+/// Returns whether an agent speaks on a platform: it has an account there, and the tokens.
+fn speaks(unit: &AgentUnit, platform: Platform) -> bool {
+    let has = |token: &&str| unit.env.keys().any(|name| name.as_ref() == *token);
+    PLATFORMS.contains(&platform.name()) && tokens(platform).iter().all(has)
+}
+
+/// One account of an agent that speaks, and whom it hears there.
+struct Account<'u> {
+    platform: Platform,
+    identity: &'u Identity,
+    policy: &'u ChannelPolicy,
+}
+
+fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
+    unit.channels.iter().filter_map(|(platform, policy)| {
+        let identity = unit.identities.get(platform).filter(|_| speaks(unit, *platform))?;
+        Some(Account { platform: *platform, identity, policy })
+    })
+}
+
+/// Records rules that openclaw cannot keep.
+pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
+    for (platform, _) in &unit.channels {
+        if !unit.identities.contains_key(platform) && PLATFORMS.contains(&platform.name()) {
+            let message = format!("`{}` has the surface `channel://{platform}` and no account there", unit.service);
+            let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+            diag.push(
+                warning.help(format!("add `{platform}` to its `handles`, or `HANDLE {platform}` to its Clawfile")),
+            );
+        }
+    }
+}
+
+/// Returns `channels`.
+pub(super) fn channels(unit: &AgentUnit, secrets: &mut Files) -> BTreeMap<String, Doc> {
+    let mut channels = BTreeMap::new();
+    for Account { platform, identity, policy } in spoken(unit) {
+        let mut token = |index: usize| platform.tokens().get(index).map_or(Doc::Null, |name| secrets.add_file(name));
+        let mut keys = match platform.name() {
+            "discord" => discord(policy, token(0)),
+            "feishu" => feishu(identity, policy, token(0)),
+            "line" => line(policy),
+            "matrix" => matrix(identity, policy, token(0)),
+            "slack" => slack(policy, token(0), token(1)),
+            "telegram" => telegram(policy, token(0)),
+            "whatsapp" => whatsapp(policy),
+            _ => continue,
+        };
+        keys.push(("enabled", Doc::Bool(true)));
+        keys.push(("groupPolicy", Doc::str("allowlist")));
+        channels.insert(platform.name().to_owned(), Doc::map(keys));
+    }
+    if !channels.is_empty() {
+        let defaults = [("botLoopProtection", loops()), ("groupPolicy", Doc::str("allowlist"))];
+        channels.insert("defaults".to_owned(), Doc::map(defaults));
+    }
+    channels
+}
+
+/// Bots that answer each other come to an end: eight messages in a minute, then a minute's rest.
+fn loops() -> Doc {
+    Doc::map([
+        ("cooldownSeconds", Doc::int(60)),
+        ("enabled", Doc::Bool(true)),
+        ("maxEventsPerWindow", Doc::int(8)),
+        ("windowSeconds", Doc::int(60)),
+    ])
+}
+
+/// Returns `plugins.entries`: each platform is a plugin.
+pub(super) fn plugins(unit: &AgentUnit) -> BTreeMap<String, Doc> {
+    let on = || Doc::map([("enabled", Doc::Bool(true))]);
+    spoken(unit).map(|account| (account.platform.name().to_owned(), on())).collect()
+}
+
+type Keys = Vec<(&'static str, Doc)>;
+
+/// Direct messages: the policy's word, and who may write.
+fn direct(policy: &ChannelPolicy) -> Keys {
+    let (word, ids) = match &policy.direct {
+        DirectPolicy::Disabled => ("disabled", Vec::new()),
+        DirectPolicy::Pairing(ids) => ("pairing", ids.clone()),
+        DirectPolicy::Only(ids) => ("allowlist", ids.clone()),
+        DirectPolicy::Open => ("open", vec!["*".to_owned()]),
+    };
+    let mut keys = vec![("dmPolicy", Doc::str(word))];
+    if !ids.is_empty() {
+        keys.push(("allowFrom", Doc::strs(ids)));
+    }
+    keys
+}
+
+/// Bots are heard where they mention the agent, and only in a pod that has others.
+fn bots(policy: &ChannelPolicy) -> Doc {
+    if policy.peers.is_empty() && !names_bots(policy) { Doc::Bool(false) } else { Doc::str("mentions") }
+}
+
+/// A list of users may name a bot; ids of bots and of people look the same.
+fn names_bots(policy: &ChannelPolicy) -> bool {
+    policy.guilds.values().any(|guild| matches!(guild.hears, Hears::Only(_)))
+}
+
+/// The guilds in which anybody is heard: one that is not named is closed.
+fn open(policy: &ChannelPolicy) -> impl Iterator<Item = (&String, &GuildPolicy)> {
+    policy.guilds.iter().filter(|(_, guild)| guild.hears != Hears::Nobody)
+}
+
+fn users(guild: &GuildPolicy) -> Option<Doc> {
+    match &guild.hears {
+        Hears::Only(ids) => Some(Doc::strs(ids.iter().cloned())),
+        Hears::Everyone | Hears::Nobody => None,
+    }
+}
+
+/// Returns the groups in which anybody is heard, on platforms that have one level of them: the channels of a guild where it
+/// names any, else the guild itself.
+fn groups(policy: &ChannelPolicy) -> impl Iterator<Item = (&str, &GuildPolicy)> {
+    open(policy).flat_map(|(id, guild)| {
+        let named: Vec<&str> = guild.channels.iter().map(|channel| channel.id.as_str()).collect();
+        let ids = if named.is_empty() { vec![id.as_str()] } else { named };
+        ids.into_iter().map(move |id| (id, guild))
+    })
+}
+
+/// Returns the users that any group of a platform without lists of its own for each hears.
+fn everyone_named(policy: &ChannelPolicy) -> Vec<String> {
+    let lists = policy.guilds.values().filter_map(|guild| match &guild.hears {
+        Hears::Only(ids) => Some(ids),
+        Hears::Everyone | Hears::Nobody => None,
+    });
+    let ids: std::collections::BTreeSet<String> = lists.flatten().cloned().collect();
+    ids.into_iter().collect()
+}
+
+fn mention(guild: &GuildPolicy) -> (&'static str, Doc) {
+    ("requireMention", Doc::Bool(guild.require_mention))
+}
+
+fn on() -> (&'static str, Doc) {
+    ("enabled", Doc::Bool(true))
+}
+
+fn discord(policy: &ChannelPolicy, token: Doc) -> Keys {
+    let guilds = open(policy).map(|(id, guild)| {
+        let mut keys = vec![mention(guild)];
+        keys.extend(users(guild).map(|users| ("users", users)));
+        if !guild.channels.is_empty() {
+            let channels = guild.channels.iter().map(|each| (each.id.clone(), Doc::map([on(), mention(guild)])));
+            keys.push(("channels", Doc::Map(channels.collect())));
+        }
+        (id.clone(), Doc::map(keys))
+    });
+    let mut keys = vec![
+        ("allowBots", bots(policy)),
+        ("botLoopProtection", loops()),
+        ("guilds", Doc::Map(guilds.collect())),
+        ("token", token),
+    ];
+    keys.extend(direct(policy));
+    keys
+}
+
+/// A workspace has no rules of its own in openclaw: its channels have them, `*` where none is named.
+fn slack(policy: &ChannelPolicy, bot: Doc, app: Doc) -> Keys {
+    let mut channels = BTreeMap::new();
+    for (_, guild) in open(policy) {
+        let mut keys = vec![("allowBots", bots(policy)), on(), mention(guild)];
+        keys.extend(users(guild).map(|users| ("users", users)));
+        let named = guild.channels.iter().map(|channel| channel.id.as_str());
+        let named: Vec<&str> = if guild.channels.is_empty() { vec!["*"] } else { named.collect() };
+        channels.extend(named.into_iter().map(|id| (id.to_owned(), Doc::map(keys.clone()))));
+    }
+    let mut keys = vec![
+        ("allowBots", bots(policy)),
+        ("appToken", app),
+        ("botLoopProtection", loops()),
+        ("botToken", bot),
+        ("channels", Doc::Map(channels)),
+        ("mode", Doc::str("socket")),
+    ];
+    keys.extend(direct(policy));
+    keys
+}
+
+fn telegram(policy: &ChannelPolicy, token: Doc) -> Keys {
+    let groups = groups(policy).map(|(id, guild)| {
+        let mut keys = vec![on(), mention(guild)];
+        match users(guild) {
+            Some(users) => keys.push(("allowFrom", users)),
+            None => keys.push(("groupPolicy", Doc::str("open"))),
+        }
+        (id.to_owned(), Doc::map(keys))
+    });
+    let mut keys = vec![("botToken", token), ("groups", Doc::Map(groups.collect()))];
+    keys.extend(direct(policy));
+    keys
+}
+
+/// Its home server is the one its id names, over https; `CONFIGURE openclaw config set channels.matrix.homeserver …` says otherwise.
+fn matrix(identity: &Identity, policy: &ChannelPolicy, token: Doc) -> Keys {
+    let rooms = groups(policy).map(|(id, guild)| {
+        let mut keys = vec![("allowBots", bots(policy)), on(), mention(guild)];
+        keys.extend(users(guild).map(|users| ("users", users)));
+        (id.to_owned(), Doc::map(keys))
+    });
+    let mut keys = vec![
+        ("accessToken", token),
+        ("allowBots", bots(policy)),
+        ("autoJoin", Doc::str("off")),
+        ("botLoopProtection", loops()),
+        ("groups", Doc::Map(rooms.collect())),
+    ];
+    let id = identity.id.as_deref();
+    keys.extend(id.map(|id| ("userId", Doc::str(id))));
+    let server = id.and_then(|id| id.split_once(':')).map(|(_, server)| format!("https://{server}"));
+    keys.extend(server.map(|server| ("homeserver", Doc::Str(server))));
+    let mut dm = vec![("enabled", Doc::Bool(policy.direct != DirectPolicy::Disabled))];
+    dm.extend(direct(policy).into_iter().map(|(key, value)| (if key == "dmPolicy" { "policy" } else { key }, value)));
+    keys.push(("dm", Doc::map(dm)));
+    keys
+}
+
+/// The account's id is the app's (`cli_…`).
+fn feishu(identity: &Identity, policy: &ChannelPolicy, secret: Doc) -> Keys {
+    let chats = groups(policy).map(|(id, guild)| {
+        let mut keys = vec![on(), mention(guild)];
+        keys.extend(users(guild).map(|users| ("allowFrom", users)));
+        (id.to_owned(), Doc::map(keys))
+    });
+    let mut keys = vec![
+        ("allowBots", Doc::Bool(!policy.peers.is_empty())),
+        ("appSecret", secret),
+        ("connectionMode", Doc::str("websocket")),
+        ("groupAllowFrom", Doc::strs(groups(policy).map(|(id, _)| id))),
+        ("groups", Doc::Map(chats.collect())),
+        ("requireMention", Doc::Bool(true)),
+    ];
+    keys.extend(identity.id.as_deref().map(|id| ("appId", Doc::str(id))));
+    keys.extend(direct(policy));
+    keys
+}
+
+/// It takes its secrets as paths of files.
+fn line(policy: &ChannelPolicy) -> Keys {
+    let groups = groups(policy).map(|(id, guild)| {
+        let mut keys = vec![on(), mention(guild)];
+        keys.extend(users(guild).map(|users| ("allowFrom", users)));
+        (id.to_owned(), Doc::map(keys))
+    });
+    let mut keys = vec![
+        ("groups", Doc::Map(groups.collect())),
+        ("secretFile", Doc::Str(format!("/run/secrets/{LINE_SECRET}"))),
+        ("tokenFile", Doc::str("/run/secrets/LINE_BOT_TOKEN")),
+    ];
+    let named = everyone_named(policy);
+    if !named.is_empty() {
+        keys.push(("groupAllowFrom", Doc::strs(named)));
+    }
+    keys.extend(direct(policy));
+    keys
+}
+
+/// It has one list of people for all groups.
+fn whatsapp(policy: &ChannelPolicy) -> Keys {
+    let groups = groups(policy).map(|(id, guild)| (id.to_owned(), Doc::map([mention(guild)])));
+    let mut keys = vec![("groups", Doc::Map(groups.collect()))];
+    let is_open = policy.guilds.values().any(|guild| guild.hears == Hears::Everyone);
+    let named = if is_open { vec!["*".to_owned()] } else { everyone_named(policy) };
+    if !named.is_empty() {
+        keys.push(("groupAllowFrom", Doc::strs(named)));
+    }
+    keys.extend(direct(policy));
+    keys
+}
+
+/// Returns the expressions by which a text mentions the agent: its user names, and its ids as platforms write them.
+/// They are read by JavaScript with the flag `i` set already: `(?i)` would make them invalid, and silently dropped.
+pub(super) fn mention_patterns(unit: &AgentUnit) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for (platform, identity) in &unit.identities {
+        patterns.extend(identity.username.as_deref().map(|name| format!(r"\b@?{}\b", escaped(name))));
+        let id = identity.id.as_deref().map(escaped);
+        patterns.extend(match (platform.name(), id) {
+            ("discord", Some(id)) => Some(format!("<@!?{id}>")),
+            ("slack", Some(id)) => Some(format!("<@{id}>")),
+            _ => None,
+        });
+    }
+    patterns.sort();
+    patterns.dedup();
+    patterns
+}
+
+/// Returns a text as an expression that matches it alone.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for each in text.chars() {
+        if !each.is_alphanumeric() && each != '_' && each.is_ascii() && each != '-' {
+            out.push('\\');
+        }
+        out.push(each);
+    }
+    out
+}

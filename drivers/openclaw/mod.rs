@@ -1,0 +1,191 @@
+//! openclaw, the personal agent with chat channels.
+//!
+//! Its configuration is one JSON file, `/claw/openclaw.json`, which it cannot change; its memory is a volume. Everything
+//! here was seen in openclaw 2026.9.6 from npm: `make test-runtimes` has that program judge what this driver writes.
+
+use claw_types::agent::{AgentUnit, EnvValue, Inference};
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::doc::Content;
+use claw_types::driver::{
+    AfterStart, BaseImage, Door, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
+    SecretDelivery, SkillLayout, StateVolume,
+};
+use claw_types::files::{FileSpec, FileTree};
+use claw_types::id::EnvName;
+use claw_types::path::{ContainerPath, PodPath};
+use claw_types::provider::WireFormat;
+use claw_types::secret::SecretRef;
+
+mod channels;
+mod config;
+mod health;
+mod schedules;
+mod schema;
+mod settings;
+
+/// The driver.
+pub(crate) struct Openclaw;
+
+static FACTS: DriverFacts = DriverFacts {
+    name: "openclaw",
+    summary: "the personal agent with chat channels",
+    source: "openclaw 2026.9.6 from npm, run",
+    user: (10001, 10001),
+    home: HOME,
+    skill_layout: SkillLayout::Directory,
+    slots: config::SLOTS,
+    base: Some(BaseImage {
+        repository: "claw/openclaw",
+        version: VERSION,
+        dockerfile: include_str!("Dockerfile"),
+        entrypoint: &["openclaw"],
+        command: &["gateway", "run"],
+        former: &["openclaw"],
+    }),
+    formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
+    has_schedules: true,
+    platforms: channels::PLATFORMS,
+    linked: &["whatsapp"],
+    secrets: SecretDelivery::Files,
+    memory_mib: 2048,
+    stop_grace_seconds: 30,
+    start_seconds: 120,
+    has_door: true,
+    probe: ProbeKind::Http,
+    probe_seconds: 10,
+};
+
+/// The version these facts are of.
+const VERSION: &str = "2026.9.6";
+
+/// Where it keeps what it remembers.
+const STATE: &str = "/var/lib/openclaw";
+
+/// Where it works; its contract is mounted into it.
+const WORKSPACE: &str = "/var/lib/openclaw/workspace";
+
+const HOME: &str = "/home/claw";
+
+/// Its configuration.
+const CONFIG: &str = "/claw/openclaw.json";
+
+/// The port of its gateway, on the container's loopback.
+const PORT: u16 = 18789;
+
+/// The token of its gateway, which claw makes.
+const GATEWAY_TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
+
+impl Driver for Openclaw {
+    fn facts(&self) -> &'static DriverFacts {
+        &FACTS
+    }
+
+    fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
+        slots(unit, diag);
+        channels::check(unit, diag);
+        settings::check(unit, diag);
+    }
+
+    fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
+        let mark = diag.mark();
+        let mut files = FileTree::new();
+        let mut add = |path: &str, content: Content, diag: &mut Diagnostics| {
+            let added = PodPath::parse(path).ok().map(|path| files.insert(path, FileSpec::managed(content)));
+            if !matches!(added, Some(Ok(()))) {
+                let error = Diagnostic::error(Code::NameCollision, unit.origin, format!("`{path}` is taken"));
+                diag.push(error.help("give the file another name"));
+            }
+        };
+        let mut config = config::config(unit);
+        settings::apply(unit, &mut config, diag);
+        add("claw/openclaw.json", config.to_json(), diag);
+        add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
+        add("claw/schedules.mjs", Content::text(schedules::SCRIPT), diag);
+        let path = |text: &str, diag: &mut Diagnostics| {
+            ContainerPath::parse(text)
+                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))
+        };
+        let contract = PodPath::parse("claw/AGENTS.md")
+            .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))?;
+        let lowered = Lowered {
+            mounts: vec![FileMount { source: contract, target: path(&format!("{WORKSPACE}/AGENTS.md"), diag)? }],
+            env: environment(),
+            secrets: gateway_token(unit).into_iter().collect(),
+            state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],
+            needs: claw_types::driver::RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
+            probe: Probe::Http { port: PORT, path: "/readyz" },
+            detail: Some(program(&["openclaw", "health", "--json", "--timeout", "5000"])),
+            door: Some(Door { command: door() }),
+            after_start: vec![AfterStart {
+                what: "schedules",
+                has_content: !unit.schedules.is_empty(),
+                command: program(&["node", "/claw/schedules.mjs", "/claw/schedules.json"]),
+                seconds: 300,
+            }],
+            files,
+            ..Lowered::default()
+        };
+        diag.finish(mark, lowered)
+    }
+
+    fn read_health(&self, output: &ProbeOutput) -> Health {
+        health::read(output)
+    }
+}
+
+fn program(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// What asks it: one turn of its main agent, the answer as text.
+fn door() -> Vec<String> {
+    program(&["node", "/claw/ask.mjs"])
+}
+
+/// Returns the token of its gateway.
+fn gateway_token(unit: &AgentUnit) -> Option<SecretRef> {
+    EnvName::parse(GATEWAY_TOKEN).ok().map(|name| SecretRef::Minted(unit.id.clone(), name))
+}
+
+/// What it is told beside its configuration: where things are, and to leave the outside alone.
+fn environment() -> std::collections::BTreeMap<EnvName, EnvValue> {
+    let texts = [
+        ("DO_NOT_TRACK", "1"),
+        ("HOME", HOME),
+        ("OPENCLAW_CONFIG_PATH", CONFIG),
+        ("OPENCLAW_CONFIG_READONLY", "1"),
+        ("OPENCLAW_DISABLE_BONJOUR", "1"),
+        ("OPENCLAW_NO_AUTO_UPDATE", "1"),
+        ("OPENCLAW_OFFLINE", "1"),
+        ("OPENCLAW_STATE_DIR", STATE),
+    ];
+    let named = texts
+        .into_iter()
+        .filter_map(|(name, value)| EnvName::parse(name).ok().map(|name| (name, EnvValue::Literal(value.to_owned()))));
+    named.collect()
+}
+
+/// Records slots it does not have, and that it has no model.
+fn slots(unit: &AgentUnit, diag: &mut Diagnostics) {
+    for slot in unit.models.keys().filter(|slot| !config::SLOTS.contains(&slot.as_str())) {
+        let message = format!("the runtime `openclaw` has no model slot `{slot}`");
+        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+        let help = format!("it has `{}`", config::SLOTS.join("`, `"));
+        diag.push(error.help(help).suggest(slot.as_str(), config::SLOTS.iter().copied()));
+    }
+    if !unit.models.keys().any(|slot| slot.as_str() == "primary") {
+        let message = format!("`{}` has no model in the slot `primary`", unit.service);
+        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+        diag.push(
+            error.help(
+                "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`",
+            ),
+        );
+    }
+    if let Inference::Direct { upstreams } = &unit.inference {
+        for provider in upstreams.keys().filter(|provider| provider.as_str().contains('/')) {
+            let message = format!("the provider `{provider}` is no name for openclaw");
+            diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message));
+        }
+    }
+}

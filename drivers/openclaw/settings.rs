@@ -1,0 +1,156 @@
+//! `CONFIGURE openclaw config set PATH VALUE`: judged by openclaw's own schema, and by what is claw's to decide.
+
+use std::sync::LazyLock;
+
+use claw_types::agent::{AgentUnit, Setting};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::doc::Doc;
+
+use super::schema::Schema;
+
+/// Keys, types and bounds of `openclaw config schema` (2026.9.6 with its channel plugins), by `reduce_schema.py` beside it.
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse(include_str!("schema.json")));
+
+/// What is claw's to decide, and how a pod says it.
+const OWNED: &[(&str, &str)] = &[
+    ("agents.defaults.decisionModel", "write `MODEL decision <provider>/<model>`"),
+    ("agents.defaults.imageModel", "write `MODEL image <provider>/<model>`"),
+    ("agents.defaults.model", "write `MODEL primary <provider>/<model>` and `MODEL fallback …`"),
+    ("agents.defaults.models", "write `MODEL <slot> <provider>/<model>`"),
+    ("agents.defaults.pdfModel", "write `MODEL pdf <provider>/<model>`"),
+    ("agents.defaults.repoRoot", "its directory is `/var/lib/openclaw/workspace`"),
+    ("agents.defaults.skipBootstrap", "the contract is claw's"),
+    ("agents.defaults.utilityModel", "write `MODEL utility <provider>/<model>`"),
+    ("agents.defaults.voiceModel", "write `MODEL voice <provider>/<model>`"),
+    ("agents.defaults.workspace", "its directory is `/var/lib/openclaw/workspace`"),
+    ("agents.entries", "the agent is called by its service, and mentioned by its `handles`"),
+    ("auth", "provider keys are secrets: `environment:` or `cllama-env`"),
+    ("cron", "write `INVOKE`, or `invoke:` in the pod"),
+    ("discovery", "an agent is not announced"),
+    ("env", "write `environment:` in the pod"),
+    ("gateway", "its gateway listens on the container's loopback alone, with a token of claw's"),
+    ("hooks", "hooks are a way in that nothing declares"),
+    ("mcp.servers", "write a surface `service://NAME` to a service with `claw.mcp`"),
+    ("models", "write `MODEL <slot> <provider>/<model>`, and `x-claw.providers` for servers of one's own"),
+    ("nodeHost", "an agent is not a host of others"),
+    ("plugins", "what is installed is the image's, and channels follow `handles`"),
+    ("proxy", "write `CLLAMA`, or `egress`"),
+    ("secrets", "write `x-claw.secrets` in the pod"),
+    ("skills.load", "write `SKILL <file>`, or `skills:` in the pod"),
+    ("telemetry", "an agent tells nobody"),
+    ("update", "the image is its version"),
+];
+
+/// Keys of channels that hold secrets or say who may speak.
+const OWNED_OF_CHANNELS: &[(&str, &str)] = &[
+    ("accounts", "an agent has one account on a platform: its `handles`"),
+    ("allowFrom", "write `dm: {allow_from: […]}` in the surface of the channel"),
+    ("apiRoot", "an agent calls the platform itself"),
+    ("appToken", "write the token into `environment:` as a variable"),
+    ("botToken", "write the token into `environment:` as a variable"),
+    ("dmPolicy", "write `dm: {policy: …}` in the surface of the channel"),
+    ("groupAllowFrom", "write `guilds:` in the surface of the channel"),
+    ("groupPolicy", "write `guilds:` in the surface of the channel"),
+    ("signingSecret", "write the token into `environment:` as a variable"),
+    ("token", "write the token into `environment:` as a variable"),
+    ("tokenFile", "write the token into `environment:` as a variable"),
+    ("userToken", "write the token into `environment:` as a variable"),
+];
+
+/// Returns why a path is claw's to decide.
+fn owned(path: &str) -> Option<&'static str> {
+    let is_below = |above: &str| path == above || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
+    let holds = |below: &str| below.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    if let Some((_, why)) = OWNED.iter().find(|(own, _)| is_below(own) || holds(own)) {
+        return Some(why);
+    }
+    let mut parts = path.split('.');
+    if parts.next() != Some("channels") {
+        return None;
+    }
+    let (_, key) = (parts.next(), parts.next());
+    let Some(key) = key else {
+        return Some("write `handles` and the surface of the channel; set one key of it at a time");
+    };
+    OWNED_OF_CHANNELS.iter().find(|(own, _)| *own == key).map(|(_, why)| *why)
+}
+
+/// Records settings that openclaw does not have, cannot take, or that are claw's to decide.
+pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
+    for setting in &unit.settings {
+        if let Some(error) = refused(setting) {
+            diag.push(error);
+        }
+    }
+}
+
+fn refused(setting: &Setting) -> Option<Diagnostic> {
+    let path = setting.path.value.as_str();
+    let error = |message: String| Diagnostic::error(Code::BadSetting, setting.path.span, message);
+    let nodes = match SCHEMA.at(path) {
+        Ok(nodes) => nodes,
+        Err(unknown) => {
+            let below = if unknown.below.is_empty() { String::new() } else { format!(" below `{}`", unknown.below) };
+            let error = error(format!("openclaw has no key `{}`{below}", unknown.part));
+            let near = unknown.known.iter().map(String::as_str);
+            return Some(if unknown.known.is_empty() {
+                error.help(format!("`{}` takes a plain value", unknown.below))
+            } else {
+                error.help("`openclaw config schema` lists its keys").suggest(&unknown.part, near)
+            });
+        }
+    };
+    if let Some(why) = owned(path) {
+        return Some(error(format!("`{path}` is claw's to decide")).help(why));
+    }
+    let (place, expected) = SCHEMA.misfit(&nodes, &setting.value)?;
+    let whole = if place.is_empty() { path.to_owned() } else { format!("{path}.{place}") };
+    Some(error(format!("`{whole}` does not fit openclaw's schema")).help(format!("it takes {expected}")))
+}
+
+/// Puts the settings into a configuration, in the order written.
+pub(super) fn apply(unit: &AgentUnit, config: &mut Doc, diag: &mut Diagnostics) {
+    for setting in &unit.settings {
+        if config.set_path(&setting.path.value, setting.value.clone()).is_err() {
+            let message = format!("`{}` is no path", setting.path.value);
+            let error = Diagnostic::error(Code::BadSetting, setting.path.span, message);
+            diag.push(error.help("write keys with `.` between them, such as `agents.defaults.timeoutSeconds`"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claw_types::span::{FileId, Span, Spanned};
+
+    use super::*;
+
+    fn judged(path: &str, value: Doc) -> String {
+        let path = Spanned::new(path.to_owned(), Span::start_of(FileId(0)));
+        refused(&Setting { path, value }).map_or_else(String::new, |error| error.message)
+    }
+
+    #[test]
+    fn settings_are_judged_by_the_schema_and_by_what_is_claws() {
+        assert_eq!(judged("agents.defaults.heartbeat.every", Doc::str("30m")), "");
+        assert_eq!(judged("agents.defaults.timeoutSeconds", Doc::int(600)), "");
+        assert_eq!(judged("channels.discord.historyLimit", Doc::int(20)), "");
+        assert_eq!(
+            judged("agents.defaults.hartbeat", Doc::str("x")),
+            "openclaw has no key `hartbeat` below `agents.defaults`"
+        );
+        assert_eq!(judged("nothing", Doc::Null), "openclaw has no key `nothing`");
+        let misfit = "`agents.defaults.timeoutSeconds` does not fit openclaw's schema";
+        assert_eq!(judged("agents.defaults.timeoutSeconds", Doc::str("soon")), misfit);
+        let misfit = "`agents.defaults.heartbeat.evry` does not fit openclaw's schema";
+        assert_eq!(judged("agents.defaults.heartbeat", Doc::map([("evry", Doc::str("1m"))])), misfit);
+        for own in ["gateway.bind", "gateway", "models.providers.x.apiKey", "channels.discord.token", "channels.slack"]
+        {
+            assert!(
+                judged(own, Doc::str("x")).ends_with("is claw's to decide"),
+                "{own}: {}",
+                judged(own, Doc::str("x"))
+            );
+        }
+    }
+}

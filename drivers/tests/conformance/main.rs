@@ -1,0 +1,294 @@
+//! One suite over every driver: what each must be true to, whatever it drives.
+
+mod openclaw;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use claw_types::agent::*;
+use claw_types::diag::Diagnostics;
+use claw_types::driver::{HealthStatus, ProbeKind, ProbeOutput};
+use claw_types::id::*;
+use claw_types::image::{ImageFacts, ImageRef};
+use claw_types::platform::Platform;
+use claw_types::provider::WireFormat;
+use claw_types::roster::Roster;
+use claw_types::roster::{Channel, Guild, Identity};
+use claw_types::secret::SecretRef;
+use claw_types::span::{FileId, Span};
+
+fn unit(runtime: &str, is_proxied: bool, index: u32, of: u32, has_skill: bool) -> AgentUnit {
+    let id = if of == 1 { "bot".to_owned() } else { format!("bot-{index}") };
+    let id = UnitId::parse(&id).expect("an id");
+    let provider = ProviderName::parse("demo").expect("a provider");
+    let key = Some(SecretRef::Env(EnvName::parse("DEMO_API_KEY").expect("a name")));
+    let upstream = Upstream { base_url: "http://p:1/v1".into(), format: WireFormat::OpenAi, key, service: None };
+    let inference = if is_proxied {
+        Inference::Proxied {
+            chain: vec![ProxyType::parse("passthrough").expect("a type")],
+            endpoint: "http://cllama-passthrough:8080/v1".into(),
+            token: SecretRef::ProxyToken(id.clone()),
+        }
+    } else {
+        Inference::Direct { upstreams: [(provider.clone(), upstream)].into() }
+    };
+    let model = ModelRef { provider, model: "m".into() };
+    let skill =
+        Skill { description: "One.".into(), body: "text".into(), keys: BTreeMap::new(), origin: SkillOrigin::Pod };
+    let skills = [(SkillName::parse("one").expect("a name"), skill)];
+    AgentUnit {
+        id,
+        service: ServiceName::parse("bot").expect("a name"),
+        replica: Replica { index, of },
+        pod: PodName::parse("pod").expect("a name"),
+        runtime: RuntimeName::parse(runtime).expect("a name"),
+        image: ImageRef::new("image"),
+        image_facts: ImageFacts::default(),
+        contract: Contract::default(),
+        models: [(ModelSlot::parse("primary").expect("a slot"), vec![model])].into(),
+        model_policy: ModelPolicy::Clamp,
+        budgets: Vec::new(),
+        brakes: None,
+        persona: None,
+        inference,
+        identities: BTreeMap::new(),
+        channels: BTreeMap::new(),
+        roster: Arc::new(Roster::default()),
+        surfaces: Vec::new(),
+        reach: Reach::default(),
+        user: RuntimeUser { uid: 1000, gid: 1000 },
+        timezone: None,
+        skills: if has_skill { skills.into() } else { BTreeMap::new() },
+        schedules: Vec::new(),
+        settings: Vec::new(),
+        env: BTreeMap::new(),
+        origin: Span::start_of(FileId(0)),
+    }
+}
+
+/// Ids as platforms write them: an account, a guild, a channel, a user, another bot.
+fn ids(platform: &str) -> [&'static str; 5] {
+    match platform {
+        "discord" => [
+            "123456789012345678",
+            "1465489501551067136",
+            "1465489501551067137",
+            "167037070349434880",
+            "223456789012345678",
+        ],
+        "feishu" => ["cli_0123456789abcdef", "t_0", "oc_0123456789", "ou_0123456789", "cli_fedcba9876543210"],
+        "line" => [
+            "U0",
+            "C0123456789abcdef0123456789abcdef",
+            "C1123456789abcdef0123456789abcdef",
+            "U0123456789abcdef0123456789abcdef",
+            "U1",
+        ],
+        "matrix" => {
+            ["@bot:example.org", "!space:example.org", "!room:example.org", "@alice:example.org", "@other:example.org"]
+        }
+        "slack" => ["U0999999999", "T0123456789", "C0123456789", "U0123456789", "U0888888888"],
+        "telegram" => ["110201543", "-1001234567890", "-1001234567891", "167037070", "110201544"],
+        "whatsapp" => {
+            ["+15551230000", "120363000000000000@g.us", "120363000000000001@g.us", "+15551234567", "+15551230001"]
+        }
+        _ => ["1", "2", "3", "4", "5"],
+    }
+}
+
+/// The unit that has everything: an account on every platform its driver speaks on, rules, schedules, a service with MCP.
+pub(crate) fn everything(runtime: &str) -> AgentUnit {
+    let mut unit = unit(runtime, false, 0, 1, true);
+    let facts = claw_drivers::find(runtime).expect("a driver").facts();
+    let env = |name: &str| EnvName::parse(name).expect("a name");
+    for name in facts.platforms {
+        let platform = Platform::parse(name).expect("a platform");
+        let [id, guild, channel, user, peer] = ids(name);
+        let channels = vec![Channel { id: channel.into(), name: Some("floor".into()) }];
+        let guilds = vec![Guild { id: guild.into(), name: None, channels: channels.clone() }];
+        let identity = Identity { id: Some(id.into()), username: Some("tiver.ton".into()), guilds };
+        unit.identities.insert(platform, identity);
+        let hears = Hears::Only(vec![peer.into(), user.into()]);
+        let ruled = GuildPolicy { hears, require_mention: true, channels };
+        let policy = ChannelPolicy {
+            guilds: [(guild.to_owned(), ruled)].into(),
+            direct: DirectPolicy::Only(vec![user.into()]),
+            peers: vec![peer.into()],
+        };
+        unit.channels.insert(platform, policy);
+        for token in platform.tokens().iter().copied().chain(["LINE_CHANNEL_SECRET"]) {
+            unit.env.insert(env(token), EnvValue::Secret(SecretRef::Env(env(token))));
+        }
+        let target = Some(Target { platform, channel: channel.into() });
+        let (cron, message) = ("0 9 * * 1-5".to_owned(), "Look at the market".to_owned());
+        unit.schedules.push(Schedule { id: format!("morning-{name}"), cron, message, target });
+    }
+    if facts.has_schedules {
+        let (cron, message) = ("*/5 * * * *".to_owned(), "Say \"hello\"".to_owned());
+        unit.schedules.push(Schedule { id: "pulse".into(), cron, message, target: None });
+        unit.timezone = Some("Europe/Berlin".into());
+    }
+    let fallback = ModelRef { provider: ProviderName::parse("demo").expect("a provider"), model: "small/m2".into() };
+    unit.models.insert(ModelSlot::parse("fallback").expect("a slot"), vec![fallback]);
+    let service = ServiceName::parse("db").expect("a name");
+    unit.surfaces.push(Surface::Service { service, ports: vec![8080], mcp: Some("http://db:8080/mcp".into()) });
+    unit
+}
+
+#[test]
+fn every_driver_lowers_every_kind_of_unit_the_same_way_twice() {
+    for driver in claw_drivers::ALL {
+        let name = driver.facts().name;
+        for (is_proxied, has_skill, (index, of)) in [false, true]
+            .into_iter()
+            .flat_map(|p| [false, true].into_iter().flat_map(move |s| [(0, 1), (0, 3), (2, 3)].map(|r| (p, s, r))))
+        {
+            let unit = unit(name, is_proxied, index, of, has_skill);
+            let mut diag = Diagnostics::new();
+            driver.check(&unit, &mut diag);
+            let first = driver.lower(&unit, &mut diag).expect("lowered");
+            assert_eq!(first, driver.lower(&unit, &mut diag).expect("lowered again"), "{name}");
+            assert!(!diag.has_errors(), "{name}: {diag:?}");
+            for (path, file) in first.files.iter() {
+                assert!(
+                    !["claw/AGENTS.md", "claw/CLAWDAPUS.md"].contains(&path.as_str()),
+                    "{name} writes the contract"
+                );
+                assert!(file.mode.bits() & 0o222 == 0, "{name}: {path} can be written");
+                let is_private = file.mode.bits() & 0o077 == 0;
+                assert!(!file.content.is_sealed() || is_private, "{name}: {path} holds a secret and is not private");
+                assert!(
+                    !is_proxied || !file.content.masked().contains("DEMO_API_KEY"),
+                    "{name}: a provider key beside a proxy"
+                );
+            }
+            for value in first.env.values() {
+                let EnvValue::Secret(secret) = value else { continue };
+                assert!(
+                    !is_proxied || matches!(secret, SecretRef::ProxyToken(_) | SecretRef::Minted(..)),
+                    "{name}: {secret} beside a proxy"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_driver_reads_health_from_an_answer_and_from_none() {
+    for driver in claw_drivers::ALL {
+        let name = driver.facts().name;
+        let failed = ProbeOutput { exit_code: 1, stdout: String::new(), stderr: "noise".into() };
+        assert_ne!(driver.read_health(&failed).status, HealthStatus::Healthy, "{name}");
+        assert!(!driver.read_health(&failed).detail.is_empty(), "{name}");
+        if driver.facts().probe == ProbeKind::Exec {
+            let noisy = "{\"status\": 1}\nwarning: {\"status\":\"unhealthy\"}\n{\"status\":\"healthy\"}\n";
+            let stderr = "{\"status\":\"unhealthy\"}\n".to_owned();
+            let answered = ProbeOutput { exit_code: 0, stdout: noisy.into(), stderr };
+            assert_eq!(driver.read_health(&answered).status, HealthStatus::Healthy, "{name} loses its answer in noise");
+            let silent = ProbeOutput { exit_code: 0, stdout: "fine?".into(), stderr: String::new() };
+            assert_ne!(driver.read_health(&silent).status, HealthStatus::Healthy, "{name} takes anything for health");
+        }
+    }
+}
+
+#[test]
+fn drivers_are_listed_by_name_and_found_by_it() {
+    let names = claw_drivers::names();
+    assert!(names.is_sorted());
+    assert!(names.iter().all(|name| claw_drivers::find(name).is_some_and(|driver| driver.facts().name == *name)));
+    assert!(claw_drivers::find("nobody").is_none());
+}
+
+/// Returns what a driver makes of a unit, as text: files with their secrets as holes, then everything else.
+fn shown(lowered: &claw_types::driver::Lowered) -> String {
+    let mut text = String::new();
+    for (path, file) in lowered.files.iter() {
+        text.push_str(&format!("== {path} {:o} ({:?})\n{}", file.mode.bits(), file.ownership, file.content.masked()));
+    }
+    for (name, value) in &lowered.env {
+        let value = match value {
+            EnvValue::Literal(text) => text.clone(),
+            EnvValue::Template { written, .. } => written.clone(),
+            EnvValue::Secret(secret) => format!("<{secret}>"),
+        };
+        text.push_str(&format!("env {name}={value}\n"));
+    }
+    let mounts = lowered.mounts.iter().map(|mount| format!("mount {} at {}\n", mount.source, mount.target));
+    text.extend(mounts);
+    text.extend(lowered.state.iter().map(|state| format!("state {} at {}\n", state.key, state.target)));
+    text.extend(lowered.secrets.iter().map(|secret| format!("reads {secret}\n")));
+    text.push_str(&format!("program {:?}\nprobe {:?}\ndoor {:?}\n", lowered.program, lowered.probe, lowered.door));
+    text.push_str(&format!("detail {:?}\nafter start {:?}\n", lowered.detail, lowered.after_start));
+    text.push_str(&format!(
+        "writable {:?}, programs in temporary files: {}\n",
+        lowered.needs.writable, lowered.needs.exec_tmp
+    ));
+    text
+}
+
+fn is_snapping() -> bool {
+    std::env::var_os("CLAW_SNAP").is_some()
+}
+
+#[test]
+fn every_driver_makes_of_its_cases_what_was_read_and_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for driver in claw_drivers::ALL {
+        let name = driver.facts().name;
+        let cases = [
+            ("direct", unit(name, false, 0, 1, false)),
+            ("everything", everything(name)),
+            ("proxied-replica-with-skill", unit(name, true, 2, 3, true)),
+        ];
+        for (case, unit) in cases {
+            let made = shown(&driver.lower(&unit, &mut Diagnostics::new()).expect("lowered"));
+            let path = folder.join(name).join("cases").join(format!("{case}.txt"));
+            if is_snapping() {
+                std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+                std::fs::write(&path, &made).expect("written");
+            }
+            let expected = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(made, expected, "{}: `make snap` after reading why", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_drivers_is_current() {
+    let mut page = "# Drivers\n\nWhat each runtime can do, from its driver's facts. A new driver is a folder below `drivers/` and two lines in\n\
+        `drivers/lib.rs`; its own page says more.\n\n\
+        | runtime | what it is | facts from | wire formats | schedules | `claw ask` | secrets | health | memory | user |\n\
+        |---|---|---|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for driver in claw_drivers::ALL {
+        let facts = driver.facts();
+        let formats: Vec<&str> = facts.formats.iter().map(|format| format.name()).collect();
+        let yes = |is_so: bool| if is_so { "yes" } else { "no" };
+        let secrets = match facts.secrets {
+            claw_types::driver::SecretDelivery::Files => "files",
+            claw_types::driver::SecretDelivery::Environment => "environment, by the shim",
+        };
+        let probe = match facts.probe {
+            ProbeKind::Running => "the engine's word",
+            ProbeKind::Exec => "a probe inside",
+            ProbeKind::Http => "an endpoint inside",
+        };
+        page.push_str(&format!(
+            "| [{name}](../drivers/{name}/README.md) | {} | {} | {} | {} | {} | {secrets} | {probe} | {} MiB | {}:{} |\n",
+            facts.summary,
+            facts.source,
+            formats.join(", "),
+            yes(facts.has_schedules),
+            yes(facts.has_door),
+            facts.memory_mib,
+            facts.user.0,
+            facts.user.1,
+            name = facts.name,
+        ));
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/drivers.md");
+    if is_snapping() {
+        std::fs::write(&path, &page).expect("written");
+    }
+    assert_eq!(page, std::fs::read_to_string(path).unwrap_or_default(), "`make snap` after reading why");
+}

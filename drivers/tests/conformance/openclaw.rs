@@ -1,0 +1,188 @@
+//! What the driver `openclaw` writes, judged by the real program where it is installed (`make runtimes`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Setting};
+use claw_types::diag::Diagnostics;
+use claw_types::doc::Doc;
+use claw_types::platform::Platform;
+use claw_types::span::{FileId, Span, Spanned};
+use serde_json::{Value, json};
+
+use crate::{everything, unit};
+
+/// Returns where the real programs are installed; nothing, said aloud, where they are not.
+fn runtimes() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.runtimes/openclaw");
+    let folder = folder.canonicalize().ok().filter(|folder| folder.join("openclaw.done").is_file());
+    if folder.is_none() {
+        println!("skipped: no openclaw; `make runtimes` installs it");
+    }
+    folder
+}
+
+fn config(unit: &AgentUnit) -> Value {
+    let driver = claw_drivers::find("openclaw").expect("a driver");
+    let mut diag = Diagnostics::new();
+    driver.check(unit, &mut diag);
+    let lowered = driver.lower(unit, &mut diag).expect("lowered");
+    assert!(!diag.has_errors(), "{diag:?}");
+    let file = lowered.files.iter().find(|(path, _)| path.as_str() == "claw/openclaw.json").expect("a file");
+    serde_json::from_str(&file.1.content.masked()).expect("JSON")
+}
+
+/// Returns the validator's verdict, its issues and its warnings.
+fn judged(folder: &Path, config: &Value) -> (bool, Vec<String>) {
+    let place = tempfile(config);
+    let output = Command::new(folder.join("bin/openclaw"))
+        .args(["config", "validate", "--json"])
+        .env("OPENCLAW_CONFIG_PATH", &place)
+        .env("OPENCLAW_STATE_DIR", folder.join("state"))
+        .env("HOME", folder.join("home"))
+        .output()
+        .expect("openclaw runs");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    std::fs::remove_file(place).expect("removed");
+    let texts = ["issues", "warnings"].into_iter().flat_map(|key| answer[key].as_array().cloned().unwrap_or_default());
+    (answer["valid"] == json!(true), texts.map(|each| each.to_string()).collect())
+}
+
+fn tempfile(config: &Value) -> PathBuf {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let place = std::env::temp_dir().join(format!("claw-openclaw-{}-{number}.json", std::process::id()));
+    std::fs::write(&place, config.to_string()).expect("written");
+    place
+}
+
+/// Every form of rules that a channel can have.
+fn open_and_closed() -> AgentUnit {
+    let mut unit = everything("openclaw");
+    let directs =
+        [DirectPolicy::Open, DirectPolicy::Disabled, DirectPolicy::Pairing(vec!["1".into()]), DirectPolicy::default()];
+    for (index, (_, policy)) in unit.channels.iter_mut().enumerate() {
+        let guild = |hears| GuildPolicy { hears, require_mention: false, channels: Vec::new() };
+        let guilds = [("9".to_owned(), guild(Hears::Everyone)), ("10".to_owned(), guild(Hears::Nobody))];
+        *policy = ChannelPolicy { guilds: guilds.into(), direct: directs[index % 4].clone(), peers: Vec::new() };
+    }
+    unit
+}
+
+fn configured() -> AgentUnit {
+    let mut unit = unit("openclaw", true, 0, 1, true);
+    let settings = [
+        ("agents.defaults.heartbeat.every", Doc::str("30m")),
+        ("agents.defaults.timeoutSeconds", Doc::int(600)),
+        ("tools.deny", Doc::strs(["browser"])),
+    ];
+    let at = Span::start_of(FileId(0));
+    unit.settings =
+        settings.map(|(path, value)| Setting { path: Spanned::new(path.to_owned(), at), value }).into_iter().collect();
+    unit
+}
+
+#[test]
+fn the_real_program_takes_every_configuration_without_an_error_or_a_warning() {
+    let Some(folder) = runtimes() else { return };
+    let cases = [
+        ("direct", unit("openclaw", false, 0, 1, false)),
+        ("proxied", unit("openclaw", true, 2, 3, true)),
+        ("everything", everything("openclaw")),
+        ("open and closed", open_and_closed()),
+        ("configured", configured()),
+    ];
+    for (name, unit) in cases {
+        let config = config(&unit);
+        assert_eq!(judged(&folder, &config), (true, Vec::new()), "{name}: {config:#}");
+    }
+}
+
+#[test]
+fn what_was_wrong_once_stays_wrong() {
+    let Some(folder) = runtimes() else { return };
+    let good = config(&everything("openclaw"));
+    let with = |path: &str, value: Value| {
+        let mut bad = good.clone();
+        *bad.pointer_mut(path.rsplit_once('/').expect("a parent").0).expect("a place") = {
+            let (parent, key) = path.rsplit_once('/').expect("a parent");
+            let mut place = good.pointer(parent).expect("a place").clone();
+            place[key] = value;
+            place
+        };
+        bad
+    };
+    let cases = [
+        with("/channels/telegram/token", json!("x")),
+        with("/channels/slack/token", json!("x")),
+        with("/agents/defaults/model/summarizer", json!("a/b")),
+        with("/agents/list", json!([{ "id": "main" }])),
+        with("/gateway/bind", json!("0.0.0.0")),
+        with("/agents/defaults/hartbeat", json!({})),
+    ];
+    for (index, case) in cases.iter().enumerate() {
+        let (is_valid, texts) = judged(&folder, case);
+        assert!(!is_valid && !texts.is_empty(), "case {index} passes");
+    }
+}
+
+/// The expressions are read by the program's own code, which drops one that is invalid without an error.
+#[test]
+fn the_real_program_hears_its_name_and_no_other() {
+    let Some(folder) = runtimes() else { return };
+    let mut unit = everything("openclaw");
+    for (username, said, other) in [
+        ("tiverton", "hey @Tiverton, look", "hey tivertons"),
+        ("tiver.ton", "tiver.ton?", "tiverxton?"),
+        ("bot-1_x", "@bot-1_x go", "bot-1_xy go"),
+    ] {
+        for identity in unit.identities.values_mut() {
+            identity.username = Some(username.into());
+        }
+        let config = config(&unit);
+        for (text, is_heard) in
+            [(said, true), (other, false), ("<@!123456789012345678> go", true), ("<@U0999999999>", true)]
+        {
+            let script = "const [dir, config, text] = process.argv.slice(1);\
+                const m = await import(dir + '/dist/plugin-sdk/channel-inbound.js');\
+                const all = m.buildMentionRegexes(JSON.parse(config), 'main');\
+                console.log(all.length, m.matchesMentionPatterns(text, all));";
+            let output = Command::new(folder.join("bin/node"))
+                .args(["--input-type=module", "-e", script])
+                .arg(folder.join("openclaw/node_modules/openclaw"))
+                .args([config.to_string(), text.to_owned()])
+                .output()
+                .expect("node runs");
+            let count =
+                config["agents"]["entries"]["main"]["groupChat"]["mentionPatterns"].as_array().map_or(0, Vec::len);
+            let answer = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(answer.trim(), format!("{count} {is_heard}"), "{text}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_heard_who_is_not_named() {
+    let mut unit = everything("openclaw");
+    for policy in unit.channels.values_mut() {
+        *policy = ChannelPolicy::default();
+    }
+    let config = config(&unit);
+    for (platform, channel) in
+        config["channels"].as_object().expect("channels").iter().filter(|(name, _)| *name != "defaults")
+    {
+        assert!(Platform::parse(platform).is_some());
+        assert_eq!(channel["groupPolicy"], "allowlist", "{platform}");
+        let direct = channel.get("dmPolicy").or_else(|| channel["dm"].get("policy"));
+        assert_eq!(direct, Some(&json!("disabled")), "{platform}");
+        for key in ["guilds", "groups", "channels"] {
+            assert!(
+                channel.get(key).is_none_or(|open| open.as_object().is_some_and(serde_json::Map::is_empty)),
+                "{platform}"
+            );
+        }
+        assert!(
+            channel.get("allowFrom").is_none() && channel.get("groupAllowFrom").is_none_or(|all| all == &json!([]))
+        );
+    }
+}

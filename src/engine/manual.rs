@@ -1,0 +1,77 @@
+//! Manuals out of images: one file, read without running anything of the image.
+//!
+//! A container is made of the image, never started, and taken away again. What an image of an id holds never changes, so it
+//! is read once for a user: below `$XDG_CACHE_HOME/claw/manuals`, or `~/.cache`; without either it is read each time.
+
+use std::path::PathBuf;
+
+use claw_types::image::{ImageRef, compose, label};
+use claw_types::path::ContainerPath;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::docker::{Docker, EngineError, Inside};
+use crate::files::{make_private, write_bytes};
+
+/// The most bytes of a manual.
+pub(crate) const LIMIT: usize = 256 * 1024;
+
+/// Returns what is at a path of an image; nothing where there is no such file.
+///
+/// # Errors
+/// Where the engine does not answer.
+pub(crate) async fn read(
+    docker: &Docker,
+    image: &ImageRef,
+    path: &ContainerPath,
+) -> Result<Option<Inside>, EngineError> {
+    let kept = kept(image, path);
+    if let Some(bytes) = kept.as_ref().and_then(|kept| std::fs::read(kept).ok()) {
+        return Ok(Some(Inside::File(bytes)));
+    }
+    let found = fresh(docker, image, path).await?;
+    if let (Some(kept), Some(Inside::File(bytes))) = (&kept, &found)
+        && let Some(folder) = kept.parent()
+        && make_private(folder).is_ok()
+    {
+        // Without the copy it is read again.
+        let _ = write_bytes(kept, bytes, 0o600);
+    }
+    Ok(found)
+}
+
+/// Returns where the manual of an image is kept, where the image is named by its id.
+fn kept(image: &ImageRef, path: &ContainerPath) -> Option<PathBuf> {
+    if !image.as_str().starts_with("sha256:") {
+        return None;
+    }
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    let digest = Sha256::digest(format!("{image}\0{path}"));
+    let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(cache.join("claw").join("manuals").join(name))
+}
+
+async fn fresh(docker: &Docker, image: &ImageRef, path: &ContainerPath) -> Result<Option<Inside>, EngineError> {
+    let digest = Sha256::digest(image.as_str());
+    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("claw-manual-{name}");
+    let body = json!({
+        "Image": image.as_str(),
+        // Never run: an image without a program can be read too.
+        "Entrypoint": ["/"],
+        "Cmd": [],
+        "NetworkDisabled": true,
+        "Labels": { compose::ONEOFF: "True", label::ROLE: "init", label::SCHEMA: "1" },
+        "HostConfig": { "NetworkMode": "none" },
+    });
+    let container = match docker.create_container(&name, None, body).await {
+        Ok(container) => container,
+        // Of a run that was cut short, or of one beside this one: it is of the same image.
+        Err(error) if error.status == Some(409) => name,
+        Err(error) => return Err(error),
+    };
+    let found = docker.get(&container, path.as_str(), LIMIT).await;
+    docker.remove_container(&container, true).await?;
+    found
+}
