@@ -204,8 +204,8 @@ fn a_runtime_that_reads_files_takes_any_bytes() {
     std::fs::write(pod.folder.0.join("hard"), &value).expect("written");
     pod.write("AGENTS.md", "# A\n").write(
         "claw-pod.yml",
-        "x-claw:\n  providers: {demo: {base_url: 'http://provider:8701/v1'}}\n  secrets:\n    HARD: {file: hard}\nservices:\n  bot:\n    \
-         image: claw/infra\n    environment:\n      HARD: ${HARD}\n    x-claw: {type: reference, agent: AGENTS.md, models: {primary: demo/echo-1}}\n",
+        "x-claw:\n  providers: {demo: {base_url: 'http://provider:8701/v1', key: '${HARD}'}}\n  secrets:\n    HARD: {file: hard}\nservices:\n  bot:\n    \
+         image: claw/infra\n    x-claw: {type: reference, agent: AGENTS.md, models: {primary: demo/echo-1}}\n",
     );
     pod.ok(&["up", "-d"]);
     let archive = bytes(&["cp", &format!("{}:/run/secrets/HARD", pod.container("bot")), "-"]);
