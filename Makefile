@@ -2,16 +2,21 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools clean
+.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools runtimes test-runtimes clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 build: ## claw, optimised
 	$(CARGO) build --release
 
-test: tools ## all tests, on a real engine
+test: tools runtimes ## all tests, on a real engine
 	$(CARGO) test --workspace
+
+test-runtimes: tools runtimes ## the real openclaw, on loopback and hardened by claw up: 10 minutes the first time
+	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
+	$(CARGO) test -p claw-drivers --test conformance openclaw
+	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes
 
 demo: engine ## builds claw and brings the quickstart up
 	sh scripts/demo.sh
@@ -50,6 +55,9 @@ engine: ## makes sure a Docker engine answers
 
 tools: ## the same, and what the tests need
 	sh scripts/engine.sh tools
+
+runtimes: ## the real runtimes whose own validators the tests ask, into .runtimes
+	sh scripts/runtimes.sh .runtimes/openclaw
 
 clean: ## removes what was built
 	$(CARGO) clean

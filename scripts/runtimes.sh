@@ -24,6 +24,12 @@ plugin() { # name -> spec and integrity
 }
 PLUGINS=${PLUGINS-discord slack matrix whatsapp feishu line}
 
+# Any npm will do; Debian's where there is none and we may.
+if ! command -v npm >/dev/null; then
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "runtimes.sh: npm is needed" >&2; exit 1; }
+  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends npm >/dev/null
+fi
+
 [ $# -eq 1 ] || { echo "usage: sh runtimes.sh DIR" >&2; exit 2; }
 mkdir -p "$1"
 DIR=$(cd "$1" && pwd)
@@ -90,3 +96,4 @@ for name in $PLUGINS; do
 done
 # The config that `plugins install` wrote is not needed; a leftover would be picked up when none is named.
 rm -f "$DIR/state/openclaw.json" "$DIR/state/openclaw.json.bak"*
+rm -rf "$DIR/home"

@@ -49,7 +49,7 @@ static FACTS: DriverFacts = DriverFacts {
     secrets: SecretDelivery::Files,
     memory_mib: 2048,
     stop_grace_seconds: 30,
-    start_seconds: 120,
+    start_seconds: 300,
     has_door: true,
     probe: ProbeKind::Http,
     probe_seconds: 10,
@@ -84,6 +84,7 @@ impl Driver for Openclaw {
         slots(unit, diag);
         channels::check(unit, diag);
         settings::check(unit, diag);
+        schedules::check(unit, diag);
     }
 
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {

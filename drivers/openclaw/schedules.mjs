@@ -13,7 +13,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const PORT = Number(process.env.CLAW_GATEWAY_PORT || 18789);
-const DEADLINE_MS = Number(process.env.CLAW_GATEWAY_DEADLINE_MS || 120000);
+const DEADLINE_MS = Number(process.env.CLAW_GATEWAY_DEADLINE_MS || 280000);
 
 class Problem extends Error {}
 

@@ -7,6 +7,7 @@ mod leaks;
 mod secrets;
 mod services;
 mod shim;
+mod surfaces;
 mod values;
 
 use std::process::{Command, Stdio};
@@ -14,9 +15,9 @@ use std::process::{Command, Stdio};
 use crate::{Folder, Run, claw, files, root};
 
 /// A pod in a folder of its own, with a project name of its own, that is gone at the end.
-struct Pod {
-    folder: Folder,
-    name: String,
+pub(crate) struct Pod {
+    pub(crate) folder: Folder,
+    pub(crate) name: String,
 }
 
 impl Pod {
@@ -32,22 +33,22 @@ impl Pod {
     }
 
     /// An empty folder.
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let name = format!("claw-{name}-{}", std::process::id());
         Self { folder: Folder::new(&name), name }
     }
 
-    fn write(&self, name: &str, text: &str) -> &Self {
+    pub(crate) fn write(&self, name: &str, text: &str) -> &Self {
         self.folder.write(name, text);
         self
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         claw(&self.folder.0, &[&["-p", &self.name], arguments].concat())
     }
 
     /// Runs claw and expects it to succeed.
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let run = self.run(arguments);
         assert_eq!(run.code, Some(0), "claw {arguments:?}: {}\n{}", run.stdout, run.stderr);
         run.stdout
@@ -60,7 +61,7 @@ impl Pod {
         text.lines().map(ToOwned::to_owned).collect()
     }
 
-    fn leaves_nothing(&self) {
+    pub(crate) fn leaves_nothing(&self) {
         for kind in [&["ps", "-a"][..], &["network", "ls"], &["volume", "ls"]] {
             assert_eq!(self.left(kind), Vec::<String>::new(), "{kind:?}");
         }
@@ -68,7 +69,7 @@ impl Pod {
     }
 
     /// The name of a service's container.
-    fn container(&self, service: &str) -> String {
+    pub(crate) fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.name)
     }
 
@@ -101,7 +102,7 @@ impl Drop for Pod {
     }
 }
 
-fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("the docker client runs");
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
@@ -117,7 +118,12 @@ fn engine() -> u32 {
 fn shell(pod: &Pod) {
     let busybox = std::path::Path::new("/bin/busybox");
     assert!(busybox.is_file(), "`make tools` installs busybox-static, which the tests make images from");
-    pod.write("box/Dockerfile", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nCMD [\"/bin/sh\"]\n");
+    // An image of its own: one test takes its image away while another one's is made.
+    let dockerfile = format!(
+        "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nCMD [\"/bin/sh\"]\nLABEL test={}\n",
+        pod.name
+    );
+    pod.write("box/Dockerfile", &dockerfile);
     std::fs::copy(busybox, pod.folder.0.join("box/busybox")).expect("copied");
 }
 

@@ -6,6 +6,7 @@ mod docs;
 mod engine;
 mod errors;
 mod examples;
+mod runtimes;
 mod secrets;
 mod tidy;
 

@@ -292,3 +292,18 @@ fn the_table_of_drivers_is_current() {
     }
     assert_eq!(page, std::fs::read_to_string(path).unwrap_or_default(), "`make snap` after reading why");
 }
+
+#[test]
+fn an_image_of_a_runtime_is_what_its_facts_say() {
+    for facts in claw_drivers::ALL.iter().map(|driver| driver.facts()) {
+        let Some(base) = &facts.base else { continue };
+        let last = base.dockerfile.rsplit("\nFROM ").next().expect("a stage");
+        let line = |word: &str| last.lines().rev().find_map(|line| line.strip_prefix(word)).unwrap_or("").trim();
+        let argv = |text: &str| serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
+        assert_eq!(argv(line("ENTRYPOINT ")), base.entrypoint, "{}", facts.name);
+        assert_eq!(argv(line("CMD ")), base.command, "{}", facts.name);
+        assert_eq!(line("USER "), format!("{}:{}", facts.user.0, facts.user.1), "{}", facts.name);
+        assert!(base.dockerfile.contains(base.version), "{}", facts.name);
+        assert!(!base.dockerfile.contains("\nVOLUME"), "{}: an anonymous volume", facts.name);
+    }
+}

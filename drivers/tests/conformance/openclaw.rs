@@ -98,6 +98,31 @@ fn the_real_program_takes_every_configuration_without_an_error_or_a_warning() {
     }
 }
 
+/// Returns the configurations that the examples compile to.
+fn goldens() -> Vec<(PathBuf, Value)> {
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")];
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("a folder").flatten().map(|entry| entry.path()));
+        } else if path.ends_with("openclaw.json") {
+            let text = std::fs::read_to_string(&path).expect("a file");
+            found.push((path, serde_json::from_str(&text).expect("JSON")));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_real_program_takes_what_the_examples_compile_to() {
+    let goldens = goldens();
+    assert!(!goldens.is_empty());
+    let Some(folder) = runtimes() else { return };
+    for (path, config) in goldens {
+        assert_eq!(judged(&folder, &config), (true, Vec::new()), "{}", path.display());
+    }
+}
+
 #[test]
 fn what_was_wrong_once_stays_wrong() {
     let Some(folder) = runtimes() else { return };
@@ -131,6 +156,8 @@ fn what_was_wrong_once_stays_wrong() {
 fn the_real_program_hears_its_name_and_no_other() {
     let Some(folder) = runtimes() else { return };
     let mut unit = everything("openclaw");
+    let mut cases = Vec::new();
+    let mut expected = Vec::new();
     for (username, said, other) in [
         ("tiverton", "hey @Tiverton, look", "hey tivertons"),
         ("tiver.ton", "tiver.ton?", "tiverxton?"),
@@ -140,25 +167,30 @@ fn the_real_program_hears_its_name_and_no_other() {
             identity.username = Some(username.into());
         }
         let config = config(&unit);
+        let patterns = &config["agents"]["entries"]["main"]["groupChat"]["mentionPatterns"];
+        let count = patterns.as_array().map_or(0, Vec::len);
         for (text, is_heard) in
             [(said, true), (other, false), ("<@!123456789012345678> go", true), ("<@U0999999999>", true)]
         {
-            let script = "const [dir, config, text] = process.argv.slice(1);\
-                const m = await import(dir + '/dist/plugin-sdk/channel-inbound.js');\
-                const all = m.buildMentionRegexes(JSON.parse(config), 'main');\
-                console.log(all.length, m.matchesMentionPatterns(text, all));";
-            let output = Command::new(folder.join("bin/node"))
-                .args(["--input-type=module", "-e", script])
-                .arg(folder.join("openclaw/node_modules/openclaw"))
-                .args([config.to_string(), text.to_owned()])
-                .output()
-                .expect("node runs");
-            let count =
-                config["agents"]["entries"]["main"]["groupChat"]["mentionPatterns"].as_array().map_or(0, Vec::len);
-            let answer = String::from_utf8_lossy(&output.stdout);
-            assert_eq!(answer.trim(), format!("{count} {is_heard}"), "{text}: {output:?}");
+            cases.push(json!([config, text]));
+            expected.push(json!([text, count, is_heard]));
         }
     }
+    let script = "const [dir, cases] = process.argv.slice(1);\
+        const m = await import(dir + '/dist/plugin-sdk/channel-inbound.js');\
+        const judged = ([config, text]) => {\
+            const all = m.buildMentionRegexes(config, 'main');\
+            return [text, all.length, m.matchesMentionPatterns(text, all)];\
+        };\
+        console.log(JSON.stringify(JSON.parse(cases).map(judged)));";
+    let output = Command::new(folder.join("bin/node"))
+        .args(["--input-type=module", "-e", script])
+        .arg(folder.join("openclaw/node_modules/openclaw"))
+        .arg(Value::from(cases).to_string())
+        .output()
+        .expect("node runs");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert_eq!(answer, Value::from(expected));
 }
 
 #[test]

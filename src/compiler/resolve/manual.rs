@@ -91,7 +91,7 @@ pub(crate) fn skill(
     diag: &mut Diagnostics,
 ) -> Result<Skill, Reported> {
     let mut front = front(source, diag)?;
-    let body = plain(source.text.get(front.body..).unwrap_or(""));
+    let body = plain(source.text.get(front.body..).unwrap_or("")).trim_start_matches('\n').to_owned();
     let description = front.description.take().unwrap_or_else(|| described(&body, name));
     Ok(Skill { description, body, keys: front.keys, origin })
 }

@@ -13,6 +13,9 @@ use crate::docker::{BuildCall, EngineError};
 use crate::image::{Building, Making, base, builder, never};
 use crate::pack;
 
+/// The variable that names the network of the steps that build claw's own images, as `docker build --network` does.
+const BUILD_NETWORK: &str = "CLAW_BUILD_NETWORK";
+
 /// Volumes without a name of containers that are made anew: service and number, then target and volume.
 pub(super) type Kept = BTreeMap<(String, u32), Vec<(String, String)>>;
 
@@ -61,6 +64,7 @@ impl Run<'_> {
             tags: vec![name.to_owned(), format!("{repository}:latest")],
             dockerfile: "Dockerfile".to_owned(),
             labels: [(label::SCHEMA.to_owned(), "1".to_owned())].into(),
+            network: self.site.environment.plain(BUILD_NETWORK).map(ToOwned::to_owned),
             ..BuildCall::default()
         };
         let progress = |line: &str| (self.site.progress)(&format!("  {line}"));

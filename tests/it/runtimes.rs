@@ -1,0 +1,252 @@
+//! The real runtimes, driven by what claw writes: `make test-runtimes`. Slow, so that other runs skip them and say so.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::engine::{Pod, docker};
+use crate::{Folder, claw_with, root};
+
+/// Returns whether these tests are asked for.
+fn is_asked() -> bool {
+    let is_asked = std::env::var_os("CLAW_TEST_RUNTIMES").is_some();
+    if !is_asked {
+        println!("skipped: `make test-runtimes` runs the real runtimes");
+    }
+    is_asked
+}
+
+const CONTRACT_BEGIN: &str = "marker-of-the-contract";
+const CONTRACT_END: &str = "marker-of-the-end-of-a-long-contract";
+const SKILL: &str = "marker-of-the-skill";
+const KEY: &str = "marker-of-the-key";
+
+/// A pod with one agent of openclaw and a provider that records what reaches it.
+fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str) {
+    // Longer than the 20,000 characters that openclaw reads of a file where nothing else is said.
+    let filler = "Every line of this contract is read.\n".repeat(1000);
+    write("AGENTS.md", &format!("# The keeper\n\n{CONTRACT_BEGIN}\n\n{filler}\n{CONTRACT_END}\n"));
+    write("skills/house.md", &format!("---\ndescription: {SKILL}\n---\n\n# House\n"));
+    write(".env", &format!("DEMO_KEY={KEY}\nHOUSE_TOKEN=marker-of-a-token\n"));
+    write(
+        "claw-pod.yml",
+        &format!(
+            "x-claw: {{providers: {{demo: {{base_url: '{provider}', key: '${{DEMO_KEY}}'}}}}}}\n\
+             services:\n\
+             \x20 keeper:\n\
+             \x20   image: claw/openclaw\n\
+             \x20   environment: {{HOUSE_TOKEN: '${{HOUSE_TOKEN}}'}}\n\
+             \x20   x-claw:\n\
+             \x20     agent: AGENTS.md\n\
+             \x20     models: {{primary: demo/echo-1}}\n\
+             \x20     skills: [skills/house.md]\n\
+             \x20     invoke: {invoke}\n\
+             \x20 provider:\n\
+             \x20   image: claw/infra\n\
+             \x20   command: [reference, provider, --listen, '0.0.0.0:8701', --record, /tmp/requests]\n\
+             \x20   expose: ['8701']\n"
+        ),
+    );
+}
+
+/// Judges what reached the provider: endpoint, bearer, contract and skill.
+fn reached(record: &str) {
+    let requests: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let turn =
+        requests.iter().find(|request| request["body"].as_str().is_some_and(|body| body.contains("hello keeper")));
+    let turn = turn.unwrap_or_else(|| panic!("no turn among {} requests", requests.len()));
+    assert_eq!((&turn["method"], &turn["path"]), (&"POST".into(), &"/v1/chat/completions".into()));
+    assert_eq!(turn["authorization"], format!("Bearer {KEY}"));
+    let body = turn["body"].as_str().expect("a body");
+    for marker in [CONTRACT_BEGIN, CONTRACT_END, SKILL] {
+        assert!(body.contains(marker), "{marker} did not reach the provider");
+    }
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body["model"], "echo-1");
+}
+
+/// Copies the files of a unit, and moves the places its configuration names below a folder.
+fn moved(folder: &Path, unit: &Path) {
+    let to = folder.display();
+    let text = std::fs::read_to_string(unit.join("claw/openclaw.json")).expect("the configuration");
+    let text = text
+        .replace("/run/secrets/", &format!("{to}/secrets/"))
+        .replace("/claw/skills", &format!("{}/claw/skills", unit.display()))
+        .replace("/var/lib/openclaw", &format!("{to}/state"));
+    std::fs::write(folder.join("openclaw.json"), &text).expect("written");
+    std::fs::create_dir_all(folder.join("state/workspace")).expect("a folder");
+    std::fs::create_dir_all(folder.join("home")).expect("a folder");
+    std::fs::copy(unit.join("claw/AGENTS.md"), folder.join("state/workspace/AGENTS.md")).expect("copied");
+    let config: Value = serde_json::from_str(&text).expect("JSON");
+    for provider in config["secrets"]["providers"].as_object().expect("secrets").values() {
+        let path = Path::new(provider["path"].as_str().expect("a path"));
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        let value = if path.ends_with("DEMO_KEY") { KEY } else { "a-token-of-the-gateway-0123456789" };
+        std::fs::write(path, value).expect("written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+        std::fs::set_permissions(path, mode).expect("private");
+    }
+}
+
+#[test]
+fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
+    if !is_asked() {
+        return;
+    }
+    let folder = Folder::new("openclaw-loopback");
+    write(
+        &|name, text| _ = folder.write(name, text),
+        "http://127.0.0.1:8701/v1",
+        "[{schedule: '0 9 * * *', name: morning, message: Good morning}]",
+    );
+    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
+    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
+    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    moved(&folder.0, &unit);
+    let script = "set -e\n\
+        ip link set lo up\n\
+        \"$CLAW\" reference provider --listen 127.0.0.1:8701 --record requests & provider=$!\n\
+        openclaw gateway run >gateway.log 2>&1 & gateway=$!\n\
+        trap 'kill $provider $gateway 2>/dev/null; wait' EXIT\n\
+        tries=0\n\
+        until \"$CLAW\" shim probe http://127.0.0.1:18789/readyz >ready.json 2>/dev/null; do\n\
+            tries=$((tries + 1)); [ $tries -lt 600 ] || { tail -n 30 gateway.log >&2; exit 1; }; sleep 0.5\n\
+        done\n\
+        openclaw health --json --timeout 20000 >health.json\n\
+        node \"$UNIT/claw/schedules.mjs\" \"$UNIT/claw/schedules.json\" >schedules.json\n\
+        openclaw agent --agent main --session-key agent:main:claw --message 'hello keeper' >answer.txt\n";
+    let bin = root().join(".runtimes/openclaw/bin");
+    let output = Command::new("unshare")
+        .args(["--net", "--", "sh", "-c", script])
+        .current_dir(&folder.0)
+        .env_clear()
+        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", bin.display()))
+        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
+        .env("UNIT", &unit)
+        .env("HOME", folder.0.join("home"))
+        .env("OPENCLAW_CONFIG_PATH", folder.0.join("openclaw.json"))
+        .env("OPENCLAW_CONFIG_READONLY", "1")
+        .env("OPENCLAW_STATE_DIR", folder.0.join("state"))
+        .env("OPENCLAW_NO_AUTO_UPDATE", "1")
+        .env("OPENCLAW_OFFLINE", "1")
+        .env("OPENCLAW_DISABLE_BONJOUR", "1")
+        .env("DO_NOT_TRACK", "1")
+        .output()
+        .expect("unshare runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    let health = |stdout: String| {
+        let output = claw_types::driver::ProbeOutput { exit_code: 0, stdout, stderr: String::new() };
+        claw_drivers::find("openclaw").expect("a driver").read_health(&output)
+    };
+    assert_eq!(health(read("ready.json")).status.name(), "healthy", "{}", read("ready.json"));
+    assert_eq!(health(read("health.json")).status.name(), "healthy", "{}", read("health.json"));
+    assert_eq!(
+        read("schedules.json").trim(),
+        "{\"ok\":true,\"created\":1,\"updated\":0,\"unchanged\":0,\"removed\":0}"
+    );
+    assert!(read("answer.txt").contains("hello keeper"), "{}", read("answer.txt"));
+    reached(&read("requests"));
+}
+
+/// The names of the jobs that openclaw has by claw's keys or by hand.
+fn jobs(pod: &Pod) -> Vec<String> {
+    let list = docker(&["exec", &pod.container("keeper"), "openclaw", "cron", "list", "--all", "--json"]);
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let own = |job: &&Value| job["declarationKey"].is_string() || job["name"] == "by-hand";
+    let name = |job: &Value| {
+        format!("{}: {}", job["name"].as_str().unwrap_or(""), job["payload"]["message"].as_str().unwrap_or(""))
+    };
+    let mut names: Vec<String> = list["jobs"].as_array().expect("jobs").iter().filter(own).map(name).collect();
+    names.retain(|name| !name.starts_with("heartbeat") && !name.starts_with("skill-"));
+    names.sort();
+    names
+}
+
+#[test]
+fn openclaw_runs_hardened_by_claw_up() {
+    if !is_asked() {
+        return;
+    }
+    let pod = Pod::new("openclaw");
+    let network = [("CLAW_BUILD_NETWORK", "host")];
+    let up = |pod: &Pod| {
+        let run = claw_with(&pod.folder.0, &["-p", &pod.name, "up", "-d", "--wait", "--wait-timeout", "600"], &network);
+        assert_eq!(run.code, Some(0), "{}\n{}", run.stdout, run.stderr);
+        run.stderr
+    };
+    let provider = "http://provider:8701/v1";
+    let put = |pod: &Pod, invoke: &str| write(&|name, text| _ = pod.write(name, text), provider, invoke);
+    put(
+        &pod,
+        "[{schedule: '0 9 * * *', name: morning, message: Good morning}, {schedule: '0 18 * * *', name: evening, message: Good night}]",
+    );
+    up(&pod);
+    let health = pod.ok(&["health"]);
+    assert!(health.contains("healthy") && health.contains("ready, no channels"), "{health}");
+    let answer = pod.ok(&["ask", "keeper", "-hello keeper"]);
+    assert!(answer.contains("hello keeper"), "{answer}");
+    let record = pod.folder.0.join("requests");
+    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
+    reached(&std::fs::read_to_string(&record).expect("a record"));
+
+    // It is held as planned, cannot write its contract, and nothing shows its secrets.
+    pod.ok(&["verify"]);
+    let container = pod.container("keeper");
+    let contract = "/var/lib/openclaw/workspace/AGENTS.md";
+    for script in [
+        format!("echo x >> {contract}"),
+        format!("rm {contract}"),
+        "echo x > /etc/x".to_owned(),
+        "echo x >> /claw/openclaw.json".to_owned(),
+    ] {
+        let run = Command::new("docker").args(["exec", &container, "sh", "-c", &script]).output().expect("docker runs");
+        assert!(!run.status.success(), "{script}");
+    }
+    let inspected = docker(&["inspect", &container]);
+    for marker in [KEY, "marker-of-a-token"] {
+        assert!(!inspected.contains(marker));
+    }
+    let environment = docker(&[
+        "exec",
+        &container,
+        "sh",
+        "-c",
+        "tr '\\0' '\\n' </proc/$(pgrep -o node || echo 1)/environ | grep ^HOUSE_TOKEN=",
+    ]);
+    assert_eq!(environment, "HOUSE_TOKEN=marker-of-a-token");
+
+    // Schedules follow the pod file; what was made by hand stays.
+    docker(&[
+        "exec",
+        &container,
+        "openclaw",
+        "cron",
+        "add",
+        "--cron",
+        "0 1 * * *",
+        "--name",
+        "by-hand",
+        "--agent",
+        "main",
+        "--session",
+        "isolated",
+        "--message",
+        "x",
+        "--no-deliver",
+        "--json",
+    ]);
+    assert_eq!(jobs(&pod), ["by-hand: x", "evening: Good night", "morning: Good morning"]);
+    assert_eq!(pod.ok(&["plan"]).trim(), "nothing to do");
+    put(&pod, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
+    assert!(up(&pod).contains("tell keeper its schedules"));
+    assert_eq!(jobs(&pod), ["by-hand: x", "morning: Good day"]);
+    put(&pod, "[]");
+    up(&pod);
+    assert_eq!(jobs(&pod), ["by-hand: x"]);
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
