@@ -4,10 +4,13 @@
 //! images is put between marks and cannot close them: a line of it that looks like a mark gets a backslash before it, which
 //! Markdown does not show. The documents themselves are templates (`template.rs`).
 
+use std::collections::BTreeMap;
+
 use claw_types::agent::{AgentUnit, Skill};
 use claw_types::doc::is_invisible;
 use claw_types::driver::SkillLayout;
-use claw_types::id::SkillName;
+use claw_types::id::{ServiceName, SkillName};
+use claw_types::roster::Roster;
 
 use super::template::{Broken, Template, render};
 use super::view;
@@ -27,12 +30,41 @@ pub fn contract(unit: &AgentUnit, letter: &str) -> Result<String, Broken> {
     render(Template::Contract, &view::Contract { sections: own.chain([letter]).collect() })
 }
 
+/// What the letters of a pod say of each other: lines by service, written once.
+pub struct Peers(BTreeMap<ServiceName, String>);
+
+impl Peers {
+    /// Returns the lines of a pod.
+    ///
+    /// # Errors
+    /// Where the template is broken.
+    pub fn new(roster: &Roster) -> Result<Self, Broken> {
+        let mut lines = BTreeMap::new();
+        for (service, identities) in &roster.identities {
+            let mut text = String::new();
+            for (platform, identity) in identities {
+                text.push_str(&render(Template::Peer, &view::peer(service, *platform, identity))?);
+            }
+            lines.insert(service.clone(), text);
+        }
+        Ok(Self(lines))
+    }
+
+    /// Returns the lines of everyone but a service.
+    pub(super) fn of(&self, service: &ServiceName) -> String {
+        let mut all: String =
+            self.0.iter().filter(|(name, _)| *name != service).map(|(_, lines)| lines.as_str()).collect();
+        all.truncate(all.trim_end().len());
+        all
+    }
+}
+
 /// Returns CLAWDAPUS.md: the infrastructure's letter to the agent.
 ///
 /// # Errors
 /// Where the template is broken.
-pub fn letter(unit: &AgentUnit, hardening: &Hardening, layout: SkillLayout) -> Result<String, Broken> {
-    render(Template::Letter, &view::letter(unit, hardening, layout))
+pub fn letter(unit: &AgentUnit, hardening: &Hardening, layout: SkillLayout, peers: &Peers) -> Result<String, Broken> {
+    render(Template::Letter, &view::letter(unit, hardening, layout, peers))
 }
 
 /// Returns a skill as a SKILL.md: front matter with name, description and its operator's further keys, then its text.

@@ -22,6 +22,8 @@ pub(crate) enum Template {
     Skill,
     /// The manual of a service whose image emits none.
     SurfaceService,
+    /// One account of another agent, as the letter lists it.
+    Peer,
     /// How messages of a platform reach an agent.
     SurfacePlatform,
     /// Who an agent is on a platform.
@@ -35,6 +37,7 @@ impl Template {
             Template::Contract => "contract",
             Template::Skill => "skill",
             Template::SurfaceService => "surface-service",
+            Template::Peer => "peer",
             Template::SurfacePlatform => "surface-platform",
             Template::HandlePlatform => "handle-platform",
         }
@@ -46,6 +49,7 @@ const FILES: &[(&str, &str)] = &[
     ("letter", include_str!("templates/letter.hbs")),
     ("contract", include_str!("templates/contract.hbs")),
     ("skill", include_str!("templates/skill.hbs")),
+    ("peer", include_str!("templates/peer.hbs")),
     ("surface-service", include_str!("templates/surface-service.hbs")),
     ("surface-platform", include_str!("templates/surface-platform.hbs")),
     ("handle-platform", include_str!("templates/handle-platform.hbs")),
@@ -101,6 +105,7 @@ mod tests {
             Template::Contract,
             Template::Skill,
             Template::SurfaceService,
+            Template::Peer,
             Template::SurfacePlatform,
             Template::HandlePlatform,
         ];

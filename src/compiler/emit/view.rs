@@ -14,7 +14,7 @@ use claw_types::platform::Platform;
 use claw_types::roster::{Guild, Identity};
 use serde::Serialize;
 
-use super::markdown::skill_path;
+use super::markdown::{Peers, skill_path};
 use crate::plan::Hardening;
 
 /// Of CLAWDAPUS.md.
@@ -34,7 +34,8 @@ pub(super) struct Letter<'u> {
     limits: Limits,
     handles: Vec<Account<'u>>,
     rules: Vec<Rules<'u>>,
-    peers: Vec<Account<'u>>,
+    /// Lines that were written once for the whole pod.
+    peers: String,
     schedules: Vec<Schedule<'u>>,
     sections: Vec<Document<'u>>,
     references: Vec<Reference<'u>>,
@@ -155,8 +156,8 @@ pub(crate) struct Rules<'u> {
     platform: &'static str,
     guilds: Vec<GuildRules<'u>>,
     direct: &'static str,
-    direct_users: &'u [String],
-    peers: &'u [String],
+    direct_users: String,
+    peers: String,
 }
 
 #[derive(Serialize)]
@@ -165,7 +166,7 @@ struct GuildRules<'u> {
     id: &'u str,
     name: Option<&'u str>,
     heard: &'static str,
-    users: &'u [String],
+    users: String,
     needs_mention: bool,
 }
 
@@ -272,7 +273,7 @@ fn skill_name(kind: &str, name: &str) -> Option<SkillName> {
 }
 
 /// Returns the view of the letter.
-pub(super) fn letter<'u>(unit: &'u AgentUnit, hardening: &Hardening, layout: SkillLayout) -> Letter<'u> {
+pub(super) fn letter<'u>(unit: &'u AgentUnit, hardening: &Hardening, layout: SkillLayout, peers: &Peers) -> Letter<'u> {
     let is_many = unit.replica.of > 1;
     let path = |name: &SkillName| container_path(name, layout);
     let handles = unit.identities.iter().map(|(platform, identity)| Account {
@@ -308,8 +309,6 @@ pub(super) fn letter<'u>(unit: &'u AgentUnit, hardening: &Hardening, layout: Ski
         (ModelPolicy::Clamp, Some(_)) => Some("becomes the primary one"),
         (ModelPolicy::Clamp, None) => None,
     };
-    let peers = unit.roster.peers(&unit.service);
-    let peers = peers.flat_map(|(service, identities)| identities.iter().map(move |each| (service, each)));
     Letter {
         pod: unit.pod.as_str(),
         service: unit.service.as_str(),
@@ -325,7 +324,7 @@ pub(super) fn letter<'u>(unit: &'u AgentUnit, hardening: &Hardening, layout: Ski
         limits: limits(unit, hardening),
         handles: handles.collect(),
         rules: unit.channels.iter().map(|(platform, each)| rules(*platform, each, &unit.identities)).collect(),
-        peers: peers.map(|(service, (platform, each))| peer(service, *platform, each)).collect(),
+        peers: peers.of(&unit.service),
         schedules: schedules(unit),
         sections: sections.collect(),
         references: references.collect(),
@@ -427,7 +426,7 @@ pub(crate) fn account<'u>(service: &'u ServiceName, platform: Platform, identity
 }
 
 /// Returns the view of somebody else's account.
-fn peer<'u>(service: &'u ServiceName, platform: Platform, identity: &'u Identity) -> Account<'u> {
+pub(super) fn peer<'u>(service: &'u ServiceName, platform: Platform, identity: &'u Identity) -> Account<'u> {
     Account {
         service: service.as_str(),
         platform: platform.name(),
@@ -453,7 +452,14 @@ pub(crate) fn rules<'u>(
             Hears::Only(users) => ("users", users.as_slice()),
         };
         let name = known.iter().find(|known| known.id == *id).and_then(|known| known.name.as_deref());
-        GuildRules { platform: platform.name(), id, name, heard, users, needs_mention: guild.require_mention }
+        GuildRules {
+            platform: platform.name(),
+            id,
+            name,
+            heard,
+            users: ids(users),
+            needs_mention: guild.require_mention,
+        }
     });
     let (direct, direct_users) = match &policy.direct {
         DirectPolicy::Disabled => ("from nobody", &[][..]),
@@ -461,7 +467,13 @@ pub(crate) fn rules<'u>(
         DirectPolicy::Only(users) => ("from users", users.as_slice()),
         DirectPolicy::Pairing(users) => ("from whoever your operator lets in", users.as_slice()),
     };
-    Rules { platform: platform.name(), guilds: guilds.collect(), direct, direct_users, peers: &policy.peers }
+    let (direct_users, peers) = (ids(direct_users), ids(&policy.peers));
+    Rules { platform: platform.name(), guilds: guilds.collect(), direct, direct_users, peers }
+}
+
+/// Returns ids as a list in a line, each a piece of it.
+fn ids(ids: &[String]) -> String {
+    ids.iter().map(|id| format!(" `{}`", line(id))).collect::<Vec<_>>().join(",")
 }
 
 fn schedules(unit: &AgentUnit) -> Vec<Schedule<'_>> {

@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 
 use super::harden::{Hardening, health, hold, plain as plain_hardening};
 use super::{Plan, PlannedUnit};
-use crate::emit::{Broken, markdown};
+use crate::emit::Broken;
+use crate::emit::markdown::{self, Peers};
 use crate::facts::Context;
 use crate::resolve::Pod;
 
@@ -31,9 +32,10 @@ pub(crate) fn planned(
     mut lowered: Lowered,
     hardening: Hardening,
     facts: &DriverFacts,
+    peers: &Peers,
     diag: &mut Diagnostics,
 ) -> Option<PlannedUnit> {
-    let documents = match documents(&unit, &hardening, facts.skill_layout) {
+    let documents = match documents(&unit, &hardening, facts.skill_layout, peers) {
         Ok(documents) => documents,
         Err(broken) => {
             broken.report(unit.origin, diag);
@@ -67,8 +69,13 @@ pub(crate) fn planned(
 }
 
 /// Returns what an agent reads, by path below its directory.
-fn documents(unit: &AgentUnit, hardening: &Hardening, layout: SkillLayout) -> Result<Vec<(String, String)>, Broken> {
-    let letter = markdown::letter(unit, hardening, layout)?;
+fn documents(
+    unit: &AgentUnit,
+    hardening: &Hardening,
+    layout: SkillLayout,
+    peers: &Peers,
+) -> Result<Vec<(String, String)>, Broken> {
+    let letter = markdown::letter(unit, hardening, layout, peers)?;
     let mut documents = vec![("claw/AGENTS.md".to_owned(), markdown::contract(unit, &letter)?)];
     documents.push(("claw/CLAWDAPUS.md".to_owned(), letter));
     for (name, skill) in &unit.skills {

@@ -10,8 +10,10 @@ use claw_types::files::FileTree;
 use claw_types::id::{PodName, SecretName, UnitId};
 use claw_types::image::INFRA_REPOSITORY;
 use claw_types::path::PodPath;
+use claw_types::roster::Roster;
 use claw_types::secret::SecretRef;
 
+use crate::emit::markdown::Peers;
 use crate::facts::Context;
 use crate::resolve::{Build, Pod, SecretSource};
 
@@ -118,6 +120,11 @@ impl Plan {
 pub fn plan(pod: &Pod, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Plan, Reported> {
     let mark = diag.mark();
     let mut planned = Vec::new();
+    let roster = pod.agents.values().next().map(|agent| agent.unit.roster.as_ref());
+    let peers = match Peers::new(roster.unwrap_or(&Roster::default())) {
+        Ok(peers) => peers,
+        Err(broken) => return Err(broken.report(pod.origin, diag)),
+    };
     for unit in expand(pod, diag) {
         let driver = cx.drivers.iter().copied().find(|driver| driver.facts().name == unit.runtime.as_str());
         let Some(driver) = driver else {
@@ -128,7 +135,7 @@ pub fn plan(pod: &Pod, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Plan,
         let Ok(lowered) = driver.lower(&unit, diag) else { continue };
         let written = pod.project.services.get(unit.service.as_str()).cloned().unwrap_or_default();
         let hardening = harden(unit.user, &written, &lowered, driver.facts());
-        planned.push(assemble::planned(unit, lowered, hardening, driver.facts(), diag));
+        planned.push(assemble::planned(unit, lowered, hardening, driver.facts(), &peers, diag));
     }
     let plan = assemble::assemble(pod, planned.into_iter().flatten().collect(), cx, diag);
     audit::audit(pod, &plan, diag);

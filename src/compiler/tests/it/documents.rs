@@ -297,7 +297,8 @@ fn a_skill_lies_as_its_runtime_wants_it_and_the_letter_says_where() {
     {
         let name = SkillName::parse("review").expect("a name");
         assert_eq!(markdown::skill_path(&name, layout), path);
-        let letter = markdown::letter(&planned.unit, &planned.hardening, layout).expect("written");
+        let peers = markdown::Peers::new(&planned.unit.roster).expect("written");
+        let letter = markdown::letter(&planned.unit, &planned.hardening, layout, &peers).expect("written");
         assert!(letter.contains(&format!("- `review` (operator) at `/{path}`: R\n")), "{letter}");
     }
 }
