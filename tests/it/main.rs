@@ -1,5 +1,6 @@
 //! Tests of the project as a whole: its structure, its examples, its command line.
 
+mod added;
 mod architecture;
 mod cli;
 mod docs;

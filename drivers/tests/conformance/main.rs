@@ -257,8 +257,8 @@ fn every_driver_makes_of_its_cases_what_was_read_and_accepted() {
 fn the_table_of_drivers_is_current() {
     let mut page = "# Drivers\n\nWhat each runtime can do, from its driver's facts. A new driver is a folder below `drivers/` and two lines in\n\
         `drivers/lib.rs`; its own page says more.\n\n\
-        | runtime | what it is | facts from | wire formats | schedules | `claw ask` | secrets | health | memory | user |\n\
-        |---|---|---|---|---|---|---|---|---|---|\n"
+        | runtime | what it is | facts from | wire formats | model slots | platforms | schedules | `claw ask` | secrets | health | memory | user | image of claw's |\n\
+        |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for driver in claw_drivers::ALL {
         let facts = driver.facts();
@@ -273,11 +273,15 @@ fn the_table_of_drivers_is_current() {
             ProbeKind::Exec => "a probe inside",
             ProbeKind::Http => "an endpoint inside",
         };
+        let list = |names: &[&str], none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
+        let base = facts.base.as_ref().map_or("none".to_owned(), |base| format!("`{}`", base.name()));
         page.push_str(&format!(
-            "| [{name}](../drivers/{name}/README.md) | {} | {} | {} | {} | {} | {secrets} | {probe} | {} MiB | {}:{} |\n",
+            "| [{name}](../drivers/{name}/README.md) | {} | {} | {} | {} | {} | {} | {} | {secrets} | {probe} | {} MiB | {}:{} | {base} |\n",
             facts.summary,
             facts.source,
-            formats.join(", "),
+            list(&formats, "none"),
+            list(facts.slots, "any"),
+            list(facts.platforms, "none"),
             yes(facts.has_schedules),
             yes(facts.has_door),
             facts.memory_mib,

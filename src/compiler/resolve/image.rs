@@ -53,9 +53,21 @@ pub(crate) fn from_image(
     }
     let image = ImageRef::new(service.image.clone().unwrap_or_default());
     let span = service.origin.of("image", at);
+    former(&image, span, facts, cx, diag);
     let facts = cx.image(&image, facts).unwrap_or(ImageFacts { is_partial: true, ..ImageFacts::default() });
     let directives = declared(agentish, &facts.labels, image.as_str(), span, diag);
     Ok(FromImage { directives, facts, build: None })
+}
+
+/// An image of the first implementation that nobody has here: what replaces it is told.
+fn former(image: &ImageRef, at: Span, facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) {
+    let Some((base, _)) = cx.bases().find(|(base, _)| base.former.contains(&image.repository())) else { return };
+    if facts.images.get(image).is_some_and(Option::is_some) {
+        return;
+    }
+    let message = format!("`{image}` was an image of the first implementation, and it is not here");
+    let warning = Diagnostic::warning(Code::Discouraged, at, message);
+    diag.push(warning.help(format!("`{}` replaces it: claw builds it where a pod needs it", base.repository)));
 }
 
 /// What an image says that is built here: what its base says, and the Clawfile's own directives over it.
@@ -74,6 +86,9 @@ fn built(
     let clawfile = clawfile_of(found, cx, diag)?;
     let stage = clawfile.last_stage();
     let base = stage.base.clone();
+    if let Some(base) = &base {
+        former(&ImageRef::new(base.as_str()), span, facts, cx, diag);
+    }
     let inherited = base.as_ref().and_then(|base| cx.image(&ImageRef::new(base.as_str()), facts));
     let is_scratch = base.as_deref() == Some("scratch");
     let image = service.image.clone().unwrap_or_else(|| format!("{pod}-{}", agentish.name));
