@@ -1,6 +1,6 @@
 //! The command line as users see it: exit codes, whole messages, what is written and what is not.
 
-use crate::{Folder, claw, files};
+use crate::{Folder, claw, claw_with, files};
 
 const CONTRACT: (&str, &str) = ("AGENTS.md", "# Contract\n");
 
@@ -285,4 +285,48 @@ fn a_dockerfile_that_is_not_claws_is_not_overwritten() {
     assert_eq!(run.code, Some(2), "{run:?}");
     assert!(run.stderr.contains("Dockerfile.generated`: it is not claw's"), "{run:?}");
     assert_eq!(files(&folder.0)["Dockerfile.generated"], "mine\n");
+}
+
+/// The id inside a token comes out of it; the token does not.
+#[test]
+fn a_token_tells_whose_it_is_and_nothing_else() {
+    let folder = Folder::new("accounts");
+    // base64url of 300000000000000003, and of 400000000000000004.
+    let ticker = "MzAwMDAwMDAwMDAwMDAwMDAz.canary-ticker.x";
+    let other = "NDAwMDAwMDAwMDAwMDAwMDA0.canary-other.x";
+    folder
+        .write("AGENTS.md", CONTRACT.1)
+        .write(".env", &format!("TICKER={ticker}\nOTHER_TOKEN={other}\nWRONG_TOKEN={other}\n"))
+        .write("held/token", ticker)
+        .write("more.env", &format!("DISCORD_BOT_TOKEN={other}\n"))
+        .write(
+            "claw-pod.yml",
+            "x-claw: {secrets: {held: {file: held/token}}}\n\
+             services:\n\
+             \x20 risk:\n    image: x\n    x-claw:\n      type: generic\n      agent: AGENTS.md\n\
+             \x20     handles: {discord: {id: \"1\", guilds: [{id: \"9\", channels: [{id: \"10\"}]}]}}\n\
+             \x20     surfaces:\n        - channel://discord: {guilds: {\"9\": {users: [\"7\"]}}, allow_from_services: [ticker, filed, named, silent]}\n\
+             \x20 told:\n    image: x\n    entrypoint: [/bot]\n    environment: {DISCORD_BOT_TOKEN: \"${OTHER_TOKEN}\"}\n    x-claw: {type: generic, agent: AGENTS.md, handles: {discord: {username: told}}}\n\
+             \x20 wrong:\n    image: x\n    entrypoint: [/bot]\n    environment: {DISCORD_BOT_TOKEN: \"${WRONG_TOKEN}\"}\n    x-claw: {type: generic, agent: AGENTS.md, handles: {discord: {id: \"5\"}}}\n\
+             \x20 ticker: {image: y, environment: {DISCORD_BOT_TOKEN: \"${TICKER}\"}}\n\
+             \x20 filed: {image: y, env_file: [more.env]}\n\
+             \x20 named: {image: y, environment: {DISCORD_BOT_TOKEN: \"${held}\"}}\n\
+             \x20 silent: {image: y}\n",
+        );
+    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let made = files(&folder.0);
+    let letter = made.iter().find(|(path, _)| path.contains("units/risk") && path.ends_with("CLAWDAPUS.md"));
+    let letter = letter.expect("a letter").1;
+    let users = "users `300000000000000003`, `400000000000000004`, `5`, `7` may speak to you";
+    assert!(letter.contains(users), "{letter}");
+    // An account without an id is the one its token belongs to; one with another is told.
+    assert!(letter.contains("told on discord: @told, id `400000000000000004`"), "{letter}");
+    assert!(run.stderr.contains("`5` is not the account on `discord` that its token belongs to"), "{}", run.stderr);
+    assert!(run.stderr.contains("nothing tells the id of the bot of `silent` on `discord`"), "{}", run.stderr);
+    let inputs = [".env", "held/token", "more.env"];
+    for (path, text) in made.iter().filter(|(path, _)| !inputs.contains(&path.as_str())) {
+        assert!(!text.contains("canary"), "{path}");
+    }
+    assert!(!run.stderr.contains("canary") && !run.stdout.contains("canary"));
 }

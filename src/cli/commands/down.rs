@@ -21,7 +21,8 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             (Err(error), None) => return Err(error),
         };
         let plan = match &mut input {
-            Some(input) => input.plan().await?,
+            // Neither is a secret that has no value, or an env file that cannot be read.
+            Some(input) => input.plan().await.unwrap_or(None),
             None => None,
         };
         let named = plan.as_ref().map(|plan| plan.pod.to_string()).or_else(|| global.project_name.clone());

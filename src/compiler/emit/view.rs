@@ -465,7 +465,8 @@ pub(crate) fn rules<'u>(
         DirectPolicy::Disabled => ("from nobody", &[][..]),
         DirectPolicy::Open => ("from everyone", &[][..]),
         DirectPolicy::Only(users) => ("from users", users.as_slice()),
-        DirectPolicy::Pairing(users) => ("from whoever your operator lets in", users.as_slice()),
+        DirectPolicy::Pairing(users) if users.is_empty() => ("from whoever your operator lets in", &[][..]),
+        DirectPolicy::Pairing(users) => ("from whoever your operator lets in, and", users.as_slice()),
     };
     let (direct_users, peers) = (ids(direct_users), ids(&policy.peers));
     Rules { platform: platform.name(), guilds: guilds.collect(), direct, direct_users, peers }

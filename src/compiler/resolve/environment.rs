@@ -74,6 +74,13 @@ pub(crate) fn plain(agentish: &Agentish<'_>, at: Span, facts: &Facts, diag: &mut
             let warning = Diagnostic::warning(Code::SecretInEnvironment, at, message);
             diag.push(warning.help(format!("write `{key}: ${{{key}}}` and put the value into `.env`")).masked());
         }
+        let mut has_secret = is_secret_name(key) && template.as_literal().is_none();
+        template.visit(&mut |variable| has_secret |= is_secret_name(&variable.name));
+        if has_secret {
+            let message = format!("`{key}` puts a secret into the environment, which `docker inspect` shows");
+            let warning = Diagnostic::warning(Code::SecretInEnvironment, at, message);
+            diag.push(warning.help("it runs; where the program can read a file, use `secrets:` instead").masked());
+        }
         let mut missing = Vec::new();
         let value = template.resolve(&IsSet(facts), &mut |variable| missing.push(variable.name.clone()));
         for name in missing {

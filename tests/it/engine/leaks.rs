@@ -246,6 +246,7 @@ fn no_value_is_in_anything_that_is_written_or_said() {
     ask(&pod, &mut seen, "broken .env", &[&["check"], &["plan"], &["up", "-d"]], &[]);
     host(&pod, &mut seen);
     ask(&pod, &mut seen, "end", &[&["down"], &["down", "-v", "-y"]], &[]);
+    assert_eq!(pod.left(&["ps", "-a"]), Vec::<String>::new(), "a broken file is no reason to leave containers behind");
     seen.add("the engine's events", events.end());
     assert_eq!(seen.hits(&markers(&pod)), Vec::<String>::new());
     assert!(seen.0.len() > 200, "{} places were searched", seen.0.len());

@@ -91,7 +91,13 @@ fn secrets_in_services_that_are_no_agents_are_a_warning_and_they_run() {
         "services: {db: {image: x, environment: {DB_PASSWORD: plain, EMPTY_TOKEN: '', API_KEY: '${API_KEY}'}}}\n",
     );
     let text = text(&plan.expect("planned"));
-    assert_eq!(found, ["secret-in-environment: `DB_PASSWORD` holds a secret as plain text"]);
+    assert_eq!(
+        found,
+        [
+            "secret-in-environment: `DB_PASSWORD` holds a secret as plain text",
+            "secret-in-environment: `API_KEY` puts a secret into the environment, which `docker inspect` shows"
+        ]
+    );
     assert!(text.contains("DB_PASSWORD: \"plain\"") && text.contains("API_KEY: \"${API_KEY}\""), "{text}");
 }
 
@@ -146,8 +152,53 @@ fn a_user_named_for_the_runtime_is_taken_by_number() {
 
 #[test]
 fn an_account_without_token_is_a_warning_where_the_runtime_could_speak() {
-    // No runtime that is here today speaks on a platform: the account is told to the others, and that is all.
+    let agent = "image: x, x-claw: {type: openclaw, agent: AGENTS.md, models: {primary: anthropic/m}";
+    let (plan, found) = World::default().compile(&format!("services: {{a: {{{agent}, handles: {{slack: U1}}}}}}}}\n"));
+    assert!(plan.is_some());
+    assert!(
+        found.contains(&"discouraged: `a` has an account on `slack` and no `SLACK_BOT_TOKEN`".to_owned()),
+        "{found:?}"
+    );
+    let config = plan.and_then(|plan| {
+        let file = plan.files.iter().find(|(path, _)| path.as_str().ends_with("/openclaw.json"))?;
+        Some(file.1.content.masked())
+    });
+    assert!(config.is_some_and(|config| !config.contains("slack")), "an account without a token is no channel");
+    // A runtime that does not speak there: the account is told to the others, and that is all.
     let (plan, found) = World::default().compile(&format!("services: {{a: {{{BOT}, handles: {{slack: U1}}}}}}}}\n"));
     assert!(plan.is_some());
     assert_eq!(found, ["runtime-cannot: the runtime `generic` does not speak on `slack`"]);
+}
+
+#[test]
+fn a_foreign_image_is_an_agent_of_the_runtime_its_type_says() {
+    let (plan, found) = World::default().compile(
+        "services: {a: {image: ghcr.io/acme/openclaw, x-claw: {type: openclaw, agent: AGENTS.md, models: {primary: anthropic/m}}}}\n",
+    );
+    let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
+    let service = &plan.project.services["a"];
+    assert_eq!(service.image.as_deref(), Some("ghcr.io/acme/openclaw"));
+    // It runs what the image runs, and no image of claw's is built for it.
+    assert!(service.entrypoint.is_none() && service.command.is_none() && plan.bases.is_empty());
+    assert_eq!(service.user.as_deref(), Some("10001:10001"));
+    assert!(service.environment.contains_key("OPENCLAW_CONFIG_PATH"));
+}
+
+#[test]
+fn the_base_images_of_the_first_implementation_are_told_what_replaces_them() {
+    let world = World {
+        clawfile: Some("FROM openclaw:latest\nCLAW_TYPE openclaw\nAGENT AGENTS.md\nMODEL primary anthropic/m\n"),
+        ..World::default()
+    };
+    let (_, found) = world.compile("services: {a: {build: ., command: [x]}}\n");
+    let told = "discouraged: `openclaw:latest` was an image of the first implementation, and it is not here";
+    assert!(found.contains(&told.to_owned()), "{found:?}");
+    let world = World {
+        clawfile: Some("FROM claw/openclaw\nCLAW_TYPE openclaw\nAGENT AGENTS.md\nMODEL primary anthropic/m\n"),
+        ..World::default()
+    };
+    let (plan, found) = world.compile("services: {a: {build: .}}\n");
+    let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
+    assert_eq!(plan.bases.keys().collect::<Vec<_>>(), ["claw/openclaw:2026.9.6"]);
+    assert!(!found.iter().any(|each| each.contains("first implementation")), "{found:?}");
 }
