@@ -13,7 +13,8 @@ build: ## claw, optimised
 test: tools runtimes ## all tests, on a real engine
 	$(CARGO) test --workspace
 
-test-runtimes: tools runtimes ## the real openclaw, on loopback and hardened by claw up: 10 minutes the first time
+test-runtimes: tools ## the real openclaw, on loopback and hardened by claw up: 10 minutes the first time
+	sh scripts/runtimes.sh .runtimes/openclaw
 	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
 	$(CARGO) test -p claw-drivers --test conformance openclaw
 	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes
@@ -57,7 +58,7 @@ tools: ## the same, and what the tests need
 	sh scripts/engine.sh tools
 
 runtimes: ## the real runtimes whose own validators the tests ask, into .runtimes
-	sh scripts/runtimes.sh .runtimes/openclaw
+	PLUGINS="discord slack" sh scripts/runtimes.sh .runtimes/openclaw
 
 clean: ## removes what was built
 	$(CARGO) clean

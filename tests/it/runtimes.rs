@@ -9,6 +9,7 @@ use crate::engine::{Pod, docker};
 use crate::{Folder, claw_with, root};
 
 /// Returns whether these tests are asked for.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn is_asked() -> bool {
     let is_asked = std::env::var_os("CLAW_TEST_RUNTIMES").is_some();
     if !is_asked {
@@ -55,7 +56,7 @@ fn reached(record: &str) {
     let requests: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let turn =
         requests.iter().find(|request| request["body"].as_str().is_some_and(|body| body.contains("hello keeper")));
-    let turn = turn.unwrap_or_else(|| panic!("no turn among {} requests", requests.len()));
+    let turn = turn.expect("a request of the turn");
     assert_eq!((&turn["method"], &turn["path"]), (&"POST".into(), &"/v1/chat/completions".into()));
     assert_eq!(turn["authorization"], format!("Bearer {KEY}"));
     let body = turn["body"].as_str().expect("a body");
