@@ -189,7 +189,7 @@ fn openclaw_runs_hardened_by_claw_up() {
     up(&pod);
     let health = pod.ok(&["health"]);
     assert!(health.contains("healthy") && health.contains("ready, no channels"), "{health}");
-    let answer = pod.ok(&["ask", "keeper", "-hello keeper"]);
+    let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
     assert!(answer.starts_with("I am "), "{answer}");
     let record = pod.folder.0.join("requests");
     docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
@@ -217,7 +217,7 @@ fn openclaw_runs_hardened_by_claw_up() {
         &container,
         "sh",
         "-c",
-        "tr '\\0' '\\n' </proc/$(pgrep -o node || echo 1)/environ | grep ^HOUSE_TOKEN=",
+        "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=",
     ]);
     assert_eq!(environment, "HOUSE_TOKEN=marker-of-a-token");
 
