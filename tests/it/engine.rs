@@ -7,7 +7,7 @@ mod leaks;
 mod secrets;
 mod services;
 mod shim;
-mod surfaces;
+pub(crate) mod surfaces;
 mod values;
 
 use std::process::{Command, Stdio};
@@ -73,7 +73,7 @@ impl Pod {
         format!("{}-{service}-1", self.name)
     }
 
-    fn id(&self, service: &str) -> String {
+    pub(crate) fn id(&self, service: &str) -> String {
         docker(&["inspect", "-f", "{{.Id}}", &self.container(service)])
     }
 

@@ -24,7 +24,7 @@ const SKILL: &str = "marker-of-the-skill";
 const KEY: &str = "marker-of-the-key";
 
 /// A pod with one agent of openclaw and a provider that records what reaches it.
-fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str) {
+fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str, surfaces: &str) {
     // Longer than the 20,000 characters that openclaw reads of a file where nothing else is said.
     let filler = "Every line of this contract is read.\n".repeat(1000);
     write("AGENTS.md", &format!("# The keeper\n\n{CONTRACT_BEGIN}\n\n{filler}\n{CONTRACT_END}\n"));
@@ -43,12 +43,22 @@ fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str) {
              \x20     models: {{primary: demo/echo-1}}\n\
              \x20     skills: [skills/house.md]\n\
              \x20     invoke: {invoke}\n\
+             \x20     surfaces: {surfaces}\n\
+             \x20 library: {{build: ./library}}\n\
              \x20 provider:\n\
              \x20   image: claw/infra\n\
              \x20   command: [reference, provider, --listen, '0.0.0.0:8701', --record, /tmp/requests]\n\
              \x20   expose: ['8701']\n"
         ),
     );
+}
+
+/// The service of the example `api-surface`: its image brings a manual and an MCP server.
+fn library(write: &dyn Fn(&str, &str)) {
+    for (path, text) in crate::files(&root().join("examples/api-surface/library")) {
+        // It tells each request, so that it can be seen who asks.
+        write(&format!("library/{path}"), &text.replace("\"httpd\", \"-f\"", "\"httpd\", \"-f\", \"-vv\""));
+    }
 }
 
 /// Judges what reached the provider: endpoint, bearer, contract and skill.
@@ -100,7 +110,9 @@ fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
         &|name, text| _ = folder.write(name, text),
         "http://127.0.0.1:8701/v1",
         "[{schedule: '0 9 * * *', name: morning, message: Good morning}]",
+        "[]",
     );
+    library(&|name, text| _ = folder.write(name, text));
     let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
     assert_eq!(run.code, Some(0), "{run:?}");
     let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
@@ -181,7 +193,11 @@ fn openclaw_runs_hardened_by_claw_up() {
         run.stderr
     };
     let provider = "http://provider:8701/v1";
-    let put = |pod: &Pod, invoke: &str| write(&|name, text| _ = pod.write(name, text), provider, invoke);
+    crate::engine::surfaces::busybox();
+    library(&|name, text| _ = pod.write(name, text));
+    let put = |pod: &Pod, invoke: &str| {
+        write(&|name, text| _ = pod.write(name, text), provider, invoke, "['service://library']")
+    };
     put(
         &pod,
         "[{schedule: '0 9 * * *', name: morning, message: Good morning}, {schedule: '0 18 * * *', name: evening, message: Good night}]",
@@ -193,7 +209,12 @@ fn openclaw_runs_hardened_by_claw_up() {
     assert!(answer.starts_with("I am "), "{answer}");
     let record = pod.folder.0.join("requests");
     docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
-    reached(&std::fs::read_to_string(&record).expect("a record"));
+    let record = std::fs::read_to_string(&record).expect("a record");
+    reached(&record);
+    // Its services are there too: the manual in the contract, and the MCP server, which openclaw asked for its tools.
+    assert!(record.contains("Look books up in the library"));
+    let asked = pod.ok(&["logs", "library"]);
+    assert!(asked.contains("url:/cgi-bin/mcp"), "{asked}");
 
     // It is held as planned, cannot write its contract, and nothing shows its secrets.
     pod.ok(&["verify"]);
@@ -249,6 +270,14 @@ fn openclaw_runs_hardened_by_claw_up() {
     put(&pod, "[]");
     up(&pod);
     assert_eq!(jobs(&pod), ["by-hand: x"]);
-    pod.ok(&["down", "-v"]);
+
+    // A new token of its gateway is a new container, of this agent alone.
+    let (agent, provider) = (pod.id("keeper"), pod.id("provider"));
+    pod.ok(&["secrets", "rotate", "keeper"]);
+    up(&pod);
+    assert_ne!(pod.id("keeper"), agent);
+    assert_eq!(pod.id("provider"), provider);
+    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();
 }

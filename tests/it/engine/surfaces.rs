@@ -6,7 +6,7 @@ use super::{Pod, docker};
 use crate::{claw, files};
 
 /// Makes the image that examples build on, where no registry gave it.
-fn busybox() {
+pub(crate) fn busybox() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let found = std::process::Command::new("docker").args(["image", "inspect", "busybox:1.37"]).output();
