@@ -208,6 +208,11 @@ pub fn service_hash(service: &Service) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns what the label `claw.context` of a runtime's image says: the digest of the Dockerfile it is built from.
+pub fn base_context(dockerfile: &str) -> String {
+    Sha256::digest(dockerfile).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Returns how many containers a service has.
 pub fn containers_of(service: &Service) -> u32 {
     let count = service.scale.or_else(|| service.deploy.as_ref().and_then(|deploy| deploy.replicas)).unwrap_or(1);
@@ -333,8 +338,16 @@ fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
         let cause = if packed.is_none() { "the engine does not have it" } else { "it is of another claw" };
         list.add(Action::Pack, cause, Vec::new());
     }
-    for name in plan.bases.keys().filter(|name| !observed.images.contains_key(*name)) {
-        list.add(Action::Base(name.clone()), "the engine does not have it", Vec::new());
+    for (name, dockerfile) in &plan.bases {
+        let cause = match observed.images.get(name) {
+            None => "the engine does not have it",
+            // Another image of that name gets no secrets.
+            Some(image) if image.context.as_deref() != Some(base_context(dockerfile).as_str()) => {
+                "it was not built from claw's own Dockerfile"
+            }
+            Some(_) => continue,
+        };
+        list.add(Action::Base(name.clone()), cause, Vec::new());
     }
     let packs = list.ids(|action| matches!(action, Action::Pack | Action::Base(_)));
     let is_built = |service: &str| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use claw_compiler::plan::steps::service_hash;
+use claw_compiler::plan::steps::{base_context, service_hash};
 use claw_compose::model::Service;
 use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
@@ -63,7 +63,8 @@ impl Run<'_> {
         let call = BuildCall {
             tags: vec![name.to_owned(), format!("{repository}:latest")],
             dockerfile: "Dockerfile".to_owned(),
-            labels: [(label::SCHEMA.to_owned(), "1".to_owned())].into(),
+            labels: [(label::SCHEMA.to_owned(), "1".to_owned()), (label::CONTEXT.to_owned(), base_context(dockerfile))]
+                .into(),
             network: self.site.environment.plain(BUILD_NETWORK).map(ToOwned::to_owned),
             ..BuildCall::default()
         };

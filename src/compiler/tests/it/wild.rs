@@ -202,3 +202,23 @@ fn the_base_images_of_the_first_implementation_are_told_what_replaces_them() {
     assert_eq!(plan.bases.keys().collect::<Vec<_>>(), ["claw/openclaw:2026.9.6"]);
     assert!(!found.iter().any(|each| each.contains("first implementation")), "{found:?}");
 }
+
+#[test]
+fn an_image_of_a_runtime_is_built_where_it_is_absent_or_somebody_elses() {
+    use claw_compiler::plan::steps::{Image, Mode, Observed, base_context, steps};
+    let (plan, found) = World::default()
+        .compile("services: {a: {image: claw/openclaw, x-claw: {agent: AGENTS.md, models: {primary: anthropic/m}}}}\n");
+    let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
+    let name = "claw/openclaw:2026.9.6".to_owned();
+    let first = |context: Option<Option<String>>| {
+        let image = context.map(|context| (name.clone(), Image { id: "sha256:1".to_owned(), context }));
+        let observed = Observed { images: image.into_iter().collect(), ..Observed::default() };
+        let list = steps(&plan, &observed, &Mode::default());
+        list.into_iter().map(|step| step.to_string()).find(|step| step.starts_with("build base"))
+    };
+    let told = |why: &str| Some(format!("build base image {name}: {why}"));
+    assert_eq!(first(None), told("the engine does not have it"));
+    assert_eq!(first(Some(None)), told("it was not built from claw's own Dockerfile"));
+    assert_eq!(first(Some(Some("another".to_owned()))), told("it was not built from claw's own Dockerfile"));
+    assert_eq!(first(Some(Some(base_context(plan.bases[&name])))), None);
+}
