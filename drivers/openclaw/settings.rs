@@ -11,56 +11,111 @@ use super::schema::Schema;
 /// Keys, types and bounds of `openclaw config schema` (2026.9.6 with its channel plugins), by `reduce_schema.py` beside it.
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse(include_str!("schema.json")));
 
-/// What is claw's to decide, and how a pod says it.
+/// What is claw's to decide, and how a pod says it: with everything below it, and every map that holds it.
 const OWNED: &[(&str, &str)] = &[
+    ("accessGroups", PEOPLE),
+    ("acp", WAY_IN),
+    ("agents.defaults.compaction.model", "write `MODEL <slot> <provider>/<model>`"),
     ("agents.defaults.decisionModel", "write `MODEL decision <provider>/<model>`"),
+    ("agents.defaults.embeddedAgent", "write `MODEL <slot> <provider>/<model>`"),
+    ("agents.defaults.heartbeat.model", "a heartbeat uses the primary model"),
     ("agents.defaults.imageModel", "write `MODEL image <provider>/<model>`"),
+    ("agents.defaults.mediaModels", "write `MODEL <slot> <provider>/<model>`"),
     ("agents.defaults.model", "write `MODEL primary <provider>/<model>` and `MODEL fallback …`"),
+    ("agents.defaults.modelPolicy", "write `model-policy` in the pod"),
     ("agents.defaults.models", "write `MODEL <slot> <provider>/<model>`"),
     ("agents.defaults.pdfModel", "write `MODEL pdf <provider>/<model>`"),
     ("agents.defaults.repoRoot", "its directory is `/var/lib/openclaw/workspace`"),
     ("agents.defaults.skipBootstrap", "the contract is claw's"),
+    ("agents.defaults.subagents.model", "subagents use the primary model"),
     ("agents.defaults.utilityModel", "write `MODEL utility <provider>/<model>`"),
     ("agents.defaults.voiceModel", "write `MODEL voice <provider>/<model>`"),
     ("agents.defaults.workspace", "its directory is `/var/lib/openclaw/workspace`"),
     ("agents.entries", "the agent is called by its service, and mentioned by its `handles`"),
+    ("approvals", PEOPLE),
     ("auth", "provider keys are secrets: `environment:` or `cllama-env`"),
+    ("bindings", "an agent answers on the accounts of its `handles`"),
+    ("broadcast", "an agent answers on the accounts of its `handles`"),
+    ("cloudWorkers", WAY_IN),
+    ("commands.allowFrom", PEOPLE),
+    ("commands.ownerAllowFrom", PEOPLE),
     ("cron", "write `INVOKE`, or `invoke:` in the pod"),
+    ("desktop", WAY_IN),
+    ("diagnostics.otel", "an agent tells nobody"),
     ("discovery", "an agent is not announced"),
     ("env", "write `environment:` in the pod"),
     ("gateway", "its gateway listens on the container's loopback alone, with a token of claw's"),
-    ("hooks", "hooks are a way in that nothing declares"),
-    ("mcp.servers", "write a surface `service://NAME` to a service with `claw.mcp`"),
+    ("hooks", WAY_IN),
+    ("mcp", "write a surface `service://NAME` to a service with `claw.mcp`"),
+    ("memory.search", "memory is searched with the agent's own models"),
     ("models", "write `MODEL <slot> <provider>/<model>`, and `x-claw.providers` for servers of one's own"),
-    ("nodeHost", "an agent is not a host of others"),
+    ("nodeHost", WAY_IN),
     ("plugins", "what is installed is the image's, and channels follow `handles`"),
     ("proxy", "write `CLLAMA`, or `egress`"),
     ("secrets", "write `x-claw.secrets` in the pod"),
     ("skills.load", "write `SKILL <file>`, or `skills:` in the pod"),
+    ("surfaces", WAY_IN),
     ("telemetry", "an agent tells nobody"),
     ("update", "the image is its version"),
 ];
 
-/// Keys of channels that hold secrets or say who may speak.
-const OWNED_OF_CHANNELS: &[(&str, &str)] = &[
-    ("accounts", "an agent has one account on a platform: its `handles`"),
-    ("allowFrom", "write `dm: {allow_from: […]}` in the surface of the channel"),
-    ("apiRoot", "an agent calls the platform itself"),
-    ("appToken", "write the token into `environment:` as a variable"),
-    ("botToken", "write the token into `environment:` as a variable"),
-    ("dmPolicy", "write `dm: {policy: …}` in the surface of the channel"),
-    ("groupAllowFrom", "write `guilds:` in the surface of the channel"),
-    ("groupPolicy", "write `guilds:` in the surface of the channel"),
-    ("signingSecret", "write the token into `environment:` as a variable"),
-    ("token", "write the token into `environment:` as a variable"),
-    ("tokenFile", "write the token into `environment:` as a variable"),
-    ("userToken", "write the token into `environment:` as a variable"),
+const PEOPLE: &str = "who may speak to an agent stands in the pod: the surface of the channel";
+const WAY_IN: &str = "it is a way in that nothing declares";
+
+/// What of a channel is a matter of taste. Everything else of it is tokens, people and ways in.
+const CHANNEL_SETTINGS: &[&str] = &[
+    "ackReaction",
+    "ackReactionScope",
+    "actions",
+    "activity",
+    "activityType",
+    "autoPresence",
+    "dmHistoryLimit",
+    "domain",
+    "encryption",
+    "errorPolicy",
+    "heartbeatVisibility",
+    "historyLimit",
+    "homeserver",
+    "joinIntro",
+    "linkPreview",
+    "markdown",
+    "maxLinesPerMessage",
+    "mediaMaxMb",
+    "reactionLevel",
+    "reactionNotifications",
+    "renderMode",
+    "replyInThread",
+    "replyToMode",
+    "responsePrefix",
+    "richMessages",
+    "sendReadReceipts",
+    "silentErrorReplies",
+    "status",
+    "streaming",
+    "suppressEmbeds",
+    "textChunkLimit",
+    "thread",
+    "threadReplies",
+    "typingIndicator",
+    "typingReaction",
+    "unfurlLinks",
+    "unfurlMedia",
 ];
 
-/// Returns why a path is claw's to decide.
-fn owned(path: &str) -> Option<&'static str> {
+/// Maps that claw writes keys into: setting one as a whole would take them away.
+const WRITTEN: &[&str] = &["agents", "agents.defaults", "channels", "skills", "tools"];
+
+/// Returns why a setting is claw's to decide.
+fn owned(path: &str, value: &Doc) -> Option<&'static str> {
+    if WRITTEN.contains(&path) {
+        return Some("set its keys one by one");
+    }
     let is_below = |above: &str| path == above || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
-    let holds = |below: &str| below.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    let holds = |below: &str| {
+        let rest = below.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'));
+        rest.is_some_and(|rest| has(value, rest))
+    };
     if let Some((_, why)) = OWNED.iter().find(|(own, _)| is_below(own) || holds(own)) {
         return Some(why);
     }
@@ -69,10 +124,20 @@ fn owned(path: &str) -> Option<&'static str> {
         return None;
     }
     let (_, key) = (parts.next(), parts.next());
-    let Some(key) = key else {
-        return Some("write `handles` and the surface of the channel; set one key of it at a time");
-    };
-    OWNED_OF_CHANNELS.iter().find(|(own, _)| *own == key).map(|(_, why)| *why)
+    let is_taste = key.is_some_and(|key| CHANNEL_SETTINGS.contains(&key));
+    (!is_taste)
+        .then_some("tokens, people and groups stand in the pod: `environment:`, `handles`, the surface of the channel")
+}
+
+/// Returns whether a value has something at a dotted path.
+fn has(value: &Doc, path: &str) -> bool {
+    let mut here = value;
+    for part in path.split('.') {
+        let Doc::Map(entries) = here else { return false };
+        let Some(next) = entries.get(part) else { return false };
+        here = next;
+    }
+    true
 }
 
 /// Records settings that openclaw does not have, cannot take, or that are claw's to decide.
@@ -100,7 +165,7 @@ fn refused(setting: &Setting) -> Option<Diagnostic> {
             });
         }
     };
-    if let Some(why) = owned(path) {
+    if let Some(why) = owned(path, &setting.value) {
         return Some(error(format!("`{path}` is claw's to decide")).help(why));
     }
     let (place, expected) = SCHEMA.misfit(&nodes, &setting.value)?;
@@ -144,13 +209,28 @@ mod tests {
         assert_eq!(judged("agents.defaults.timeoutSeconds", Doc::str("soon")), misfit);
         let misfit = "`agents.defaults.heartbeat.evry` does not fit openclaw's schema";
         assert_eq!(judged("agents.defaults.heartbeat", Doc::map([("evry", Doc::str("1m"))])), misfit);
-        for own in ["gateway.bind", "gateway", "models.providers.x.apiKey", "channels.discord.token", "channels.slack"]
-        {
-            assert!(
-                judged(own, Doc::str("x")).ends_with("is claw's to decide"),
-                "{own}: {}",
-                judged(own, Doc::str("x"))
-            );
+        let own = [
+            "gateway.bind",
+            "gateway",
+            "models.providers.x.apiKey",
+            "channels.discord.token",
+            "channels.slack",
+            "channels.discord.guilds",
+            "channels.discord.allowBots",
+            "channels.telegram.apiRoot",
+            "channels.modelByChannel.discord",
+            "commands.ownerAllowFrom",
+            "agents.defaults.heartbeat.model",
+            "agents.defaults",
+        ];
+        for path in own {
+            let said = judged(path, Doc::str("x"));
+            assert!(said.ends_with("is claw's to decide"), "{path}: {said}");
         }
+        // A map is judged by what is in it.
+        let heartbeat = |key| Doc::map([(key, Doc::str("x"))]);
+        assert_eq!(judged("agents.defaults.heartbeat", heartbeat("every")), "");
+        let said = "`agents.defaults.heartbeat` is claw's to decide";
+        assert_eq!(judged("agents.defaults.heartbeat", heartbeat("model")), said);
     }
 }
