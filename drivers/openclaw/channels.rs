@@ -17,6 +17,9 @@ pub(super) const PLATFORMS: &[&str] = &["discord", "feishu", "line", "matrix", "
 /// A second secret that a platform needs, beside those every runtime needs.
 const LINE_SECRET: &str = "LINE_CHANNEL_SECRET";
 
+/// Platforms with one list of people for all their groups.
+const ONE_LIST: &[&str] = &["line", "whatsapp"];
+
 /// Returns the variables whose secrets a platform needs. A device is linked to whatsapp by hand, once: it has none.
 fn tokens(platform: Platform) -> Vec<&'static str> {
     match platform.name() {
@@ -48,6 +51,15 @@ fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
 
 /// Records rules that openclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
+    for Account { platform, policy, .. } in spoken(unit) {
+        let mut hears = open(policy).map(|(_, guild)| &guild.hears);
+        let first = hears.next();
+        if ONE_LIST.contains(&platform.name()) && hears.any(|hears| Some(hears) != first) {
+            let message = format!("openclaw has one list of people for all groups of `{platform}`, and these differ");
+            let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+            diag.push(error.help("name the same `users` for each of its `guilds`"));
+        }
+    }
     for platform in unit.channels.keys() {
         if !unit.identities.contains_key(platform) && PLATFORMS.contains(&platform.name()) {
             let message = format!("`{}` has the surface `channel://{platform}` and no account there", unit.service);
@@ -75,7 +87,9 @@ pub(super) fn channels(unit: &AgentUnit, secrets: &mut Files) -> BTreeMap<String
             _ => continue,
         };
         keys.push(("enabled", Doc::Bool(true)));
-        keys.push(("groupPolicy", Doc::str("allowlist")));
+        // Without a group that is open, who may write directly could be heard in any group.
+        let is_closed = open(policy).next().is_none();
+        keys.push(("groupPolicy", Doc::str(if is_closed { "disabled" } else { "allowlist" })));
         channels.insert(platform.name().to_owned(), Doc::map(keys));
     }
     if !channels.is_empty() {
@@ -150,16 +164,6 @@ fn groups(policy: &ChannelPolicy) -> impl Iterator<Item = (&str, &GuildPolicy)> 
         let ids = if named.is_empty() { vec![id.as_str()] } else { named };
         ids.into_iter().map(move |id| (id, guild))
     })
-}
-
-/// Returns the users that any group of a platform without lists of its own for each hears.
-fn everyone_named(policy: &ChannelPolicy) -> Vec<String> {
-    let lists = policy.guilds.values().filter_map(|guild| match &guild.hears {
-        Hears::Only(ids) => Some(ids),
-        Hears::Everyone | Hears::Nobody => None,
-    });
-    let ids: std::collections::BTreeSet<String> = lists.flatten().cloned().collect();
-    ids.into_iter().collect()
 }
 
 fn mention(guild: &GuildPolicy) -> (&'static str, Doc) {
@@ -270,35 +274,31 @@ fn feishu(identity: &Identity, policy: &ChannelPolicy, secret: Doc) -> Keys {
     keys
 }
 
+/// Returns the list of people for all groups of a platform that has one.
+fn people(policy: &ChannelPolicy) -> Doc {
+    match open(policy).next().map(|(_, guild)| &guild.hears) {
+        Some(Hears::Everyone) => Doc::strs(["*"]),
+        Some(Hears::Only(ids)) => Doc::strs(ids.iter().cloned()),
+        Some(Hears::Nobody) | None => Doc::List(Vec::new()),
+    }
+}
+
 /// It takes its secrets as paths of files.
 fn line(policy: &ChannelPolicy) -> Keys {
-    let groups = groups(policy).map(|(id, guild)| {
-        let mut keys = vec![on(), mention(guild)];
-        keys.extend(users(guild).map(|users| ("allowFrom", users)));
-        (id.to_owned(), Doc::map(keys))
-    });
+    let groups = groups(policy).map(|(id, guild)| (id.to_owned(), Doc::map([on(), mention(guild)])));
     let mut keys = vec![
+        ("groupAllowFrom", people(policy)),
         ("groups", Doc::Map(groups.collect())),
         ("secretFile", Doc::Str(format!("/run/secrets/{LINE_SECRET}"))),
         ("tokenFile", Doc::str("/run/secrets/LINE_BOT_TOKEN")),
     ];
-    let named = everyone_named(policy);
-    if !named.is_empty() {
-        keys.push(("groupAllowFrom", Doc::strs(named)));
-    }
     keys.extend(direct(policy));
     keys
 }
 
-/// It has one list of people for all groups.
 fn whatsapp(policy: &ChannelPolicy) -> Keys {
     let groups = groups(policy).map(|(id, guild)| (id.to_owned(), Doc::map([mention(guild)])));
-    let mut keys = vec![("groups", Doc::Map(groups.collect()))];
-    let is_open = policy.guilds.values().any(|guild| guild.hears == Hears::Everyone);
-    let named = if is_open { vec!["*".to_owned()] } else { everyone_named(policy) };
-    if !named.is_empty() {
-        keys.push(("groupAllowFrom", Doc::strs(named)));
-    }
+    let mut keys = vec![("groupAllowFrom", people(policy)), ("groups", Doc::Map(groups.collect()))];
     keys.extend(direct(policy));
     keys
 }

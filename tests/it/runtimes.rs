@@ -180,29 +180,49 @@ fn jobs(pod: &Pod) -> Vec<String> {
     names
 }
 
+/// Brings the pod up until it is healthy, and returns what was said.
+fn up(pod: &Pod) -> String {
+    let arguments = ["-p", &pod.name, "up", "-d", "--wait", "--wait-timeout", "600"];
+    let run = claw_with(&pod.folder.0, &arguments, &[("CLAW_BUILD_NETWORK", "host")]);
+    assert_eq!(run.code, Some(0), "{}\n{}", run.stdout, run.stderr);
+    run.stderr
+}
+
+/// Writes the pod with these schedules.
+fn put(pod: &Pod, invoke: &str) {
+    let write_into = |name: &str, text: &str| _ = pod.write(name, text);
+    write(&write_into, "http://provider:8701/v1", invoke, "['service://library']");
+}
+
 #[test]
 fn openclaw_runs_hardened_by_claw_up() {
     if !is_asked() {
         return;
     }
     let pod = Pod::new("openclaw");
-    let network = [("CLAW_BUILD_NETWORK", "host")];
-    let up = |pod: &Pod| {
-        let run = claw_with(&pod.folder.0, &["-p", &pod.name, "up", "-d", "--wait", "--wait-timeout", "600"], &network);
-        assert_eq!(run.code, Some(0), "{}\n{}", run.stdout, run.stderr);
-        run.stderr
-    };
-    let provider = "http://provider:8701/v1";
     crate::engine::surfaces::busybox();
     library(&|name, text| _ = pod.write(name, text));
-    let put = |pod: &Pod, invoke: &str| {
-        write(&|name, text| _ = pod.write(name, text), provider, invoke, "['service://library']")
-    };
     put(
         &pod,
         "[{schedule: '0 9 * * *', name: morning, message: Good morning}, {schedule: '0 18 * * *', name: evening, message: Good night}]",
     );
     up(&pod);
+    answers(&pod);
+    held(&pod);
+    schedules(&pod);
+    // A new token of its gateway is a new container, of this agent alone.
+    let (agent, provider) = (pod.id("keeper"), pod.id("provider"));
+    pod.ok(&["secrets", "rotate", "keeper"]);
+    up(&pod);
+    assert_ne!(pod.id("keeper"), agent);
+    assert_eq!(pod.id("provider"), provider);
+    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
+}
+
+/// It is well, and a turn reaches the provider with all it was given.
+fn answers(pod: &Pod) {
     let health = pod.ok(&["health"]);
     assert!(health.contains("healthy") && health.contains("ready, no channels"), "{health}");
     let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
@@ -215,8 +235,10 @@ fn openclaw_runs_hardened_by_claw_up() {
     assert!(record.contains("Look books up in the library"));
     let asked = pod.ok(&["logs", "library"]);
     assert!(asked.contains("url:/cgi-bin/mcp"), "{asked}");
+}
 
-    // It is held as planned, cannot write its contract, and nothing shows its secrets.
+/// It is held as planned, cannot write its contract, and nothing shows its secrets.
+fn held(pod: &Pod) {
     pod.ok(&["verify"]);
     let container = pod.container("keeper");
     let contract = "/var/lib/openclaw/workspace/AGENTS.md";
@@ -233,51 +255,21 @@ fn openclaw_runs_hardened_by_claw_up() {
     for marker in [KEY, "marker-of-a-token"] {
         assert!(!inspected.contains(marker));
     }
-    let environment = docker(&[
-        "exec",
-        &container,
-        "sh",
-        "-c",
-        "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=",
-    ]);
-    assert_eq!(environment, "HOUSE_TOKEN=marker-of-a-token");
+    let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=";
+    assert_eq!(docker(&["exec", &container, "sh", "-c", script]), "HOUSE_TOKEN=marker-of-a-token");
+}
 
-    // Schedules follow the pod file; what was made by hand stays.
-    docker(&[
-        "exec",
-        &container,
-        "openclaw",
-        "cron",
-        "add",
-        "--cron",
-        "0 1 * * *",
-        "--name",
-        "by-hand",
-        "--agent",
-        "main",
-        "--session",
-        "isolated",
-        "--message",
-        "x",
-        "--no-deliver",
-        "--json",
-    ]);
-    assert_eq!(jobs(&pod), ["by-hand: x", "evening: Good night", "morning: Good morning"]);
+/// Schedules follow the pod file; what was made by hand stays.
+fn schedules(pod: &Pod) {
+    let by_hand = "openclaw cron add --cron '0 1 * * *' --name by-hand --agent main --session isolated --message x \
+                   --no-deliver --json";
+    docker(&["exec", &pod.container("keeper"), "sh", "-c", by_hand]);
+    assert_eq!(jobs(pod), ["by-hand: x", "evening: Good night", "morning: Good morning"]);
     assert_eq!(pod.ok(&["plan"]).trim(), "nothing to do");
-    put(&pod, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
-    assert!(up(&pod).contains("tell keeper its schedules"));
-    assert_eq!(jobs(&pod), ["by-hand: x", "morning: Good day"]);
-    put(&pod, "[]");
-    up(&pod);
-    assert_eq!(jobs(&pod), ["by-hand: x"]);
-
-    // A new token of its gateway is a new container, of this agent alone.
-    let (agent, provider) = (pod.id("keeper"), pod.id("provider"));
-    pod.ok(&["secrets", "rotate", "keeper"]);
-    up(&pod);
-    assert_ne!(pod.id("keeper"), agent);
-    assert_eq!(pod.id("provider"), provider);
-    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
-    pod.ok(&["down", "-v", "--rmi", "local"]);
-    pod.leaves_nothing();
+    put(pod, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
+    assert!(up(pod).contains("tell keeper its schedules"));
+    assert_eq!(jobs(pod), ["by-hand: x", "morning: Good day"]);
+    put(pod, "[]");
+    up(pod);
+    assert_eq!(jobs(pod), ["by-hand: x"]);
 }

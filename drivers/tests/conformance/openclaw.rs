@@ -212,7 +212,7 @@ fn nobody_is_heard_who_is_not_named() {
         config["channels"].as_object().expect("channels").iter().filter(|(name, _)| *name != "defaults")
     {
         assert!(Platform::parse(platform).is_some());
-        assert_eq!(channel["groupPolicy"], "allowlist", "{platform}");
+        assert_eq!(channel["groupPolicy"], "disabled", "{platform}");
         let direct = channel.get("dmPolicy").or_else(|| channel["dm"].get("policy"));
         assert_eq!(direct, Some(&json!("disabled")), "{platform}");
         for key in ["guilds", "groups", "channels"] {
@@ -225,4 +225,21 @@ fn nobody_is_heard_who_is_not_named() {
             channel.get("allowFrom").is_none() && channel.get("groupAllowFrom").is_none_or(|all| all == &json!([]))
         );
     }
+}
+
+#[test]
+fn lists_that_a_platform_cannot_keep_apart_are_refused() {
+    let mut unit = everything("openclaw");
+    let driver = claw_drivers::find("openclaw").expect("a driver");
+    for policy in unit.channels.values_mut() {
+        let guild = |hears| GuildPolicy { hears, require_mention: true, channels: Vec::new() };
+        let guilds =
+            [("9".to_owned(), guild(Hears::Everyone)), ("10".to_owned(), guild(Hears::Only(vec!["1".into()])))];
+        policy.guilds = guilds.into();
+    }
+    let mut diag = Diagnostics::new();
+    driver.check(&unit, &mut diag);
+    let found: Vec<String> = diag.iter().map(|each| each.message.clone()).collect();
+    let refused = |name| format!("openclaw has one list of people for all groups of `{name}`, and these differ");
+    assert_eq!(found, [refused("line"), refused("whatsapp")]);
 }
