@@ -308,7 +308,7 @@ fn whatsapp(policy: &ChannelPolicy) -> Keys {
 pub(super) fn mention_patterns(unit: &AgentUnit) -> Vec<String> {
     let mut patterns = Vec::new();
     for (platform, identity) in &unit.identities {
-        patterns.extend(identity.username.as_deref().map(|name| format!(r"\b@?{}\b", escaped(name))));
+        patterns.extend(identity.username.as_deref().filter(|name| !name.is_empty()).map(named));
         let id = identity.id.as_deref().map(escaped);
         patterns.extend(match (platform.name(), id) {
             ("discord", Some(id)) => Some(format!("<@!?{id}>")),
@@ -319,6 +319,13 @@ pub(super) fn mention_patterns(unit: &AgentUnit) -> Vec<String> {
     patterns.sort();
     patterns.dedup();
     patterns
+}
+
+/// A name as a word of its own; what is no letter of an expression's has no border there.
+fn named(name: &str) -> String {
+    let is_word = |each: Option<char>| each.is_some_and(|each| each.is_ascii_alphanumeric() || each == '_');
+    let border = |each| if is_word(each) { r"\b" } else { "" };
+    format!("{}@?{}{}", border(name.chars().next()), escaped(name), border(name.chars().next_back()))
 }
 
 /// Returns a text as an expression that matches it alone.

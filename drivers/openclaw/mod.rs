@@ -3,7 +3,7 @@
 //! Its configuration is one JSON file, `/claw/openclaw.json`, which it cannot change; its memory is a volume. Everything
 //! here was seen in openclaw 2026.9.6 from npm: `make test-runtimes` has that program judge what this driver writes.
 
-use claw_types::agent::{AgentUnit, EnvValue, Inference};
+use claw_types::agent::{AgentUnit, EnvValue};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::doc::Content;
 use claw_types::driver::{
@@ -81,10 +81,9 @@ impl Driver for Openclaw {
     }
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        slots(unit, diag);
+        models(unit, diag);
         channels::check(unit, diag);
         settings::check(unit, diag);
-        schedules::check(unit, diag);
     }
 
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
@@ -166,14 +165,8 @@ fn environment() -> std::collections::BTreeMap<EnvName, EnvValue> {
     named.collect()
 }
 
-/// Records slots it does not have, and that it has no model.
-fn slots(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for slot in unit.models.keys().filter(|slot| !config::SLOTS.contains(&slot.as_str())) {
-        let message = format!("the runtime `openclaw` has no model slot `{slot}`");
-        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-        let help = format!("it has `{}`", config::SLOTS.join("`, `"));
-        diag.push(error.help(help).suggest(slot.as_str(), config::SLOTS.iter().copied()));
-    }
+/// Records that it has no model.
+fn models(unit: &AgentUnit, diag: &mut Diagnostics) {
     if !unit.models.keys().any(|slot| slot.as_str() == "primary") {
         let message = format!("`{}` has no model in the slot `primary`", unit.service);
         let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
@@ -182,11 +175,5 @@ fn slots(unit: &AgentUnit, diag: &mut Diagnostics) {
                 "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`",
             ),
         );
-    }
-    if let Inference::Direct { upstreams } = &unit.inference {
-        for provider in upstreams.keys().filter(|provider| provider.as_str().contains('/')) {
-            let message = format!("the provider `{provider}` is no name for openclaw");
-            diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message));
-        }
     }
 }

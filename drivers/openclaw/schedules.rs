@@ -1,24 +1,10 @@
 //! Schedules: openclaw keeps them in its own state, so they are declared to it once it runs, by keys of claw's.
 
 use claw_types::agent::{AgentUnit, Target};
-use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 
 /// Declares the jobs of a file to the gateway, and removes those of claw's that are in it no more.
 pub(super) const SCRIPT: &str = include_str!("schedules.mjs");
-
-/// Records times that its parser of schedules (croner) refuses: a step from a number without an end, `5/15`.
-pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    let is_refused =
-        |part: &str| part.split_once('/').is_some_and(|(from, _)| from.bytes().all(|b| b.is_ascii_digit()));
-    for schedule in &unit.schedules {
-        if let Some(part) = schedule.cron.split([' ', ',']).find(|part| is_refused(part)) {
-            let message = format!("openclaw does not read `{part}` in the schedule `{}`", schedule.cron);
-            let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-            diag.push(error.help("write the range it steps through, such as `5-59/15`"));
-        }
-    }
-}
 
 /// Returns the jobs as the script reads them.
 pub(super) fn jobs(unit: &AgentUnit) -> Doc {

@@ -170,6 +170,8 @@ fn the_real_program_hears_its_name_and_no_other() {
         ("tiverton", "hey @Tiverton, look", "hey tivertons"),
         ("tiver.ton", "tiver.ton?", "tiverxton?"),
         ("bot-1_x", "@bot-1_x go", "bot-1_xy go"),
+        ("Zo\u{e9}", "zo\u{e9}, please", "zo"),
+        ("(a) *b*", "so, (a) *b* then", "so, a b then"),
     ] {
         for identity in unit.identities.values_mut() {
             identity.username = Some(username.into());

@@ -87,6 +87,20 @@ pub(crate) fn models(row: &Row<'_>, diag: &mut Diagnostics) -> Models {
     models
 }
 
+/// Records slots that the runtime does not have, where they are named.
+pub(crate) fn slots(row: &Row<'_>, models: &Models, diag: &mut Diagnostics) {
+    let facts = row.driver.facts();
+    for (slot, wanted) in
+        models.iter().filter(|(slot, _)| !facts.slots.is_empty() && !facts.slots.contains(&slot.as_str()))
+    {
+        let (at, label) = wanted.first().map_or((row.at, None), |wanted| (wanted.at, wanted.label.as_deref()));
+        let message = format!("the runtime `{}` has no model slot `{slot}`", facts.name);
+        let error = Diagnostic::error(Code::RuntimeCannot, at, message);
+        let help = format!("it has `{}`", facts.slots.join("`, `"));
+        diag.push(noted(error.help(help).suggest(slot.as_str(), facts.slots.iter().copied()), label));
+    }
+}
+
 /// Returns how the agent reaches its models.
 pub(crate) fn inference(
     row: &Row<'_>,

@@ -265,7 +265,7 @@ pub(crate) struct Row<'l> {
     image: FromImage,
     pub(crate) block: AgentBlock,
     pub(crate) service: ServiceName,
-    driver: &'static dyn Driver,
+    pub(crate) driver: &'static dyn Driver,
 }
 
 impl Row<'_> {
@@ -383,6 +383,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     };
     let contract: Option<Contract> = contract::contract(row, facts, cx, diag).ok();
     let models = inference::models(row, diag);
+    inference::slots(row, &models, diag);
     let inference = inference::inference(row, shared, &models, facts, diag);
     let surfaces = surface::surfaces(row, shared, diag);
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();

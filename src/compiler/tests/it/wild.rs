@@ -222,3 +222,13 @@ fn an_image_of_a_runtime_is_built_where_it_is_absent_or_somebody_elses() {
     assert_eq!(first(Some(Some("another".to_owned()))), told("it was not built from claw's own Dockerfile"));
     assert_eq!(first(Some(Some(base_context(plan.bases[&name])))), None);
 }
+
+#[test]
+fn a_slot_that_the_runtime_does_not_have_is_shown_where_it_is_named() {
+    let pod = "services:\n  a:\n    image: x\n    x-claw:\n      type: openclaw\n      agent: AGENTS.md\n      models:\n        primary: anthropic/m\n        vison: anthropic/v\n";
+    let (plan, found) = World::default().diagnose(pod);
+    assert!(plan.is_none());
+    let slot = found.iter().find(|each| each.message == "the runtime `openclaw` has no model slot `vison`");
+    let at = slot.map(|each| &pod[each.primary.start as usize..each.primary.end as usize]);
+    assert_eq!(at, Some("anthropic/v"));
+}
