@@ -210,6 +210,7 @@ fn openclaw_runs_hardened_by_claw_up() {
     answers(&pod);
     held(&pod);
     schedules(&pod);
+    foreign(&pod);
     // A new token of its gateway is a new container, of this agent alone.
     let (agent, provider) = (pod.id("keeper"), pod.id("provider"));
     pod.ok(&["secrets", "rotate", "keeper"]);
@@ -257,6 +258,21 @@ fn held(pod: &Pod) {
     }
     let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=";
     assert_eq!(docker(&["exec", &container, "sh", "-c", script]), "HOUSE_TOKEN=marker-of-a-token");
+}
+
+/// An image of openclaw that claw did not make is an agent by its `type`.
+fn foreign(pod: &Pod) {
+    let name = format!("{}-foreign:1", pod.name);
+    docker(&["tag", "claw/openclaw", &name]);
+    let path = pod.folder.0.join("claw-pod.yml");
+    let text = std::fs::read_to_string(&path).expect("the pod file");
+    let text = text.replace("image: claw/openclaw", &format!("image: {name}"));
+    pod.write("claw-pod.yml", &text.replace("    x-claw:\n", "    x-claw:\n      type: openclaw\n"));
+    up(pod);
+    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
+    put(pod, "[]");
+    up(pod);
+    docker(&["rmi", &name]);
 }
 
 /// Schedules follow the pod file; what was made by hand stays.
