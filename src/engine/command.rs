@@ -21,7 +21,8 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
-/// Runs a command and returns what it printed. It is gone when this returns, and when this is dropped.
+/// Runs a command and returns what it printed. Its process is gone when this returns, and when this is
+/// dropped; programs that it started and left behind are its own affair.
 pub(crate) async fn output(
     words: &[String],
     root: &Path,

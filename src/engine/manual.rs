@@ -13,10 +13,13 @@ use sha2::{Digest, Sha256};
 use crate::docker::{Docker, EngineError, Inside};
 use crate::files::{make_private, write_bytes};
 
+/// How often a container that another run takes away is made again.
+const TRIES: u32 = 5;
+
 /// The most bytes of a manual.
 pub(crate) const LIMIT: usize = 256 * 1024;
 
-/// Returns what is at a path of an image; nothing where there is no such file.
+/// Returns what is at a path of an image, named by its id; nothing where there is no such file.
 ///
 /// # Errors
 /// Where the engine does not answer.
@@ -40,11 +43,8 @@ pub(crate) async fn read(
     Ok(found)
 }
 
-/// Returns where the manual of an image is kept, where the image is named by its id.
+/// Returns where the manual of an image is kept.
 fn kept(image: &ImageRef, path: &ContainerPath) -> Option<PathBuf> {
-    if !image.as_str().starts_with("sha256:") {
-        return None;
-    }
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
     let digest = Sha256::digest(format!("{image}\0{path}"));
@@ -65,13 +65,20 @@ async fn fresh(docker: &Docker, image: &ImageRef, path: &ContainerPath) -> Resul
         "Labels": { compose::ONEOFF: "True", label::ROLE: "init", label::SCHEMA: "1" },
         "HostConfig": { "NetworkMode": "none" },
     });
-    let container = match docker.create_container(&name, None, body).await {
-        Ok(container) => container,
-        // Of a run that was cut short, or of one beside this one: it is of the same image.
-        Err(error) if error.status == Some(409) => name,
-        Err(error) => return Err(error),
-    };
-    let found = docker.get(&container, path.as_str(), LIMIT).await;
-    docker.remove_container(&container, true).await?;
-    found
+    for _ in 0..TRIES {
+        let (container, is_shared) = match docker.create_container(&name, None, body.clone()).await {
+            Ok(container) => (container, false),
+            // Of a run that was cut short, or of one beside this one: the name is the image's id, so it is of that image.
+            Err(error) if error.status == Some(409) => (name.clone(), true),
+            Err(error) => return Err(error),
+        };
+        let found = docker.get(&container, path.as_str(), LIMIT).await;
+        docker.remove_container(&container, true).await?;
+        match found? {
+            // The run beside this one may have taken it away.
+            None if is_shared => continue,
+            found => return Ok(found),
+        }
+    }
+    Ok(None)
 }

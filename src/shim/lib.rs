@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Makes paths belong to a user: a directory where it is still root's, with nothing below it touched, and a file always.
 ///
@@ -104,7 +104,7 @@ pub fn exec(variables: &[(String, String)], program: &[String]) -> Result<Infall
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The most bytes of a health page.
-const PAGE: u64 = 64 * 1024;
+const PAGE: usize = 64 * 1024;
 
 /// Asks a page of a server on the container's own loopback, `http://127.0.0.1:PORT/PATH`; returns whether its status is a
 /// success, and what it says.
@@ -122,8 +122,15 @@ pub fn probe(url: &str) -> io::Result<(bool, String)> {
     // HTTP/1.0: the answer ends with the connection and is not sent in pieces.
     let request = format!("GET /{path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(PAGE).read_to_end(&mut answer)?;
+    let (mut answer, mut part, began) = (Vec::new(), [0; 4096], Instant::now());
+    while answer.len() < PAGE {
+        let rest = PATIENCE.checked_sub(began.elapsed()).filter(|rest| !rest.is_zero());
+        stream.set_read_timeout(Some(rest.ok_or_else(|| bad("it does not end"))?))?;
+        match stream.read(&mut part)? {
+            0 => break,
+            size => answer.extend_from_slice(&part[..size]),
+        }
+    }
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| bad("what answers speaks no HTTP"))?;
     let status = head.split_ascii_whitespace().nth(1).and_then(|status| status.parse::<u16>().ok());

@@ -17,7 +17,7 @@ use crate::facts::{Context, Facts, ManualFact, Need};
 
 /// Where a service's image says its manual is.
 pub(crate) enum Emitted {
-    /// In this image, at this path.
+    /// In the image of this id, at this path.
     At(ImageRef, ContainerPath),
     /// In an image that is not built yet, or changed since.
     AfterBuild,
@@ -27,19 +27,13 @@ pub(crate) enum Emitted {
 ///
 /// # Errors
 /// Where the label is no path of a container.
-pub(crate) fn emitted(
-    image: &ImageFacts,
-    build: Option<&Build>,
-    is_current: bool,
-    named: Option<&str>,
-) -> Result<Option<Emitted>, String> {
+pub(crate) fn emitted(image: &ImageFacts, build: Option<&Build>, is_current: bool) -> Result<Option<Emitted>, String> {
     let Some(text) = image.labels.get(label::SKILL_EMIT) else { return Ok(None) };
     let path = ContainerPath::parse(text).map_err(|bad| bad.to_string())?;
     if build.is_some() && !is_current {
         return Ok(Some(Emitted::AfterBuild));
     }
-    let image = image.id.as_deref().or(named.filter(|_| build.is_none()));
-    Ok(image.map(|image| Emitted::At(ImageRef::new(image), path)))
+    Ok(image.id.as_deref().map(|id| Emitted::At(ImageRef::new(id), path)))
 }
 
 /// Returns the manual of an image that must be read.
@@ -86,13 +80,12 @@ pub(crate) fn manuals(
 pub(crate) struct Image {
     pub(crate) facts: ImageFacts,
     pub(crate) build: Option<Build>,
-    pub(crate) name: Option<String>,
 }
 
 impl Image {
     /// Returns where its manual is.
     pub(crate) fn emitted(&self, service: &str, facts: &Facts) -> Result<Option<Emitted>, String> {
-        emitted(&self.facts, self.build.as_ref(), facts.built.contains_key(service), self.name.as_deref())
+        emitted(&self.facts, self.build.as_ref(), facts.built.contains_key(service))
     }
 }
 

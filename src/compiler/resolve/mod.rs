@@ -158,9 +158,8 @@ pub(crate) fn needs_of(
         needs.extend(binds.chain(hosts).map(Need::HostPath));
         for name in surface::targets("service", &block, &image.directives) {
             let target = Agentish::new(loaded, &name, false);
-            let named = target.service.and_then(|service| service.image.clone());
             let Ok(found) = from_image(&target, "pod", at, facts, cx, &mut unused) else { continue };
-            let found = Image { facts: found.facts, build: found.build, name: named };
+            let found = Image { facts: found.facts, build: found.build };
             needs.extend(emitted::need(found.emitted(&name, facts)));
         }
         needs.extend(contract::needs(&block, &image.directives));
@@ -206,10 +205,9 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         builds.extend(image.build.clone().map(|build| (service.clone(), build)));
         found.push((agentish, at, image));
     }
-    let images = found.iter().map(|(agentish, _, image)| {
-        let name = agentish.service.and_then(|service| service.image.clone());
-        (agentish.name, Image { facts: image.facts.clone(), build: image.build.clone(), name })
-    });
+    let images = found
+        .iter()
+        .map(|(agentish, _, image)| (agentish.name, Image { facts: image.facts.clone(), build: image.build.clone() }));
     let images = images.collect();
     let rows = rows(found, facts, cx, diag);
     let sources = secret::sources(&block, origin, diag);
