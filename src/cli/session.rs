@@ -152,6 +152,9 @@ impl<'u> Session<'u> {
     }
 }
 
+/// Commands that tell what the compiler found, though it is no error.
+const TELLING: &[&str] = &["build", "plan", "up"];
+
 /// Runs a command on a compiled pod.
 pub(crate) fn with<F>(global: &Global, command: &str, ui: &Ui, work: F) -> Result<Exit, CommandError>
 where
@@ -169,7 +172,10 @@ where
     run(&interrupt, async {
         match Session::open(input, command, ui, &interrupt).await? {
             Some(session) => {
-                ui.diagnostics(&session.input.diagnostics, &session.input.sources);
+                // Who asks how it goes is not told again what could be better: `check`, `plan` and `up` say that.
+                if TELLING.contains(&command) {
+                    ui.diagnostics(&session.input.diagnostics, &session.input.sources);
+                }
                 work(session).await
             }
             None => Ok(Exit::Wrong),

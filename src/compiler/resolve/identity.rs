@@ -263,7 +263,18 @@ fn target(text: &str, row: &Row<'_>, shared: &Shared<'_>, at: Span, diag: &mut D
     if found.len() != 1 {
         let what = if found.is_empty() { "is no channel of this agent" } else { "is more than one channel" };
         let error = Diagnostic::error(Code::BadValue, at, format!("`{text}` {what}"));
-        diag.push(error.help("write a channel's id, or `platform:channel`"));
+        let channels = identities.values().flat_map(|identity| &identity.guilds).flat_map(|guild| &guild.channels);
+        let known: Vec<&str> = channels.map(|channel| channel.name.as_deref().unwrap_or(&channel.id)).collect();
+        let help = match known.as_slice() {
+            [] => "name its channels in `handles`, or write `platform:channel`".to_owned(),
+            known => format!("write `platform:channel`, or one of `{}`", known.join("`, `")),
+        };
+        let platform = text.split_once(':').map(|(platform, _)| platform);
+        let error = error.help(help);
+        diag.push(match platform {
+            Some(platform) => error.suggest(&platform.to_ascii_lowercase(), platform::names()),
+            None => error.suggest(name, known),
+        });
         return None;
     }
     found.pop()
