@@ -244,7 +244,14 @@ impl Hearing<'_> {
         let allowed = ids(&rules.allow_from);
         let policy = match rules.policy.as_deref() {
             Some("disabled") => DirectPolicy::Disabled,
-            Some("open") => DirectPolicy::Open,
+            Some("open") => {
+                let message = format!("everyone may write to `{}` directly on `{}`", self.service, self.platform);
+                let warning = Diagnostic::warning(Code::Discouraged, at, message);
+                diag.push(
+                    warning.help("name who may in `allow_from`, or let an operator decide with `policy: pairing`"),
+                );
+                DirectPolicy::Open
+            }
             Some("allowlist") => DirectPolicy::Only(allowed),
             Some("pairing") => DirectPolicy::Pairing(allowed),
             None if !allowed.is_empty() => DirectPolicy::Only(allowed),

@@ -96,6 +96,7 @@ fn identity(
         .or_else(|| default.and_then(|d| Some((d.id.as_ref()?, d))));
     let id = id.and_then(|(id, block)| checked(&id.0, block.origin.of("id", at), diag));
     let username = own.and_then(|own| own.username.clone()).or_else(|| default.and_then(|d| d.username.clone()));
+    own.into_iter().for_each(|own| twice(own, platform, at, diag));
     let mut guilds: Vec<Guild> = Vec::new();
     for block in default.into_iter().chain(own).flat_map(|handle| &handle.guilds) {
         let at = block.origin.span.unwrap_or(at);
@@ -118,6 +119,26 @@ fn identity(
         }
     }
     Identity { id, username, guilds }
+}
+
+/// Records guilds, and channels of a guild, that stand twice in one list.
+fn twice(handle: &HandleBlock, platform: Platform, at: Span, diag: &mut Diagnostics) {
+    let mut judge = |what: &str, ids: Vec<(Option<&Text>, &Origin)>| {
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+        for (id, origin) in ids {
+            let Some(id) = id else { continue };
+            let place = origin.of("id", at);
+            if let Some(first) = seen.insert(&id.0, place) {
+                let message = format!("the {what} `{}` of `{platform}` stands twice", id.0);
+                let error = Diagnostic::error(Code::NameCollision, place, message);
+                diag.push(error.note_at(first, "it stands here too").help("keep one of the two"));
+            }
+        }
+    };
+    judge("guild", handle.guilds.iter().map(|guild| (guild.id.as_ref(), &guild.origin)).collect());
+    for guild in &handle.guilds {
+        judge("channel", guild.channels.iter().map(|channel| (channel.id.as_ref(), &channel.origin)).collect());
+    }
 }
 
 fn needed(

@@ -232,3 +232,18 @@ fn a_slot_that_the_runtime_does_not_have_is_shown_where_it_is_named() {
     let at = slot.map(|each| &pod[each.primary.start as usize..each.primary.end as usize]);
     assert_eq!(at, Some("anthropic/v"));
 }
+
+#[test]
+fn what_stands_twice_and_what_is_open_to_everyone_is_told() {
+    let handle =
+        "handles: {discord: {id: 1, guilds: [{id: 2, channels: [{id: 3, name: a}, {id: 3, name: b}]}, {id: 2}]}}";
+    let (plan, found) = World::default().compile(&format!("services: {{a: {{{BOT}, {handle}}}}}}}\n"));
+    assert!(plan.is_none());
+    for what in ["guild `2`", "channel `3`"] {
+        assert!(found.contains(&format!("name-collision: the {what} of `discord` stands twice")), "{found:?}");
+    }
+    let surface = "handles: {slack: U1}, surfaces: [{'channel://slack': {dm: {policy: open}}}]";
+    let (plan, found) = World::default().compile(&format!("services: {{a: {{{BOT}, {surface}}}}}}}\n"));
+    assert!(plan.is_some());
+    assert!(found.contains(&"discouraged: everyone may write to `a` directly on `slack`".to_owned()), "{found:?}");
+}
