@@ -59,7 +59,8 @@ pub(crate) fn words(block: &AgentBlock, at: Span, diag: &mut Diagnostics) {
     if let Some(timezone) = block.timezone.as_deref().filter(|timezone| !is_timezone(timezone)) {
         let at = block.origin.of("timezone", at);
         let error = Diagnostic::error(Code::BadValue, at, format!("`{timezone}` is not a time zone"));
-        diag.push(error.help("write an IANA name, such as `Europe/Berlin` or `UTC`"));
+        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        diag.push(error.help("write an IANA name, such as `Europe/Berlin` or `UTC`").suggest(timezone, names));
     }
     if let Some(mcp) = block.mcp.as_deref().filter(|mcp| !directive::is_endpoint(mcp)) {
         let at = block.origin.of("mcp", at);
@@ -68,12 +69,9 @@ pub(crate) fn words(block: &AgentBlock, at: Span, diag: &mut Diagnostics) {
     }
 }
 
+/// Returns whether the time zone database has a zone of this name, letter by letter.
 fn is_timezone(text: &str) -> bool {
-    let is_word = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-'))
-    };
-    let is_zone = text.contains('/') || matches!(text, "UTC" | "GMT");
-    is_zone && text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.split('/').all(is_word)
+    text.parse::<chrono_tz::Tz>().is_ok_and(|zone| zone.name() == text)
 }
 
 fn bad(word: &str, what: &str, words: &str, at: Span, diag: &mut Diagnostics) {
