@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears};
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 use claw_types::platform::Platform;
@@ -51,6 +51,18 @@ fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
 
 /// Records rules that openclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
+    for platform in unit.identities.keys().filter(|platform| !speaks(unit, **platform)) {
+        let has = |token: &&&str| unit.env.keys().any(|name| name.as_ref() == **token);
+        let needed = tokens(*platform);
+        // That every runtime's tokens are missing is told where that is known.
+        if let Some(token) = needed.iter().find(|token| !has(token) && !platform.tokens().contains(*token)) {
+            let message = format!("`{}` has an account on `{platform}` and no `{token}`", unit.service);
+            let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+            diag.push(
+                warning.help(format!("add `{token}: ${{{token}}}` to its `environment:`; until then it is deaf there")),
+            );
+        }
+    }
     for Account { platform, policy, .. } in spoken(unit) {
         let mut hears = open(policy).map(|(_, guild)| &guild.hears);
         let first = hears.next();
@@ -60,8 +72,12 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
             diag.push(error.help("name the same `users` for each of its `guilds`"));
         }
     }
-    for platform in unit.channels.keys() {
-        if !unit.identities.contains_key(platform) && PLATFORMS.contains(&platform.name()) {
+    let surfaces = unit.surfaces.iter().filter_map(|surface| match surface {
+        Surface::Channel { platform } => Some(platform),
+        _ => None,
+    });
+    for platform in surfaces.filter(|platform| PLATFORMS.contains(&platform.name())) {
+        if !unit.identities.contains_key(platform) {
             let message = format!("`{}` has the surface `channel://{platform}` and no account there", unit.service);
             let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
             diag.push(
@@ -216,8 +232,9 @@ fn slack(policy: &ChannelPolicy, bot: Doc, app: Doc) -> Keys {
     keys
 }
 
+/// A group is what other platforms call a guild; what a pod calls its channels are topics, which have no rules here.
 fn telegram(policy: &ChannelPolicy, token: Doc) -> Keys {
-    let groups = groups(policy).map(|(id, guild)| {
+    let groups = open(policy).map(|(id, guild)| {
         let mut keys = vec![on(), mention(guild)];
         match users(guild) {
             Some(users) => keys.push(("allowFrom", users)),

@@ -66,26 +66,39 @@ impl Context {
         Ok(Self { folder: folder.to_owned(), names, dockerfile })
     }
 
-    /// Returns the digest of the archive and of everything else that shapes the image.
-    pub(crate) fn digest(&self, seed: &str) -> Result<String, ContextError> {
+    /// Returns the digest of what is read of the archive, and of everything else that shapes the image.
+    pub(crate) fn digest(&self, seed: &str, reads: Option<&[String]>) -> Result<String, ContextError> {
         let mut hash = Hash(Sha256::new());
         hash.0.update(seed);
-        self.write(&mut hash)?;
+        self.write(&mut hash, &self.read(reads))?;
         Ok(hash.0.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Returns the archive: the same bytes from the same files, whoever owns them and whenever they were written.
     pub(crate) fn archive(&self) -> Result<Vec<u8>, ContextError> {
         let mut archive = Vec::new();
-        self.write(&mut archive)?;
+        self.write(&mut archive, &self.names.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(archive)
     }
 
-    fn write(&self, out: &mut dyn Write) -> Result<(), ContextError> {
+    /// Returns the names that are read: below the paths, and what leads there. A link may lead anywhere: then all of them.
+    fn read(&self, reads: Option<&[String]>) -> Vec<&str> {
+        let all = || self.names.iter().map(String::as_str);
+        let Some(paths) = reads else { return all().collect() };
+        let is_below = |name: &str, path: &str| {
+            name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let is_read = |name: &&str| paths.iter().any(|path| is_below(name, path) || is_below(path, name));
+        let read: Vec<&str> = all().filter(is_read).collect();
+        let is_link = |name: &&str| self.folder.join(name).is_symlink();
+        if read.iter().any(is_link) { all().collect() } else { read }
+    }
+
+    fn write(&self, out: &mut dyn Write, names: &[&str]) -> Result<(), ContextError> {
         let mut builder = tar::Builder::new(out);
         builder.follow_symlinks(false);
-        for name in &self.names {
-            let failed = |source| ContextError::Read { path: name.clone(), source };
+        for name in names {
+            let failed = |source| ContextError::Read { path: (*name).to_owned(), source };
             append(&mut builder, &self.folder.join(name), name).map_err(failed)?;
         }
         let failed = |source| ContextError::Read { path: "Dockerfile".to_owned(), source };

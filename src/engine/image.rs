@@ -149,7 +149,9 @@ impl<'b> Building<'b> {
         let written = &build.written;
         let seed =
             format!("{base:?} {name} {sorted:?} {:?} {:?} {:?}", written.target, written.labels, written.platforms);
-        let digest = context.digest(&seed)?;
+        // The Dockerfile shapes the image, whatever it reads.
+        let reads = build.reads.clone().map(|reads| reads.into_iter().chain([name.clone()]).collect::<Vec<_>>());
+        let digest = context.digest(&seed, reads.as_deref())?;
         Ok(Self { build, context, dockerfile: name, digest, args })
     }
 

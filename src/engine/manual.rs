@@ -74,10 +74,13 @@ async fn fresh(docker: &Docker, image: &ImageRef, path: &ContainerPath) -> Resul
         };
         let found = docker.get(&container, path.as_str(), LIMIT).await;
         docker.remove_container(&container, true).await?;
-        match found? {
+        match found {
+            // The engine follows links in the directories above the file; where that fails there is nothing to read.
+            Err(error) if error.status == Some(500) => return Ok(Some(Inside::NotRegular)),
+            Err(error) => return Err(error),
             // The run beside this one may have taken it away.
-            None if is_shared => continue,
-            found => return Ok(found),
+            Ok(None) if is_shared => continue,
+            Ok(found) => return Ok(found),
         }
     }
     Ok(None)

@@ -137,7 +137,7 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
         return Err(error(format!("a surface `{scheme}://` has no access mode")).help("take the mode away"));
     }
     let is_right = match scheme.as_str() {
-        "volume" => claw_types::id::VolumeName::parse(target).is_ok() && target.len() > 1,
+        "volume" => claw_types::id::VolumeName::parse(target).is_ok(),
         "host" => ContainerPath::parse(target).is_ok_and(|path| path.as_str() != "/"),
         "service" => claw_types::id::ServiceName::parse(target).is_ok(),
         "egress" => egress(target).is_some(),
@@ -145,7 +145,7 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
     };
     if !is_right {
         let help = match scheme.as_str() {
-            "volume" => "a volume's name has two or more letters, digits, `-`, `_` or `.`",
+            "volume" => "a volume's name has letters, digits, `-`, `_` or `.`",
             "host" => "write an absolute path below `/`, such as `host:///srv/data`",
             "egress" => "write a host name, with a port where one is meant: `egress://api.example.com:443`",
             _ => "name a service of the pod",

@@ -200,6 +200,29 @@ impl Clawfile {
         keys.any(|key| key.eq_ignore_ascii_case("syntax"))
     }
 
+    /// Returns the paths of its context that it may read, each with everything below it; nothing where that cannot be told
+    /// from the text, so that it may read all of it. What a base does by `ONBUILD` is not in the text.
+    pub fn reads(&self) -> Option<Vec<String>> {
+        if self.has_frontend() || self.last_stage().base.is_some_and(|base| base.contains("onbuild")) {
+            return None;
+        }
+        let mut paths = Vec::new();
+        for node in self.nodes.iter().flatten() {
+            let has = |name: &str| node.flags.iter().any(|flag| flag.starts_with(name));
+            match node.keyword.to_ascii_uppercase().as_str() {
+                "COPY" | "ADD" if !has("--from=") => {
+                    for source in node.args.iter().rev().skip(1) {
+                        paths.extend(read_by(source)?);
+                    }
+                }
+                // A bind without another source is the context.
+                "RUN" if node.flags.iter().any(|flag| is_bind(flag)) => return None,
+                _ => {}
+            }
+        }
+        Some(paths)
+    }
+
     /// Returns what the builder must be able to do, by name, with the line that needs it.
     pub fn features(&self) -> Vec<(&'static str, usize)> {
         let mut features = Vec::new();
@@ -228,6 +251,27 @@ impl Clawfile {
         }
         features
     }
+}
+
+/// Returns whether a flag of `RUN` mounts the context.
+fn is_bind(flag: &str) -> bool {
+    let Some(options) = flag.strip_prefix("--mount=") else { return false };
+    let value = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+    value("type").is_none_or(|kind| kind == "bind") && value("from").is_none()
+}
+
+/// Returns the path that a source of `COPY` or `ADD` reads, if any; nothing where it may be any.
+fn read_by(source: &str) -> Option<Option<String>> {
+    if source.starts_with("<<") || source.contains("://") || source.starts_with("git@") {
+        return Some(None);
+    }
+    if source.contains(['$', '\\']) {
+        return None;
+    }
+    let parts = source.split('/').filter(|part| !matches!(*part, "" | "."));
+    let fixed: Vec<&str> = parts.take_while(|part| !part.contains(['*', '?', '['])).collect();
+    let is_any = fixed.is_empty() || fixed.contains(&"..");
+    (!is_any).then(|| Some(fixed.join("/")))
 }
 
 impl StageFacts {

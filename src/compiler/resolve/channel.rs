@@ -7,7 +7,7 @@ use claw_types::agent::{ChannelPolicy, DirectPolicy, GuildPolicy, Hears};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::SecretName;
 use claw_types::platform::{PLATFORMS, Platform};
-use claw_types::roster::Identity;
+use claw_types::roster::{Guild, Identity};
 use claw_types::span::Span;
 
 use super::{Row, SecretSource, Shared};
@@ -203,6 +203,7 @@ impl Hearing<'_> {
         let mut users: Vec<String> = rules.users.iter().map(|user| user.0.clone()).collect();
         users.extend(also.iter().cloned());
         let at = rules.origin.of("policy", self.at);
+        self.odd(id, rules, known, diag);
         let hears = match rules.policy.as_deref() {
             Some("open") => Hears::Everyone,
             Some("disabled") => Hears::Nobody,
@@ -227,6 +228,22 @@ impl Hearing<'_> {
             diag.push(warning.help("name its channels in `handles`, or its `users` in the channel surface"));
         }
         GuildPolicy { hears, require_mention: rules.require_mention.unwrap_or(true), channels }
+    }
+
+    /// Records rules that do less or more than they seem to.
+    fn odd(&self, id: &str, rules: &GuildRules, known: Option<&Guild>, diag: &mut Diagnostics) {
+        let place = rules.origin.span.unwrap_or(self.at);
+        if known.is_none() {
+            let message = format!("`{}` has rules for the guild `{id}`, which is not in its `handles`", self.service);
+            let warning = Diagnostic::warning(Code::Discouraged, place, message);
+            let known = self.identity.guilds.iter().map(|guild| guild.id.as_str());
+            diag.push(warning.help("name it there too, with the channels it may speak in").suggest(id, known));
+        }
+        if matches!(rules.policy.as_deref(), Some("open" | "disabled")) && !rules.users.is_empty() {
+            let message = format!("the `users` of the guild `{id}` mean nothing beside its policy");
+            let warning = Diagnostic::warning(Code::Discouraged, rules.origin.of("users", place), message);
+            diag.push(warning.help("take them out, or write `policy: allowlist`"));
+        }
     }
 
     /// A list of users has the agent's peers in it: bots of one pod may address each other.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use claw_compose::shape::Origin;
 use claw_types::agent::{Schedule, Target};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::doc::{Doc, is_break};
+use claw_types::doc::{Doc, is_break, is_invisible};
 use claw_types::id::SecretName;
 use claw_types::platform::{self, Platform};
 use claw_types::roster::{Channel, Guild, Identity, Roster};
@@ -95,7 +95,9 @@ fn identity(
         .and_then(|own| own.id.as_ref().map(|id| (id, own)))
         .or_else(|| default.and_then(|d| Some((d.id.as_ref()?, d))));
     let id = id.and_then(|(id, block)| checked(&id.0, block.origin.of("id", at), diag));
-    let username = own.and_then(|own| own.username.clone()).or_else(|| default.and_then(|d| d.username.clone()));
+    let named = |handle: &HandleBlock| Some((handle.username.clone()?, handle.origin.of("username", at)));
+    let username = own.and_then(named).or_else(|| default.and_then(named));
+    let username = username.and_then(|(name, at)| on_a_line(name, at, diag));
     own.into_iter().for_each(|own| twice(own, platform, at, diag));
     let mut guilds: Vec<Guild> = Vec::new();
     for block in default.into_iter().chain(own).flat_map(|handle| &handle.guilds) {
@@ -155,6 +157,17 @@ fn needed(
         return None;
     };
     checked(&id.0, origin.of("id", at), diag)
+}
+
+/// A name is told to every service as it is written.
+fn on_a_line(name: String, at: Span, diag: &mut Diagnostics) -> Option<String> {
+    if !name.trim().is_empty() && !name.contains(|each: char| is_break(each) || each.is_control() || is_invisible(each))
+    {
+        return Some(name);
+    }
+    let error = Diagnostic::error(Code::BadValue, at, format!("`{}` is not a user name", name.escape_debug()));
+    diag.push(error.help("write it on one line, without invisible characters"));
+    None
 }
 
 fn checked(id: &str, at: Span, diag: &mut Diagnostics) -> Option<String> {

@@ -88,6 +88,8 @@ pub struct Build {
     pub dockerfile: String,
     /// The Dockerfile to write beside it, where the build file holds directives: name and text.
     pub generated: Option<(String, String)>,
+    /// The paths of the context that it reads; nothing where it may read all.
+    pub reads: Option<Vec<String>>,
     /// What the builder must be able to do, with the line that needs it.
     pub features: Vec<(&'static str, usize)>,
     /// Whether the file names a frontend of its own (`# syntax=`): then the builder's built-in one does not matter.
@@ -108,6 +110,7 @@ impl Build {
             context: ".".to_owned(),
             dockerfile,
             generated,
+            reads: clawfile.reads(),
             features: clawfile.features(),
             has_frontend: clawfile.has_frontend(),
             is_partial: false,

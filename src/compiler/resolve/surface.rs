@@ -114,7 +114,11 @@ fn bound(
         "host" => {
             let path = ContainerPath::parse(&surface.target).ok()?;
             if surface.access.is_none() {
-                let warning = Diagnostic::warning(Code::Discouraged, span, format!("`host://{path}` is read-only"));
+                let warning = Diagnostic::warning(
+                    Code::Discouraged,
+                    span,
+                    format!("`host://{path}` has no mode, and is taken as read-only"),
+                );
                 diag.push(noted(warning, label).help("write `read-only` or `read-write` after it"));
             }
             Some(Surface::Host { path, access: surface.access.unwrap_or(Access::ReadOnly) })

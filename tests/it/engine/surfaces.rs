@@ -159,16 +159,19 @@ fn a_desk_of_five_runs_and_its_ticker_mentions_who_should_look() {
     pod.leaves_nothing();
 }
 
+/// Its context is the pod's directory, and it reads one file of it.
+const CLAWFILE: &str = "FROM claw/infra\nCLAW_TYPE reference\nAGENT a.md\nCOPY tool /tool\n";
+
 #[test]
 fn a_changed_include_recreates_exactly_the_agents_that_include_it() {
     let pod = Pod::new("include");
-    pod.write("a.md", "# A\n").write("rules.md", "# Rules\n").write("book.md", "# Book\n").write(
+    pod.write("a.md", "# A\n").write("rules.md", "# Rules\n").write("book.md", "# Book\n").write("Clawfile", CLAWFILE).write("tool", "1").write(
         "claw-pod.yml",
         "x-claw: {providers: {demo: {base_url: 'http://provider:8701/v1'}}}\n\
          services:\n\
-         \x20 one: {image: claw/infra, x-claw: {type: reference, agent: a.md, models: {primary: demo/e}, include: [{id: rules, file: rules.md, mode: enforce}]}}\n\
-         \x20 two: {image: claw/infra, x-claw: {type: reference, agent: a.md, models: {primary: demo/e}, include: [{id: book, file: book.md, mode: reference}, {id: rules, file: rules.md}]}}\n\
-         \x20 three: {image: claw/infra, x-claw: {type: reference, agent: a.md, models: {primary: demo/e}, include: [{id: book, file: book.md, mode: reference}]}}\n\
+         \x20 one: {build: ., x-claw: {agent: a.md, models: {primary: demo/e}, include: [{id: rules, file: rules.md, mode: enforce}]}}\n\
+         \x20 two: {build: ., x-claw: {agent: a.md, models: {primary: demo/e}, include: [{id: book, file: book.md, mode: reference}, {id: rules, file: rules.md}]}}\n\
+         \x20 three: {build: ., x-claw: {agent: a.md, models: {primary: demo/e}, include: [{id: book, file: book.md, mode: reference}]}}\n\
          \x20 provider: {image: claw/infra, command: [reference, provider, --listen, '0.0.0.0:8701']}\n",
     );
     pod.ok(&["up", "-d", "--wait"]);
@@ -186,7 +189,10 @@ fn a_changed_include_recreates_exactly_the_agents_that_include_it() {
     let last = ids();
     let is_kept: Vec<bool> = after.iter().zip(&last).map(|(before, after)| before == after).collect();
     assert_eq!(is_kept, [true, false, false, true]);
-    pod.ok(&["down", "-v"]);
+    // What the image does read is another matter.
+    pod.write("tool", "2");
+    assert!(pod.ok(&["plan"]).contains("build image of one: what it is built from changed"));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
 }
 
 #[test]

@@ -201,3 +201,29 @@ fn a_word_of_megabytes_is_cut_in_its_message() {
     assert_eq!(errors.len(), 1);
     assert!(errors[0].1.len() < 200, "{}", errors[0].1.len());
 }
+
+#[test]
+fn what_a_file_may_read_of_its_context_is_told_from_its_text() {
+    let reads = |text: &str| parse(text).0.expect("a file").reads();
+    let some = |paths: &[&str]| Some(paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+    assert_eq!(reads("FROM a\nRUN make\n"), some(&[]));
+    assert_eq!(reads("FROM a\nCOPY ./tools/x b/*.txt /opt/\n"), some(&["b", "tools/x"]));
+    assert_eq!(
+        reads("FROM a\nCOPY [\"one file\", \"/x/\"]\nADD https://h/f /f\nADD c.tgz /c\n"),
+        some(&["one file", "c.tgz"])
+    );
+    assert_eq!(reads("FROM a AS b\nCOPY x /x\nFROM c\nCOPY --from=b /x /y\n"), some(&["x"]));
+    assert_eq!(reads("FROM a\nRUN --mount=type=cache,target=/c make\n"), some(&[]));
+    for all in [
+        "FROM a\nCOPY . /x\n",
+        "FROM a\nCOPY *.md /x/\n",
+        "FROM a\nARG F\nCOPY $F /x\n",
+        "FROM a\nCOPY ../x /x\n",
+        "FROM a\nRUN --mount=target=/src make\n",
+        "FROM a\nRUN --mount=type=bind,source=b,target=/b make\n",
+        "# syntax=docker/dockerfile:1\nFROM a\n",
+        "FROM node:8-onbuild\n",
+    ] {
+        assert_eq!(reads(all), None, "{all}");
+    }
+}

@@ -184,7 +184,6 @@ fn surfaces_are_refused_for_their_scheme_target_and_mode() {
         ("surfaces: [ab]", "bad-surface: `ab` is not a surface"),
         ("surfaces: ['']", "bad-surface"),
         ("surfaces: ['volume://']", "bad-surface"),
-        ("surfaces: [volume://a]", "bad-surface"),
         ("surfaces: [volume://a/b]", "bad-surface"),
         ("surfaces: [volume://ab writable]", "bad-surface: `writable` is not an access mode"),
         ("surfaces: [volume://ab ro rw]", "bad-surface"),
@@ -229,7 +228,7 @@ fn access_modes_have_short_names_and_defaults() {
             let (plan, found) = World::default().compile(&pod(&format!("surfaces: [{form}]")));
             let letter = file(&plan.unwrap_or_else(|| panic!("{form}: {found:?}")), "claw/CLAWDAPUS.md").to_lowercase();
             assert!(letter.contains(expected), "{form}: {letter}");
-            assert_eq!(found.iter().any(|each| each.contains("is read-only")), surface == "host:///srv/a", "{found:?}");
+            assert_eq!(found.iter().any(|each| each.contains("read-only")), surface == "host:///srv/a", "{found:?}");
         }
     }
 }
