@@ -247,7 +247,7 @@ fn telegram(policy: &ChannelPolicy, token: Doc) -> Keys {
     keys
 }
 
-/// Its home server is the one its id names, over https; `CONFIGURE openclaw config set channels.matrix.homeserver …` says otherwise.
+/// Its home server is the one its id names, over https.
 fn matrix(identity: &Identity, policy: &ChannelPolicy, token: Doc) -> Keys {
     let rooms = groups(policy).map(|(id, guild)| {
         let mut keys = vec![("allowBots", bots(policy)), on(), mention(guild)];

@@ -186,7 +186,8 @@ fn provider(format: WireFormat, base_url: &str, key: Option<Doc>, models: Doc) -
         WireFormat::Anthropic => ("anthropic-messages", base_url.trim_end_matches("/v1")),
     };
     let mut provider = vec![("api", Doc::str(api)), ("baseUrl", Doc::str(base_url)), ("models", models)];
-    provider.extend(key.map(|key| ("apiKey", key)));
+    // Without a key openclaw asks nobody; a server that wants none takes any.
+    provider.push(("apiKey", key.unwrap_or_else(|| Doc::str("none"))));
     Doc::map(provider)
 }
 

@@ -15,7 +15,12 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse(include_str!("s
 const OWNED: &[(&str, &str)] = &[
     ("accessGroups", PEOPLE),
     ("acp", WAY_IN),
+    ("agents.defaults.bootstrapMaxChars", CONTRACT),
+    ("agents.defaults.bootstrapTotalMaxChars", CONTRACT),
     ("agents.defaults.compaction.model", "write `MODEL <slot> <provider>/<model>`"),
+    ("agents.defaults.contextInjection", CONTRACT),
+    ("agents.defaults.contextLimits", CONTRACT),
+    ("agents.defaults.cwd", "its directory is `/var/lib/openclaw/workspace`"),
     ("agents.defaults.decisionModel", "write `MODEL decision <provider>/<model>`"),
     ("agents.defaults.embeddedAgent", "write `MODEL <slot> <provider>/<model>`"),
     ("agents.defaults.heartbeat.model", "a heartbeat uses the primary model"),
@@ -26,7 +31,11 @@ const OWNED: &[(&str, &str)] = &[
     ("agents.defaults.models", "write `MODEL <slot> <provider>/<model>`"),
     ("agents.defaults.pdfModel", "write `MODEL pdf <provider>/<model>`"),
     ("agents.defaults.repoRoot", "its directory is `/var/lib/openclaw/workspace`"),
-    ("agents.defaults.skipBootstrap", "the contract is claw's"),
+    ("agents.defaults.sandbox", "the container is what holds it"),
+    ("agents.defaults.skills", CONTRACT),
+    ("agents.defaults.skipBootstrap", CONTRACT),
+    ("agents.defaults.skipOptionalBootstrapFiles", CONTRACT),
+    ("agents.defaults.startupContext", CONTRACT),
     ("agents.defaults.subagents.model", "subagents use the primary model"),
     ("agents.defaults.utilityModel", "write `MODEL utility <provider>/<model>`"),
     ("agents.defaults.voiceModel", "write `MODEL voice <provider>/<model>`"),
@@ -46,6 +55,8 @@ const OWNED: &[(&str, &str)] = &[
     ("env", "write `environment:` in the pod"),
     ("gateway", "its gateway listens on the container's loopback alone, with a token of claw's"),
     ("hooks", WAY_IN),
+    ("messages.groupChat", PEOPLE),
+    ("messages.inbound", PEOPLE),
     ("mcp", "write a surface `service://NAME` to a service with `claw.mcp`"),
     ("memory.search", "memory is searched with the agent's own models"),
     ("models", "write `MODEL <slot> <provider>/<model>`, and `x-claw.providers` for servers of one's own"),
@@ -53,12 +64,14 @@ const OWNED: &[(&str, &str)] = &[
     ("plugins", "what is installed is the image's, and channels follow `handles`"),
     ("proxy", "write `CLLAMA`, or `egress`"),
     ("secrets", "write `x-claw.secrets` in the pod"),
-    ("skills.load", "write `SKILL <file>`, or `skills:` in the pod"),
+    ("session", "each person has a session of their own on each platform"),
+    ("skills", "write `SKILL <file>`, or `skills:` in the pod"),
     ("surfaces", WAY_IN),
     ("telemetry", "an agent tells nobody"),
     ("update", "the image is its version"),
 ];
 
+const CONTRACT: &str = "the contract and the skills of an agent reach it whole";
 const PEOPLE: &str = "who may speak to an agent stands in the pod: the surface of the channel";
 const WAY_IN: &str = "it is a way in that nothing declares";
 
@@ -71,12 +84,10 @@ const CHANNEL_SETTINGS: &[&str] = &[
     "activityType",
     "autoPresence",
     "dmHistoryLimit",
-    "domain",
     "encryption",
     "errorPolicy",
     "heartbeatVisibility",
     "historyLimit",
-    "homeserver",
     "joinIntro",
     "linkPreview",
     "markdown",
@@ -104,7 +115,7 @@ const CHANNEL_SETTINGS: &[&str] = &[
 ];
 
 /// Maps that claw writes keys into: setting one as a whole would take them away.
-const WRITTEN: &[&str] = &["agents", "agents.defaults", "channels", "skills", "tools"];
+const WRITTEN: &[&str] = &["agents", "agents.defaults", "channels", "tools", "tools.exec"];
 
 /// Returns why a setting is claw's to decide.
 fn owned(path: &str, value: &Doc) -> Option<&'static str> {
@@ -127,6 +138,20 @@ fn owned(path: &str, value: &Doc) -> Option<&'static str> {
     let is_taste = key.is_some_and(|key| CHANNEL_SETTINGS.contains(&key));
     (!is_taste)
         .then_some("tokens, people and groups stand in the pod: `environment:`, `handles`, the surface of the channel")
+}
+
+/// Returns whether the last key of a path holds a secret, by the names openclaw gives such keys.
+fn is_secret(path: &str) -> bool {
+    let key = path.rsplit('.').next().unwrap_or(path).to_ascii_lowercase();
+    ["apikey", "token", "secret", "password", "authorization"].iter().any(|end| key.ends_with(end))
+}
+
+fn holds_secret(value: &Doc) -> bool {
+    match value {
+        Doc::Map(entries) => entries.iter().any(|(key, value)| is_secret(key) || holds_secret(value)),
+        Doc::List(items) => items.iter().any(holds_secret),
+        _ => false,
+    }
 }
 
 /// Returns whether a value has something at a dotted path.
@@ -166,7 +191,12 @@ fn refused(setting: &Setting) -> Option<Diagnostic> {
         }
     };
     if let Some(why) = owned(path, &setting.value) {
-        return Some(error(format!("`{path}` is claw's to decide")).help(why));
+        // What was written may be a secret all the same.
+        return Some(error(format!("`{path}` is claw's to decide")).help(why).masked());
+    }
+    if is_secret(path) || holds_secret(&setting.value) {
+        let error = error(format!("`{path}` would put a secret into the image and into a file that all can read"));
+        return Some(error.help("openclaw reads it as a variable: write it into `environment:` of the pod").masked());
     }
     let (place, expected) = SCHEMA.misfit(&nodes, &setting.value)?;
     let whole = if place.is_empty() { path.to_owned() } else { format!("{path}.{place}") };
@@ -221,12 +251,22 @@ mod tests {
             "channels.modelByChannel.discord",
             "commands.ownerAllowFrom",
             "agents.defaults.heartbeat.model",
+            "agents.defaults.bootstrapMaxChars",
+            "agents.defaults.contextInjection",
+            "channels.matrix.homeserver",
+            "messages.groupChat.mentionPatterns",
+            "session.dmScope",
+            "skills.entries.x.apiKey",
             "agents.defaults",
         ];
         for path in own {
             let said = judged(path, Doc::str("x"));
             assert!(said.ends_with("is claw's to decide"), "{path}: {said}");
         }
+        let told = |path: &str| format!("`{path}` would put a secret into the image and into a file that all can read");
+        let path = "tools.web.search";
+        assert_eq!(judged(path, Doc::map([("apiKey", Doc::str("x"))])), told(path));
+        assert_eq!(judged("tools.web.search.apiKey", Doc::str("x")), told("tools.web.search.apiKey"));
         // A map is judged by what is in it.
         let heartbeat = |key| Doc::map([(key, Doc::str("x"))]);
         assert_eq!(judged("agents.defaults.heartbeat", heartbeat("every")), "");

@@ -25,6 +25,7 @@ const KEY: &str = "marker-of-the-key";
 
 /// A pod with one agent of openclaw and a provider that records what reaches it.
 fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str, surfaces: &str) {
+    // `provider` is a base URL, with `key` after it where the server wants one.
     // Longer than the 20,000 characters that openclaw reads of a file where nothing else is said.
     let filler = "Every line of this contract is read.\n".repeat(1000);
     write("AGENTS.md", &format!("# The keeper\n\n{CONTRACT_BEGIN}\n\n{filler}\n{CONTRACT_END}\n"));
@@ -33,7 +34,7 @@ fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str, surfaces: &st
     write(
         "claw-pod.yml",
         &format!(
-            "x-claw: {{providers: {{demo: {{base_url: '{provider}', key: '${{DEMO_KEY}}'}}}}}}\n\
+            "x-claw: {{providers: {{demo: {{base_url: {provider}}}}}}}\n\
              services:\n\
              \x20 keeper:\n\
              \x20   image: claw/openclaw\n\
@@ -62,13 +63,13 @@ fn library(write: &dyn Fn(&str, &str)) {
 }
 
 /// Judges what reached the provider: endpoint, bearer, contract and skill.
-fn reached(record: &str) {
+fn reached(record: &str, bearer: &str) {
     let requests: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let turn =
         requests.iter().find(|request| request["body"].as_str().is_some_and(|body| body.contains("hello keeper")));
     let turn = turn.expect("a request of the turn");
     assert_eq!((&turn["method"], &turn["path"]), (&"POST".into(), &"/v1/chat/completions".into()));
-    assert_eq!(turn["authorization"], format!("Bearer {KEY}"));
+    assert_eq!(turn["authorization"], format!("Bearer {bearer}"));
     let body = turn["body"].as_str().expect("a body");
     for marker in [CONTRACT_BEGIN, CONTRACT_END, SKILL] {
         assert!(body.contains(marker), "{marker} did not reach the provider");
@@ -108,7 +109,7 @@ fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
     let folder = Folder::new("openclaw-loopback");
     write(
         &|name, text| _ = folder.write(name, text),
-        "http://127.0.0.1:8701/v1",
+        "'http://127.0.0.1:8701/v1', key: '${DEMO_KEY}'",
         "[{schedule: '0 9 * * *', name: morning, message: Good morning}]",
         "[]",
     );
@@ -163,7 +164,7 @@ fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
     );
     // The scripted model says who its first words say it is.
     assert!(read("answer.txt").starts_with("I am "), "{}", read("answer.txt"));
-    reached(&read("requests"));
+    reached(&read("requests"), KEY);
 }
 
 /// The names of the jobs that openclaw has by claw's keys or by hand.
@@ -191,7 +192,7 @@ fn up(pod: &Pod) -> String {
 /// Writes the pod with these schedules.
 fn put(pod: &Pod, invoke: &str) {
     let write_into = |name: &str, text: &str| _ = pod.write(name, text);
-    write(&write_into, "http://provider:8701/v1", invoke, "['service://library']");
+    write(&write_into, "'http://provider:8701/v1'", invoke, "['service://library']");
 }
 
 #[test]
@@ -231,7 +232,8 @@ fn answers(pod: &Pod) {
     let record = pod.folder.0.join("requests");
     docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
     let record = std::fs::read_to_string(&record).expect("a record");
-    reached(&record);
+    // A server that wants no key is asked with none of ours.
+    reached(&record, "none");
     // Its services are there too: the manual in the contract, and the MCP server, which openclaw asked for its tools.
     assert!(record.contains("Look books up in the library"));
     let asked = pod.ok(&["logs", "library"]);
