@@ -29,7 +29,7 @@ fn the_quickstart_runs_remembers_converges_and_leaves_nothing() {
     assert_eq!(
         plan.stdout,
         format!(
-            "build image of writer: what it is built from changed\nwrite files of writer: they are new or changed\n\
+            "write files of writer: they are new or changed\n\
              remove container {}: {changed}\ncreate container writer: {changed}\nstart container writer: it is new\n",
             pod.container("writer")
         )
