@@ -1,4 +1,4 @@
-//! Channels: each platform openclaw speaks on, in its own words. Nobody is heard who is not named.
+//! Channels: each platform openclaw speaks on, in its own words. A group that is not named is closed, and so are direct messages.
 
 use std::collections::BTreeMap;
 
@@ -64,6 +64,9 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
         }
     }
     for Account { platform, policy, .. } in spoken(unit) {
+        if !matches!(platform.name(), "discord" | "telegram") {
+            one_rule(unit, platform, policy, diag);
+        }
         let mut hears = open(policy).map(|(_, guild)| &guild.hears);
         let first = hears.next();
         if ONE_LIST.contains(&platform.name()) && hears.any(|hears| Some(hears) != first) {
@@ -83,6 +86,24 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
             diag.push(
                 warning.help(format!("add `{platform}` to its `handles`, or `HANDLE {platform}` to its Clawfile")),
             );
+        }
+    }
+}
+
+/// Records groups that two guilds have different rules for: openclaw knows a group by its id alone, and slack's channels of a
+/// workspace that names none as `*`.
+fn one_rule(unit: &AgentUnit, platform: Platform, policy: &ChannelPolicy, diag: &mut Diagnostics) {
+    let mut rules: BTreeMap<&str, (&Hears, bool)> = BTreeMap::new();
+    for (guild_id, guild) in open(policy) {
+        let named: Vec<&str> = guild.channels.iter().map(|channel| channel.id.as_str()).collect();
+        let unnamed = if platform.name() == "slack" { "*" } else { guild_id.as_str() };
+        for id in if named.is_empty() { vec![unnamed] } else { named } {
+            let rule = (&guild.hears, guild.require_mention);
+            if rules.insert(id, rule).is_some_and(|other| other != rule) {
+                let message = format!("openclaw has one rule for `{id}` of `{platform}`, and two guilds differ in it");
+                let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+                diag.push(error.help("name the channels of each guild, or give both the same rules"));
+            }
         }
     }
 }

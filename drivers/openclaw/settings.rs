@@ -114,6 +114,55 @@ const CHANNEL_SETTINGS: &[&str] = &[
     "unfurlMedia",
 ];
 
+/// What can be set, with everything below it but what is claw's. A version of openclaw may bring keys that open something:
+/// what is not here is closed.
+const OPEN: &[&str] = &[
+    "agents.defaults.blockStreamingBreak",
+    "agents.defaults.blockStreamingChunk",
+    "agents.defaults.blockStreamingCoalesce",
+    "agents.defaults.blockStreamingDefault",
+    "agents.defaults.compaction",
+    "agents.defaults.contextPruning",
+    "agents.defaults.fastModeDefault",
+    "agents.defaults.heartbeat",
+    "agents.defaults.humanDelay",
+    "agents.defaults.imageMaxDimensionPx",
+    "agents.defaults.imageQuality",
+    "agents.defaults.maxConcurrent",
+    "agents.defaults.mediaMaxMb",
+    "agents.defaults.params",
+    "agents.defaults.pdfMaxMb",
+    "agents.defaults.pdfMaxPages",
+    "agents.defaults.reasoningDefault",
+    "agents.defaults.silentReply",
+    "agents.defaults.thinkingDefault",
+    "agents.defaults.timeoutSeconds",
+    "agents.defaults.toolProgressDetail",
+    "agents.defaults.typingIntervalSeconds",
+    "agents.defaults.typingMode",
+    "agents.defaults.verboseDefault",
+    "attachments",
+    "channels",
+    "logging.consoleLevel",
+    "logging.consoleStyle",
+    "logging.level",
+    "memory.citations",
+    "messages.ackReaction",
+    "messages.ackReactionScope",
+    "messages.queue",
+    "messages.responsePrefix",
+    "messages.responseUsage",
+    "messages.statusReactions",
+    "messages.usageTemplate",
+    "messages.visibleReplies",
+    "tools.allow",
+    "tools.deny",
+    "tools.fs.workspaceOnly",
+    "tools.loopDetection",
+    "tools.profile",
+    "ui",
+];
+
 /// Maps that claw writes keys into: setting one as a whole would take them away.
 const WRITTEN: &[&str] = &["agents", "agents.defaults", "channels", "tools", "tools.exec"];
 
@@ -198,6 +247,12 @@ fn refused(setting: &Setting) -> Option<Diagnostic> {
         let error = error(format!("`{path}` would put a secret into the image and into a file that all can read"));
         return Some(error.help("openclaw reads it as a variable: write it into `environment:` of the pod").masked());
     }
+    let is_open =
+        OPEN.iter().any(|open| path == *open || path.strip_prefix(open).is_some_and(|rest| rest.starts_with('.')));
+    if !is_open {
+        let help = "what can be set stands in `drivers/openclaw/README.md`: nothing that opens a way in, gives a power or names a server";
+        return Some(error(format!("`{path}` is claw's to decide")).help(help).masked());
+    }
     let (place, expected) = SCHEMA.misfit(&nodes, &setting.value)?;
     let whole = if place.is_empty() { path.to_owned() } else { format!("{path}.{place}") };
     Some(error(format!("`{whole}` does not fit openclaw's schema")).help(format!("it takes {expected}")))
@@ -258,6 +313,14 @@ mod tests {
             "session.dmScope",
             "skills.entries.x.apiKey",
             "agents.defaults",
+            "agents.defaults.subagents.model",
+            "browser.enabled",
+            "commands.bash",
+            "tools.elevated",
+            "tools.exec.security",
+            "tools.media.models",
+            "tts.providers",
+            "worktreeRoot",
         ];
         for path in own {
             let said = judged(path, Doc::str("x"));

@@ -86,6 +86,11 @@ pub fn read_text(path: &Path) -> Result<Found, FileError> {
 /// # Errors
 /// Where the host refuses, or the file is longer.
 pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    // Opening a pipe waits for somebody who writes into it.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        return Err(failed("read", path)(source));
+    }
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -230,6 +230,20 @@ fn nobody_is_heard_who_is_not_named() {
 }
 
 #[test]
+fn two_guilds_cannot_differ_in_one_group() {
+    let mut unit = everything("openclaw");
+    let driver = claw_drivers::find("openclaw").expect("a driver");
+    for policy in unit.channels.values_mut() {
+        let guild = |require_mention| GuildPolicy { hears: Hears::Everyone, require_mention, channels: Vec::new() };
+        policy.guilds = [("9".to_owned(), guild(true)), ("10".to_owned(), guild(false))].into();
+    }
+    let mut diag = Diagnostics::new();
+    driver.check(&unit, &mut diag);
+    let found: Vec<String> = diag.iter().map(|each| each.message.clone()).collect();
+    assert_eq!(found, ["openclaw has one rule for `*` of `slack`, and two guilds differ in it"]);
+}
+
+#[test]
 fn lists_that_a_platform_cannot_keep_apart_are_refused() {
     let mut unit = everything("openclaw");
     let driver = claw_drivers::find("openclaw").expect("a driver");
@@ -243,5 +257,6 @@ fn lists_that_a_platform_cannot_keep_apart_are_refused() {
     driver.check(&unit, &mut diag);
     let found: Vec<String> = diag.iter().map(|each| each.message.clone()).collect();
     let refused = |name| format!("openclaw has one list of people for all groups of `{name}`, and these differ");
-    assert_eq!(found, [refused("line"), refused("whatsapp")]);
+    let slack = "openclaw has one rule for `*` of `slack`, and two guilds differ in it".to_owned();
+    assert_eq!(found, [refused("line"), slack, refused("whatsapp")]);
 }

@@ -341,7 +341,7 @@ fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
     for (name, dockerfile) in &plan.bases {
         let cause = match observed.images.get(name) {
             None => "the engine does not have it",
-            // Another image of that name gets no secrets.
+            // An image that merely has that name.
             Some(image) if image.context.as_deref() != Some(base_context(dockerfile).as_str()) => {
                 "it was not built from claw's own Dockerfile"
             }

@@ -1,4 +1,4 @@
-//! Whom an agent hears: the rules of its channel surfaces over what its accounts declare. Nobody is heard by default.
+//! Whom an agent hears: the rules of its channel surfaces over what its accounts declare. Without either nobody is heard.
 
 use std::collections::{BTreeMap, BTreeSet};
 
