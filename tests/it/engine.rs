@@ -108,6 +108,12 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
 }
 
+/// Builds the image of a pod's folder `box` with docker's own client. Without the cache: a layer another test's image
+/// has in common goes with that image, also while this build stands on it.
+pub(crate) fn build(pod: &Pod, tag: &str) {
+    docker(&["build", "-q", "--no-cache", "-t", tag, &pod.folder.0.join("box").display().to_string()]);
+}
+
 /// The engine's major version.
 fn engine() -> u32 {
     let version = docker(&["version", "-f", "{{.Server.Version}}"]);

@@ -112,7 +112,7 @@ fn both_builders_build_and_a_failing_step_shows_what_it_printed() {
         assert_eq!(run.code, Some(0), "{run:?}");
         let dockerfile = std::fs::read_to_string(path.join("Dockerfile")).expect("read");
         pod.write("box/bad.Dockerfile", &format!("{dockerfile}RUN echo the reason && exit 7\n"));
-        let run = claw(&path, &["build", "-t", &tag, "-f", "bad.Dockerfile"]);
+        let run = claw(&path, &["build", "-t", &tag, "--no-cache", "-f", "bad.Dockerfile"]);
         assert_eq!(run.code, Some(1), "{run:?}");
         assert!(run.stderr.contains("the reason") && run.stderr.contains('7'), "{run:?}");
         docker(&["rmi", "-f", &tag]);

@@ -122,7 +122,7 @@ fn three(name: &str) -> Pod {
             name.to_uppercase()
         )
     };
-    docker(&["build", "-q", "-t", &format!("{}-box", pod.name), &pod.folder.0.join("box").display().to_string()]);
+    super::build(&pod, &format!("{}-box", pod.name));
     let shared = ", PASS: '${PASSPHRASE}'";
     let agents = [agent("first", shared), agent("second", shared), agent("third", "")].concat();
     let text = format!("x-claw:\n  secrets:\n    PASSPHRASE: {{file: phrase.txt}}\nservices:\n{agents}");

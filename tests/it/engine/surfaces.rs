@@ -15,7 +15,7 @@ pub(crate) fn busybox() {
         }
         let pod = Pod::new("busybox");
         super::shell(&pod);
-        docker(&["build", "-q", "-t", "busybox:1.37", &pod.folder.0.join("box").display().to_string()]);
+        super::build(&pod, "busybox:1.37");
     });
 }
 
@@ -83,7 +83,7 @@ fn emitting(pod: &Pod, label: &str, lines: &str) -> String {
     let name = format!("{}-box", pod.name);
     let dockerfile = std::fs::read_to_string(pod.folder.0.join("box/Dockerfile")).expect("written");
     pod.write("box/Dockerfile", &format!("{dockerfile}{lines}\nLABEL claw.skill.emit=\"{label}\"\n"));
-    docker(&["build", "-q", "-t", &name, &pod.folder.0.join("box").display().to_string()]);
+    super::build(pod, &name);
     name
 }
 
