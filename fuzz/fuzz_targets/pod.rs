@@ -2,7 +2,6 @@
 #![no_main]
 
 use claw_compiler::facts::{Context, Facts, PodSpec, missing};
-use claw_compose::yaml;
 use claw_types::diag::Diagnostics;
 use claw_types::span::SourceMap;
 
@@ -11,8 +10,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     let file = sources.add("claw-pod.yml", text);
     let contract = sources.add("AGENTS.md", "# A\n");
     let mut diag = Diagnostics::new();
-    let Ok(tree) = yaml::parse(sources.get(file).expect("added"), &mut diag) else { return };
-    let spec = PodSpec { file, tree, name: None, directory: "pod".into(), profiles: vec!["*".into()] };
+    let spec = PodSpec { profiles: vec!["*".into()], ..PodSpec::of("claw-pod.yml", file, "pod") };
     let context = Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
     let mut facts = Facts::default();
     for _ in 0..8 {

@@ -70,6 +70,37 @@ pub(crate) enum Format {
     Sarif,
 }
 
+/// What `config` prints instead of everything.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    /// Compose's hash of these services, divided by commas; `*` for all
+    #[arg(long, value_name = "SERVICES", group = "what")]
+    pub(crate) hash: Option<String>,
+    /// Names of services
+    #[arg(long = "services", group = "what")]
+    pub(crate) list_services: bool,
+    /// Images
+    #[arg(long, group = "what")]
+    pub(crate) images: bool,
+    /// Keys of volumes
+    #[arg(long, group = "what")]
+    pub(crate) volumes: bool,
+    /// Keys of networks
+    #[arg(long, group = "what")]
+    pub(crate) networks: bool,
+    /// Profiles of services
+    #[arg(long = "profiles", group = "what")]
+    pub(crate) profiles: bool,
+    /// Variables that the files name
+    #[arg(long, group = "what")]
+    pub(crate) variables: bool,
+    /// The environment that gives them values
+    #[arg(long, group = "what")]
+    pub(crate) environment: bool,
+    /// Services, with what they depend on [default: all]
+    pub(crate) services: Vec<String>,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -93,9 +124,9 @@ pub(crate) enum Command {
         #[arg(long)]
         locked: bool,
     },
-    /// The pod file as loaded: interpolated, in the long syntax
-    #[command(after_help = "Example: claw config --format json")]
-    Config,
+    /// The pod files as one, as docker compose prints them
+    #[command(after_help = "Example: claw config --format json\nExample: claw config --hash '*'")]
+    Config(ConfigArgs),
     /// What a diagnostic means, or where a value of the generated file comes from
     #[command(after_help = "Example: claw explain unset-variable\nExample: claw explain services.writer.read_only")]
     Explain {

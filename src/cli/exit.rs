@@ -45,6 +45,9 @@ pub(crate) enum CommandError {
     /// The host refused.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file that the project names cannot be read.
+    #[error(transparent)]
+    Project(#[from] claw_engine::project::ProjectError),
     /// The runtime inside this executable stopped.
     #[error(transparent)]
     Reference(#[from] claw_reference::ReferenceError),
@@ -115,6 +118,7 @@ impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             // What a user named and cannot be read is wrong input; what claw writes and cannot is a failure.
+            CommandError::Project(_) => Exit::Wrong,
             CommandError::File(error) if error.source.kind() == std::io::ErrorKind::InvalidInput => Exit::Wrong,
             CommandError::Apply(ApplyError::Vault(error)) | CommandError::Vault(error) if error.is_wrong_input() => {
                 Exit::Wrong
@@ -138,7 +142,7 @@ impl CommandError {
     /// Returns the kind of error, as `--json` names it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            CommandError::File(_) => "file",
+            CommandError::File(_) | CommandError::Project(_) => "file",
             CommandError::Reference(_) => "reference",
             CommandError::Engine(_) => "engine",
             CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use claw_compiler::facts::{Context, Facts, PodSpec, missing};
 use claw_compiler::plan::Plan;
-use claw_compose::yaml;
 use claw_engine::apply::ApplyError;
 use claw_engine::files::{Found, read_text};
 use claw_engine::gather::{Engine, Environment, answer, display};
@@ -13,12 +12,9 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::{FileId, SourceMap, Span};
 
 use crate::args::Global;
+use crate::discover;
 use crate::exit::CommandError;
 use crate::ui::Ui;
-
-/// Names of a pod file, in the order they are looked for.
-const NAMES: &[&str] =
-    &["claw-pod.yml", "claw-pod.yaml", "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
 /// Errors that `--compat` turns into warnings.
 const SOFTENED: &[Code] = &[Code::PrivilegedSurface, Code::UnsetVariable];
@@ -29,7 +25,8 @@ pub(crate) struct Input {
     pub(crate) diagnostics: Diagnostics,
     /// The pod's directory, absolute.
     pub(crate) root: PathBuf,
-    pub(crate) file: FileId,
+    /// The pod's files: their paths from its directory, and their texts.
+    pub(crate) files: Vec<(String, FileId)>,
     pub(crate) environment: Environment,
     pub(crate) name: Option<String>,
     pub(crate) profiles: Vec<String>,
@@ -40,9 +37,14 @@ pub(crate) struct Input {
     softened: Vec<Code>,
 }
 
-/// Reads a text file that must be there.
+/// Reads a text file that must be there; `-` is standard input.
 pub(crate) fn source(path: &Path, sources: &mut SourceMap) -> Result<FileId, CommandError> {
     let shown = || path.display().to_string();
+    if path == Path::new("-") {
+        let text = std::io::read_to_string(std::io::stdin().lock());
+        let text = text.map_err(|_| CommandError::NoFile("standard input".to_owned(), "is not UTF-8 text"))?;
+        return Ok(sources.add("-", text));
+    }
     match read_text(path)? {
         Found::Text(text) => Ok(sources.add(display(path), text)),
         Found::NotText => Err(CommandError::NoFile(shown(), "is not UTF-8 text, or longer than 16 MiB")),
@@ -51,27 +53,36 @@ pub(crate) fn source(path: &Path, sources: &mut SourceMap) -> Result<FileId, Com
     }
 }
 
-/// Reads the pod file and the environment.
+/// Reads the pod's files and the environment.
 pub(crate) fn read(global: &Global) -> Result<Input, CommandError> {
     read_softening(global, &[])
 }
 
 /// The same for a command to which some errors are none: they become warnings.
 pub(crate) fn read_softening(global: &Global, codes: &[Code]) -> Result<Input, CommandError> {
-    let path = match global.file.as_slice() {
-        [] => find(Path::new("."))?,
-        [path] => path.clone(),
-        _ => return Err(CommandError::NotYet("several -f".to_owned())),
-    };
+    let found = discover::files(global)?;
     let compat = if global.compat { SOFTENED } else { &[] };
     let softened = [compat, codes].concat();
     let mut sources = SourceMap::new();
     let mut diagnostics = Diagnostics::softening(&softened);
-    let file = source(&path, &mut sources)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let root = global.project_directory.clone().unwrap_or_else(|| parent.to_owned());
-    let root = root.canonicalize().map_err(|_| CommandError::NoFile(root.display().to_string(), "does not exist"))?;
-    let environment = Environment::read(&root, &global.env_file, &mut sources, &mut diagnostics)?;
+    let first = found.files.first().ok_or(CommandError::NoPodFile)?;
+    let parent = first.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let root = discover::absolute(global.project_directory.as_deref().unwrap_or(parent))?;
+    if !root.is_dir() {
+        return Err(CommandError::NoFile(root.display().to_string(), "does not exist"));
+    }
+    let files = found.files.iter().map(|path| Ok((discover::inside(path, &root)?, source(path, &mut sources)?)));
+    let files = files.collect::<Result<Vec<_>, CommandError>>()?;
+    if let Some(warning) = found.warning {
+        let at = Span::start_of(files.first().map_or(FileId(0), |(_, file)| *file));
+        let warning = Diagnostic::warning(Code::Discouraged, at, warning);
+        diagnostics.push(warning.help("name the one you mean with `-f`, or take the other away"));
+    }
+    let here = discover::absolute(Path::new("."))?;
+    let directories: Vec<&Path> =
+        if found.is_found { vec![here.as_path(), root.as_path()] } else { vec![root.as_path()] };
+    let directories = if here == root { vec![root.as_path()] } else { directories };
+    let environment = Environment::read(&directories, &found.env_files, &mut sources, &mut diagnostics)?;
     let set = |name: &str| environment.plain(name).filter(|value| !value.is_empty());
     let name = global.project_name.clone().or_else(|| set("COMPOSE_PROJECT_NAME").map(ToOwned::to_owned));
     if let Some(name) = &name
@@ -88,10 +99,10 @@ pub(crate) fn read_softening(global: &Global, codes: &[Code]) -> Result<Input, C
         sources,
         diagnostics,
         root,
-        file,
+        files,
         name,
         profiles: profiles.unwrap_or_default(),
-        env_files: global.env_file.clone(),
+        env_files: found.env_files,
         environment,
         engine: Engine::new(),
         facts: Facts::default(),
@@ -99,38 +110,10 @@ pub(crate) fn read_softening(global: &Global, codes: &[Code]) -> Result<Input, C
     })
 }
 
-/// Looks for a pod file in a folder and above it.
-pub(crate) fn find(folder: &Path) -> Result<PathBuf, CommandError> {
-    if let Some(list) = std::env::var("COMPOSE_FILE").ok().filter(|list| !list.is_empty()) {
-        let separator = std::env::var("COMPOSE_PATH_SEPARATOR").ok().filter(|each| !each.is_empty());
-        if list.contains(separator.as_deref().unwrap_or(":")) {
-            return Err(CommandError::NotYet("several files in COMPOSE_FILE".to_owned()));
-        }
-        return Ok(PathBuf::from(list));
-    }
-    let here = folder.canonicalize().map_err(|_| CommandError::NoPodFile)?;
-    let found =
-        here.ancestors().find_map(|folder| NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file()));
-    let found = found.ok_or(CommandError::NoPodFile)?;
-    // Compose would merge these; running without what they say would be running something else.
-    let stem = found.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    for extension in ["yml", "yaml"] {
-        let name = format!("{stem}.override.{extension}");
-        if found.with_file_name(&name).is_file() {
-            return Err(CommandError::NotYet(format!("merging {name}")));
-        }
-    }
-    Ok(found)
-}
-
 impl Input {
     /// Returns the plan of the pod; nothing where diagnostics say why not. Asks for what is not known yet.
     pub(crate) async fn plan(&mut self) -> Result<Option<Plan>, CommandError> {
-        let Some(pod) = self.sources.get(self.file).cloned() else { return Err(CommandError::NoPodFile) };
-        let Ok(tree) = yaml::parse(&pod, &mut self.diagnostics) else { return Ok(None) };
-        let directory = self.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = self.name.clone();
-        let spec = PodSpec { file: self.file, tree, name, directory, profiles: self.profiles.clone() };
+        let spec = self.spec();
         let read = self.diagnostics.clone();
         let mut plan = self.compile(&spec).await?;
         if let Some(seen) = &plan
@@ -141,6 +124,12 @@ impl Input {
         }
         self.without_engine(&spec);
         Ok(plan.filter(|_| !self.diagnostics.has_errors()))
+    }
+
+    /// Returns what the pod is made of.
+    pub(crate) fn spec(&self) -> PodSpec {
+        let directory = self.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        PodSpec { files: self.files.clone(), name: self.name.clone(), directory, profiles: self.profiles.clone() }
     }
 
     async fn compile(&mut self, spec: &PodSpec) -> Result<Option<Plan>, CommandError> {
@@ -186,11 +175,11 @@ impl Input {
         let Some(failure) = self.engine.failure() else { return };
         let unseen: Vec<&str> =
             self.facts.images.iter().filter(|(_, facts)| facts.is_none()).map(|(image, _)| image.as_str()).collect();
-        if unseen.is_empty() || !spec.has_agents() {
+        if unseen.is_empty() || !spec.has_agents(&self.facts, &context(&self.sources)) {
             return;
         }
         let message = format!("no engine answers, so nobody looked into `{}`", unseen.join("`, `"));
-        let warning = Diagnostic::warning(Code::NeedsEngine, Span::start_of(self.file), message);
+        let warning = Diagnostic::warning(Code::NeedsEngine, spec.origin(), message);
         self.diagnostics.push(
             warning.note(failure.to_string()).help(
                 "start the engine, or say what the images are: `x-claw: {type: RUNTIME}` makes a service an agent",

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod args;
 mod commands;
+mod discover;
 mod exit;
 mod input;
 mod render;

@@ -10,12 +10,18 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::secret::is_secret_name;
 use claw_types::span::Span;
 
-use crate::facts::{Context, PodSpec, declared_secrets, keeps};
+use crate::facts::{Context, Facts, PodSpec, declared_secrets, keeps};
 
 /// Masks the findings whose excerpt would show a secret, and names the variables behind the values of the others.
-pub(crate) fn amend(spec: &PodSpec, cx: &Context<'_>, diag: &mut Diagnostics) {
-    let mut found = Found { declared: declared_secrets(&spec.tree), secrets: Vec::new(), templates: Vec::new() };
-    found.visit(&spec.tree, None, &mut Vec::new());
+pub(crate) fn amend(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) {
+    if diag.iter().next().is_none() {
+        return;
+    }
+    let trees = spec.trees(facts, cx);
+    let mut found = Found { declared: declared_secrets(&trees), secrets: Vec::new(), templates: Vec::new() };
+    for tree in &trees {
+        found.visit(tree, None, &mut Vec::new());
+    }
     diag.amend(|each| {
         let places = || std::iter::once(each.primary).chain(each.notes.iter().filter_map(|(place, _)| *place));
         if places().any(|place| found.shows_secret(place, cx)) {
@@ -31,20 +37,20 @@ pub(crate) fn amend(spec: &PodSpec, cx: &Context<'_>, diag: &mut Diagnostics) {
     });
 }
 
-struct Found<'t> {
-    declared: BTreeSet<&'t str>,
+struct Found {
+    declared: BTreeSet<String>,
     /// Scalars that hold a secret as text.
     secrets: Vec<Span>,
     /// Scalars that get values of variables, and these variables.
     templates: Vec<(Span, Vec<String>)>,
 }
 
-impl<'t> Found<'t> {
+impl Found {
     fn is_secret(&self, name: &str) -> bool {
         is_secret_name(name) || self.declared.contains(name)
     }
 
-    fn visit(&mut self, node: &'t Node, key: Option<&str>, path: &mut Vec<String>) {
+    fn visit(&mut self, node: &Node, key: Option<&str>, path: &mut Vec<String>) {
         match &node.kind {
             Kind::Map(entries) => {
                 for entry in entries {

@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_compose::load::{self, Loaded, Options};
-use claw_compose::template::Template;
-use claw_compose::yaml::Node;
+use claw_compose::load::{self, EnvFile, Files, Found, Loaded, Main, Options, Stop, Want};
+use claw_compose::yaml::{self, Kind, Node};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::{BaseImage, DriverFacts};
 use claw_types::image::{INFRA_PROGRAM, INFRA_REPOSITORY, ImageFacts, ImageRef, label};
@@ -20,13 +19,11 @@ use crate::clawfile;
 use crate::pod::makes_agent;
 use crate::resolve::agentish::Agentish;
 
-/// What a pod file says, before anything is looked up.
+/// What a pod is made of, before anything is looked up.
 #[derive(Clone, Debug)]
 pub struct PodSpec {
-    /// The pod file.
-    pub file: FileId,
-    /// Its tree.
-    pub tree: Node,
+    /// Its files, each over those before it: the path from the pod's directory, and the text.
+    pub files: Vec<(String, FileId)>,
     /// The project's name, where the command line or the environment gives one.
     pub name: Option<String>,
     /// The name of the pod's directory.
@@ -36,10 +33,39 @@ pub struct PodSpec {
 }
 
 impl PodSpec {
-    /// Returns whether the file speaks of agents at all: `x-claw` at the top or in a service.
-    pub fn has_agents(&self) -> bool {
-        let services = self.tree.get("services").map_or(&[][..], Node::entries);
-        self.tree.get("x-claw").is_some() || services.iter().any(|service| service.value.get("x-claw").is_some())
+    /// Returns the pod of one file, without name and profile.
+    pub fn of(path: &str, file: FileId, directory: &str) -> Self {
+        let files = vec![(path.to_owned(), file)];
+        Self { files, name: None, directory: directory.to_owned(), profiles: Vec::new() }
+    }
+
+    /// Returns where messages about the whole pod point: the start of its first file.
+    pub fn origin(&self) -> Span {
+        Span::start_of(self.files.first().map_or(FileId(0), |(_, file)| *file))
+    }
+
+    fn mains<'c>(&'c self, cx: &Context<'c>) -> Vec<Main<'c>> {
+        self.files.iter().filter_map(|(path, file)| Some((path.as_str(), cx.sources.get(*file)?))).collect()
+    }
+
+    /// Returns the documents of all files known so far: those of the pod, and those they name.
+    pub(crate) fn trees(&self, facts: &Facts, cx: &Context<'_>) -> Vec<Node> {
+        let own = self.files.iter().map(|(_, file)| *file);
+        let named = facts.compose_files.values().filter_map(|fact| match fact {
+            FileFact::Text(file) => Some(*file),
+            _ => None,
+        });
+        let mut unused = Diagnostics::new();
+        let sources = own.chain(named).filter_map(|file| cx.sources.get(file));
+        sources.flat_map(|source| yaml::documents(source, &mut unused).unwrap_or_default()).collect()
+    }
+
+    /// Returns whether any file speaks of agents at all: `x-claw` at the top or in a service.
+    pub fn has_agents(&self, facts: &Facts, cx: &Context<'_>) -> bool {
+        self.trees(facts, cx).iter().any(|tree| {
+            let services = tree.get("services").map_or(&[][..], Node::entries);
+            tree.get("x-claw").is_some() || services.iter().any(|service| service.value.get("x-claw").is_some())
+        })
     }
 }
 
@@ -54,6 +80,8 @@ pub enum Need {
     HasSecretFile(String),
     /// The text of a file inside the pod's directory.
     File(PodPath),
+    /// A compose file that another one extends or includes: absolute, or from the pod's directory.
+    ComposeFile(String),
     /// The variables of an env file, each with its value unless its name makes it secret: the path as written.
     EnvFile(String),
     /// The build file of a context: the one named, or `Clawfile` before `Dockerfile`.
@@ -135,7 +163,7 @@ pub struct BuildFact {
 }
 
 /// What an env file says: a variable and its value, nothing where the value is secret and stays with the engine.
-pub type EnvFileFact = BTreeMap<String, Option<String>>;
+pub type EnvFileFact = EnvFile;
 
 /// Everything the compiler was told.
 #[derive(Clone, Debug, Default)]
@@ -148,6 +176,8 @@ pub struct Facts {
     pub secret_files: BTreeMap<String, bool>,
     /// Files by path.
     pub files: BTreeMap<PodPath, FileFact>,
+    /// Compose files that others name, by path.
+    pub compose_files: BTreeMap<String, FileFact>,
     /// Env files by path; nothing where there is none.
     pub env_files: BTreeMap<String, Option<EnvFileFact>>,
     /// Build files by context and name; nothing where there is none.
@@ -171,6 +201,7 @@ impl Facts {
             Need::IsSet(name) => self.set.contains_key(name),
             Need::HasSecretFile(path) => self.secret_files.contains_key(path),
             Need::File(path) => self.files.contains_key(path),
+            Need::ComposeFile(path) => self.compose_files.contains_key(path),
             Need::EnvFile(path) => self.env_files.contains_key(path),
             Need::BuildFile { context, dockerfile } => self.builds.contains_key(&(context.clone(), dockerfile.clone())),
             Need::Image(image) => self.images.contains_key(image),
@@ -186,6 +217,7 @@ impl Facts {
             Need::Variable(name) => drop(self.variables.insert(name, Some("v".to_owned()))),
             Need::IsSet(name) => drop(self.set.insert(name, true)),
             Need::HasSecretFile(path) => drop(self.secret_files.insert(path, true)),
+            Need::ComposeFile(path) => drop(self.compose_files.insert(path, FileFact::Missing)),
             Need::EnvFile(path) => drop(self.env_files.insert(path, None)),
             Need::File(path) => drop(self.files.insert(path, FileFact::Text(text))),
             Need::BuildFile { context, dockerfile } => drop(self.builds.insert((context, dockerfile), None)),
@@ -215,8 +247,13 @@ pub(crate) fn keeps(path: &[String]) -> bool {
     )
 }
 
+/// The same for a decoder, which knows places too.
+pub(crate) fn keeps_at(path: &[String], _: Span) -> bool {
+    keeps(path)
+}
+
 /// Returns whether a variable's value stays with the engine, seen from where it is used.
-fn is_sealed(name: &str, path: &[String], declared: &BTreeSet<&str>) -> bool {
+fn is_sealed(name: &str, path: &[String], declared: &BTreeSet<String>) -> bool {
     if !keeps(path) {
         return false;
     }
@@ -229,77 +266,169 @@ fn is_sealed(name: &str, path: &[String], declared: &BTreeSet<&str>) -> bool {
         || path.get(3).is_some_and(|key| is_secret_name(key.split('=').next().unwrap_or(key)))
 }
 
-/// A pod file with its values, and what was found out on the way.
+/// Facts as the loader reads them.
+struct Known<'k> {
+    facts: &'k Facts,
+    sources: &'k SourceMap,
+}
+
+impl Files for Known<'_> {
+    fn file(&self, path: &str) -> Option<Found<'_>> {
+        Some(match self.facts.compose_files.get(path)? {
+            FileFact::Text(file) => self.sources.get(*file).map_or(Found::Missing, Found::Text),
+            FileFact::Missing | FileFact::Outside => Found::Missing,
+            FileFact::NotRegular => Found::NotRegular,
+            FileFact::NotText => Found::NotText,
+        })
+    }
+
+    fn env_file(&self, path: &str) -> Option<Option<&EnvFile>> {
+        self.facts.env_files.get(path).map(Option::as_ref)
+    }
+}
+
+/// A pod with its values, and what was found out on the way.
 pub(crate) struct LoadedPod {
-    /// The file.
+    /// The files as one.
     pub(crate) loaded: Loaded,
     /// Services that are agents, as far as what is known tells.
     pub(crate) agents: BTreeSet<String>,
 }
 
-/// Returns the typed project of a pod file with the facts known so far.
+/// Returns the typed project of a pod with the facts known so far.
+///
+/// Secrets that stand where an agent's text would show them are found in a first look, which puts no secret in; the second
+/// one keeps those out and puts the others in.
 pub(crate) fn load_pod(
     spec: &PodSpec,
     facts: &Facts,
     cx: &Context<'_>,
     diag: &mut Diagnostics,
-) -> Result<LoadedPod, Reported> {
-    let Some(source) = cx.sources.get(spec.file) else {
-        return Err(diag.report(Diagnostic::error(
-            Code::MissingFile,
-            Span::start_of(spec.file),
-            "the pod file is gone",
-        )));
+) -> Result<LoadedPod, Stop> {
+    let mains = spec.mains(cx);
+    let known = Known { facts, sources: cx.sources };
+    let trees = spec.trees(facts, cx);
+    let doubtful = doubtful(&trees);
+    let name = spec.name.clone().or_else(|| pod_name(&trees));
+    let mut hidden = BTreeSet::new();
+    let merge = |keep: &dyn Fn(&[String], Span) -> bool, diag: &mut Diagnostics| {
+        let directory = &spec.directory;
+        let options = Options { lookup: facts, keep, files: &known, name: name.as_deref(), directory, judges: true };
+        load::merge(&mains, &options, diag)
     };
-    let agents = agents(&spec.tree, facts, cx);
-    let is_agents = |path: &[String]| match path.first().map(String::as_str) {
-        Some("x-claw") => true,
-        Some("services") => path.get(1).is_some_and(|name| agents.contains(name)) || is_block(path),
-        _ => false,
-    };
-    let hidden = hidden(spec, &is_agents, diag);
-    let mut unset = |name: &str, path: &[String], span: Span| {
-        let message = format!("the variable `{name}` is not set");
-        let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
-        Some(if is_agents(path) {
-            Diagnostic::error(Code::UnsetVariable, span, message).help(format!("{help}; `--compat` takes it as empty"))
-        } else {
-            Diagnostic::warning(Code::UnsetVariable, span, format!("{message}; it is taken as empty")).help(help)
-        })
-    };
-    let keep = |path: &[String]| keeps(path) || hidden.contains(path);
-    let options = Options { lookup: facts, keep: &keep, unset: &mut unset };
-    let loaded = load::load_with(spec.tree.clone(), source, options, &spec.profiles, &[], diag)?;
+    if !doubtful.is_empty() {
+        let is_doubtful = |span: Span| doubtful.iter().any(|each| each.span == span);
+        let looked = merge(&|path, span| keeps(path) || is_doubtful(span), &mut Diagnostics::new());
+        let (merged, is_whole) = match looked {
+            Ok(merged) => (Some(merged), true),
+            Err(Stop::Broken(merged, _)) => (Some(*merged), false),
+            Err(_) => (None, false),
+        };
+        if let Some(merged) = merged {
+            let agents = agents(&merged.tree, facts, cx);
+            let shown = Shown::new(&merged.tree, &agents);
+            // What is wrong is not in the tree; the place it was written at still says whose it is.
+            let is_written = |path: &[String]| !is_whole && path.get(1).is_some_and(|name| agents.contains(name));
+            for each in doubtful.iter().filter(|each| shown.holds(each.span, &each.path) || is_written(&each.path)) {
+                let message = format!("`{}` is a secret and would be written in plain text here", each.name);
+                let error = Diagnostic::error(Code::SecretInEnvironment, each.span, message);
+                let help = "a secret may stand in `environment:`, in `cllama-env`, and as the `key` of a provider, as \
+                            `NAME: ${NAME}`";
+                diag.push(error.help(help));
+                hidden.insert(each.span);
+            }
+        }
+        // Messages about a file that is wrong quote what stands in it: then no secret is put in anywhere.
+        if !is_whole {
+            hidden.extend(doubtful.iter().map(|each| each.span));
+        }
+    }
+    let keep = |path: &[String], span: Span| keeps(path) || hidden.contains(&span);
+    let merged = merge(&keep, diag).map_err(|stop| match stop {
+        Stop::Broken(merged, reported) => {
+            told(&merged, &agents(&merged.tree, facts, cx), diag);
+            Stop::Reported(reported)
+        }
+        stop => stop,
+    })?;
+    let agents = agents(&merged.tree, facts, cx);
+    told(&merged, &agents, diag);
+    let directory = &spec.directory;
+    let options = Options { lookup: facts, keep: &keep, files: &known, name: name.as_deref(), directory, judges: true };
+    let loaded = load::decode(merged, &options, &spec.profiles, &[], diag)?;
     Ok(LoadedPod { loaded, agents })
 }
 
-fn is_block(path: &[String]) -> bool {
-    path.get(2).is_some_and(|key| key == "x-claw")
-}
-
-/// Returns the names of `x-claw.secrets`.
-pub(crate) fn declared_secrets(tree: &Node) -> BTreeSet<&str> {
-    let secrets = tree.get("x-claw").and_then(|top| top.get("secrets")).map_or(&[][..], Node::entries);
-    secrets.iter().map(|entry| entry.key.as_str()).collect()
-}
-
-/// Records secrets where an agent's text would show them, and returns the paths of these scalars: their values are not put in.
-fn hidden(spec: &PodSpec, is_agents: &dyn Fn(&[String]) -> bool, diag: &mut Diagnostics) -> BTreeSet<Vec<String>> {
-    let declared = declared_secrets(&spec.tree);
-    let mut paths = BTreeSet::new();
-    for each in load::variables(&spec.tree) {
-        let is_secret = is_secret_name(&each.name) || declared.contains(each.name.as_str());
-        if !is_secret || keeps(&each.path) || !is_agents(&each.path) {
-            continue;
-        }
-        let message = format!("`{}` is a secret and would be written in plain text here", each.name);
-        let error = Diagnostic::error(Code::SecretInEnvironment, each.span, message);
-        diag.push(error.help(
-            "a secret may stand in `environment:`, in `cllama-env`, and as the `key` of a provider, as `NAME: ${NAME}`",
-        ));
-        paths.insert(each.path);
+/// Records the variables that are not set: an error where an agent has their text.
+fn told(merged: &load::Merged, agents: &BTreeSet<String>, diag: &mut Diagnostics) {
+    if merged.unset.is_empty() {
+        return;
     }
-    paths
+    let shown = Shown::new(&merged.tree, agents);
+    merged.unset.iter().for_each(|each| unset(each, shown.holds(each.scalar, &each.path), diag));
+}
+
+/// The name that `x-claw.pod` gives.
+fn pod_name(trees: &[Node]) -> Option<String> {
+    let names = trees.iter().filter_map(|tree| tree.get("x-claw")?.get("pod")?.scalar());
+    names.filter_map(|name| load::normal_name(&name.text)).next_back()
+}
+
+fn unset(each: &load::Unset, is_agents: bool, diag: &mut Diagnostics) {
+    let name = &each.name;
+    let message = format!("the variable `{name}` is not set");
+    let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
+    diag.push(if is_agents {
+        Diagnostic::error(Code::UnsetVariable, each.span, message).help(format!("{help}; `--compat` takes it as empty"))
+    } else {
+        Diagnostic::warning(Code::UnsetVariable, each.span, format!("{message}; it is taken as empty")).help(help)
+    });
+}
+
+/// The scalars that made it into agents, wherever they were written.
+struct Shown(Vec<Span>);
+
+impl Shown {
+    fn new(tree: &Node, agents: &BTreeSet<String>) -> Self {
+        let mut spans = Vec::new();
+        let services = tree.get("services").map_or(&[][..], Node::entries);
+        services
+            .iter()
+            .filter(|service| agents.contains(&service.key))
+            .for_each(|service| scalars(&service.value, &mut spans));
+        spans.sort();
+        Self(spans)
+    }
+
+    /// Returns whether agents have a scalar; what `x-claw` says is theirs in any case.
+    fn holds(&self, scalar: Span, path: &[String]) -> bool {
+        let is_block =
+            path.first().is_some_and(|key| key == "x-claw") || path.get(2).is_some_and(|key| key == "x-claw");
+        let overlaps = |each: &Span| each.file == scalar.file && each.start < scalar.end && scalar.start < each.end;
+        is_block || self.0.iter().any(overlaps)
+    }
+}
+
+fn scalars(node: &Node, spans: &mut Vec<Span>) {
+    match &node.kind {
+        Kind::Scalar(_) => spans.push(node.span),
+        Kind::Seq(items) => items.iter().for_each(|item| scalars(item, spans)),
+        Kind::Map(entries) => entries.iter().for_each(|entry| scalars(&entry.value, spans)),
+    }
+}
+
+/// Returns the names of `x-claw.secrets` in all files.
+pub(crate) fn declared_secrets(trees: &[Node]) -> BTreeSet<String> {
+    let secrets = trees.iter().filter_map(|tree| tree.get("x-claw")?.get("secrets"));
+    secrets.flat_map(Node::entries).map(|entry| entry.key.clone()).collect()
+}
+
+/// Returns the secret variables that stand where values are put in.
+fn doubtful(trees: &[Node]) -> Vec<load::VariableUse> {
+    let declared = declared_secrets(trees);
+    let mut uses: Vec<_> = trees.iter().flat_map(load::variables).collect();
+    uses.retain(|each| (is_secret_name(&each.name) || declared.contains(&each.name)) && !keeps(&each.path));
+    uses
 }
 
 /// Returns the services that are agents: by their `x-claw`, their Clawfile, or their image's label.
@@ -313,19 +442,13 @@ fn is_agent(name: &str, service: &Node, facts: &Facts, cx: &Context<'_>) -> bool
     if service.get("x-claw").is_some_and(makes_agent) {
         return true;
     }
-    let text = |node: Option<&Node>| {
-        let template = Template::parse(&node?.scalar()?.text).ok()?;
-        template.resolve(facts, &mut |_| {}).ok()
-    };
+    let text = |node: Option<&Node>| Some(node?.scalar()?.text.clone());
     let is_typed =
         |image: ImageRef| cx.image(&image, facts).is_some_and(|image| image.labels.contains_key(label::TYPE));
     let Some(build) = service.get("build").filter(|build| !build.is_null()) else {
         return text(service.get("image")).is_some_and(|image| is_typed(ImageRef::new(image)));
     };
-    let key = match build.scalar() {
-        Some(_) => (text(Some(build)).unwrap_or_default(), None),
-        None => (text(build.get("context")).unwrap_or_else(|| ".".to_owned()), text(build.get("dockerfile"))),
-    };
+    let key = (text(build.get("context")).unwrap_or_else(|| ".".to_owned()), text(build.get("dockerfile")));
     let Some(found) = facts.builds.get(&key).and_then(Option::as_ref) else { return false };
     // What is wrong with the file is said when it is resolved.
     let Ok(clawfile) = clawfile_of(found, cx, &mut Diagnostics::new()) else { return true };
@@ -392,14 +515,14 @@ impl Context<'_> {
 /// Returns what must be known before the pod can be resolved; empty when nothing is missing.
 pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
-    let secrets = spec.tree.get("x-claw").and_then(|top| top.get("secrets")).map_or(&[][..], Node::entries);
-    let declared = declared_secrets(&spec.tree);
-    for secret in secrets {
+    let trees = spec.trees(facts, cx);
+    let declared = declared_secrets(&trees);
+    for secret in trees.iter().filter_map(|tree| tree.get("x-claw")?.get("secrets")).flat_map(Node::entries) {
         let text = |key: &str| secret.value.get(key).and_then(Node::scalar).map(|scalar| scalar.text.clone());
         needs.extend(text("env").map(Need::IsSet));
         needs.extend(text("file").map(Need::HasSecretFile));
     }
-    for each in load::variables(&spec.tree) {
+    for each in trees.iter().flat_map(load::variables) {
         let is_sealed = is_sealed(&each.name, &each.path, &declared);
         needs.insert(if is_sealed { Need::IsSet(each.name) } else { Need::Variable(each.name) });
     }
@@ -409,7 +532,17 @@ pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need
     }
     // Diagnostics of this look ahead are dropped: `resolve` makes them again, with everything known.
     let mut unused = Diagnostics::new();
-    let Ok(LoadedPod { loaded, agents }) = load_pod(spec, facts, cx, &mut unused) else { return needs };
+    let LoadedPod { loaded, agents } = match load_pod(spec, facts, cx, &mut unused) {
+        Ok(loaded) => loaded,
+        Err(Stop::Reported(_) | Stop::Broken(..)) => return needs,
+        Err(Stop::Wanted(wants)) => {
+            let need = |want| match want {
+                Want::File(path) => Need::ComposeFile(path),
+                Want::EnvFile(path) => Need::EnvFile(path),
+            };
+            return wants.into_iter().map(need).collect();
+        }
+    };
     let sources = crate::resolve::sources_of(&loaded);
     for name in loaded.project.services.keys() {
         let agentish = Agentish::new(&loaded, name, agents.contains(name));

@@ -24,6 +24,6 @@ pub fn compile(
     diag: &mut Diagnostics,
 ) -> Result<plan::Plan, Reported> {
     let plan = resolve::resolve(spec, known, cx, diag).and_then(|pod| plan::plan(&pod, cx, diag));
-    excerpt::amend(spec, cx, diag);
+    excerpt::amend(spec, known, cx, diag);
     plan
 }

@@ -3,8 +3,10 @@
 //! Pure: files and variables come in as values. The passes and their order are in `docs/compose.md`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
+pub mod hash;
 pub mod load;
 pub mod model;
+pub mod print;
 pub mod shape;
 pub mod template;
 pub mod units;

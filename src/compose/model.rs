@@ -7,9 +7,20 @@ use std::collections::BTreeMap;
 use crate::shape;
 use crate::shape::{Argv, Decoder, Maybe, Shape};
 use crate::template::Template;
-use crate::units::{Bytes, Cpus, Duration};
+use crate::units::{Bytes, Cpus, Decimal, Duration};
 use crate::value::Value;
 use crate::yaml::{Kind, Node};
+
+mod build;
+mod deploy;
+mod more;
+
+pub use build::{Build, Ssh, Word};
+pub use deploy::{
+    Deploy, DeviceCount, DeviceRequest, DiscreteResource, GenericResource, Placement, Preference, Resource, Resources,
+    RestartPolicy, UpdateConfig,
+};
+pub use more::{Blkio, BlkioLimit, BlkioWeight, CredentialSpec, Develop, Gpus, Hook, Model, ModelUse, Provider, Watch};
 
 /// Names and values that may be nothing: `environment`, `build.args`.
 pub type Variables = BTreeMap<String, Maybe<Template>>;
@@ -33,6 +44,8 @@ shape! {
         secrets: BTreeMap<String, FileObject> = "secrets",
         /// Configs by key.
         configs: BTreeMap<String, FileObject> = "configs",
+        /// Models by key; compose hands them to a program of Docker's own.
+        models: BTreeMap<String, Model> = "models",
     }
 
     /// A service.
@@ -46,7 +59,9 @@ shape! {
         /// How its image is built.
         build: Option<Build> = "build",
         /// What `compose watch` does; without effect.
-        develop: Option<Value> = "develop",
+        develop: Option<Develop> = "develop",
+        /// Limits of block devices.
+        blkio_config: Option<Blkio> = "blkio_config",
         /// Capabilities added.
         cap_add: Vec<String> = "cap_add",
         /// Capabilities dropped.
@@ -55,6 +70,18 @@ shape! {
         cgroup_parent: Option<String> = "cgroup_parent",
         /// Cgroup namespace.
         cgroup: Option<String> = "cgroup",
+        /// CPUs it may use; of Windows.
+        cpu_count: Option<i64> = "cpu_count",
+        /// Part of the CPUs; of Windows.
+        cpu_percent: Option<Decimal> = "cpu_percent",
+        /// Period of the scheduler, in microseconds.
+        cpu_period: Option<i64> = "cpu_period",
+        /// Its time in each period, in microseconds.
+        cpu_quota: Option<i64> = "cpu_quota",
+        /// Period of the real-time scheduler, in microseconds.
+        cpu_rt_period: Option<i64> = "cpu_rt_period",
+        /// Its time in each of these, in microseconds.
+        cpu_rt_runtime: Option<i64> = "cpu_rt_runtime",
         /// CPUs it may use.
         cpus: Option<Cpus> = "cpus",
         /// CPUs it may run on.
@@ -67,6 +94,8 @@ shape! {
         configs: Vec<FileMount> = "configs",
         /// Fixed container name.
         container_name: Option<String> = "container_name",
+        /// Credentials of Windows.
+        credential_spec: Option<CredentialSpec> = "credential_spec",
         /// What must be there first.
         depends_on: BTreeMap<String, Dependency> = "depends_on",
         /// Limits and restarts.
@@ -85,6 +114,8 @@ shape! {
         domainname: Option<String> = "domainname",
         /// Entrypoint.
         entrypoint: Option<Argv> = "entrypoint",
+        /// What another program makes of it.
+        provider: Option<Provider> = "provider",
         /// Environment.
         environment: Variables = "environment",
         /// Files of variables.
@@ -97,6 +128,8 @@ shape! {
         extra_hosts: Vec<String> = "extra_hosts",
         /// Supplementary groups.
         group_add: Vec<String> = "group_add",
+        /// GPUs asked for.
+        gpus: Option<Gpus> = "gpus",
         /// Host name.
         hostname: Option<String> = "hostname",
         /// Health check.
@@ -107,8 +140,12 @@ shape! {
         init: Option<bool> = "init",
         /// IPC namespace.
         ipc: Option<String> = "ipc",
+        /// Isolation of Windows.
+        isolation: Option<String> = "isolation",
         /// Labels.
         labels: Texts = "labels",
+        /// Files of labels.
+        label_file: Vec<String> = "label_file",
         /// Other services by alias.
         links: Vec<String> = "links",
         /// Logging.
@@ -119,6 +156,12 @@ shape! {
         mem_reservation: Option<Bytes> = "mem_reservation",
         /// Limit of memory and swap together.
         memswap_limit: Option<Bytes> = "memswap_limit",
+        /// How willingly the kernel swaps it out, 0 to 100.
+        mem_swappiness: Option<Bytes> = "mem_swappiness",
+        /// Fixed hardware address on the first network.
+        mac_address: Option<String> = "mac_address",
+        /// Models it uses.
+        models: BTreeMap<String, Maybe<ModelUse>> = "models",
         /// Network mode.
         network_mode: Option<String> = "network_mode",
         /// Networks.
@@ -169,6 +212,8 @@ shape! {
         tty: Option<bool> = "tty",
         /// Resource limits.
         ulimits: BTreeMap<String, Ulimit> = "ulimits",
+        /// The engine's socket is handed in.
+        use_api_socket: Option<bool> = "use_api_socket",
         /// User.
         user: Option<String> = "user",
         /// User namespace.
@@ -181,58 +226,10 @@ shape! {
         volumes_from: Vec<String> = "volumes_from",
         /// Working directory.
         working_dir: Option<String> = "working_dir",
-    }
-
-    /// How an image is built.
-    pub struct Build {
-        /// Directory of the context.
-        context: Option<String> = "context",
-        /// The Dockerfile's path in the context.
-        dockerfile: Option<String> = "dockerfile",
-        /// The Dockerfile's text.
-        dockerfile_inline: Option<String> = "dockerfile_inline",
-        /// What the build may do beyond the usual; not carried out.
-        entitlements: Option<Value> = "entitlements",
-        /// Arguments.
-        args: Variables = "args",
-        /// Attestation of where the image is from; not carried out.
-        provenance: Option<Value> = "provenance",
-        /// Attestation of what the image holds; not carried out.
-        sbom: Option<Value> = "sbom",
-        /// Agents and keys of SSH; not carried out.
-        ssh: Option<Value> = "ssh",
-        /// Labels of the image.
-        labels: Texts = "labels",
-        /// Images to take layers from.
-        cache_from: Vec<String> = "cache_from",
-        /// Where layers are stored; not carried out.
-        cache_to: Option<Value> = "cache_to",
-        /// Build without cached layers.
-        no_cache: Option<bool> = "no_cache",
-        /// Further contexts by name; not carried out.
-        additional_contexts: Option<Value> = "additional_contexts",
-        /// Pull base images first.
-        pull: Option<bool> = "pull",
-        /// Lines of `/etc/hosts` at build time.
-        extra_hosts: Vec<String> = "extra_hosts",
-        /// Isolation of Windows; not carried out.
-        isolation: Option<Value> = "isolation",
-        /// Network at build time.
-        network: Option<String> = "network",
-        /// Stage to stop at.
-        target: Option<String> = "target",
-        /// Secrets at build time; not carried out.
-        secrets: Option<Value> = "secrets",
-        /// Further tags.
-        tags: Vec<String> = "tags",
-        /// Platforms.
-        platforms: Vec<String> = "platforms",
-        /// Size of `/dev/shm` at build time.
-        shm_size: Option<Bytes> = "shm_size",
-        /// Resource limits at build time; not carried out.
-        ulimits: Option<Value> = "ulimits",
-        /// All privileges at build time; not carried out.
-        privileged: Option<Value> = "privileged",
+        /// What is run inside after the start.
+        post_start: Vec<Hook> = "post_start",
+        /// What is run inside before the stop.
+        pre_stop: Vec<Hook> = "pre_stop",
     }
 
     /// What must be true of another service first.
@@ -243,62 +240,6 @@ shape! {
         restart: Option<bool> = "restart",
         /// Whether its absence is an error.
         required: Option<bool> = "required",
-    }
-
-    /// Limits and restarts, in swarm's words.
-    pub struct Deploy {
-        /// `replicated` or `global`.
-        mode: Option<String> = "mode",
-        /// Number of containers.
-        replicas: Option<i64> = "replicas",
-        /// Labels of the service.
-        labels: Texts = "labels",
-        /// How an update goes on; without effect on one engine.
-        update_config: Option<Value> = "update_config",
-        /// How an update is taken back; without effect on one engine.
-        rollback_config: Option<Value> = "rollback_config",
-        /// Limits and reservations.
-        resources: Option<Resources> = "resources",
-        /// When it is restarted.
-        restart_policy: Option<RestartPolicy> = "restart_policy",
-        /// On which machines; without effect on one engine.
-        placement: Option<Value> = "placement",
-        /// `vip` or `dnsrr`; without effect on one engine.
-        endpoint_mode: Option<String> = "endpoint_mode",
-    }
-
-    /// Limits and reservations.
-    pub struct Resources {
-        /// At most.
-        limits: Option<Resource> = "limits",
-        /// At least.
-        reservations: Option<Resource> = "reservations",
-    }
-
-    /// An amount of each resource.
-    pub struct Resource {
-        /// CPUs.
-        cpus: Option<Cpus> = "cpus",
-        /// Memory.
-        memory: Option<Bytes> = "memory",
-        /// Processes and threads.
-        pids: Option<i64> = "pids",
-        /// Devices; of reservations, and without effect.
-        devices: Option<Value> = "devices",
-        /// Resources by a name of one's own; of reservations, and without effect.
-        generic_resources: Option<Value> = "generic_resources",
-    }
-
-    /// When a container is restarted.
-    pub struct RestartPolicy {
-        /// `none`, `on-failure` or `any`.
-        condition: Option<String> = "condition",
-        /// Pause before it.
-        delay: Option<Duration> = "delay",
-        /// At most this often.
-        max_attempts: Option<i64> = "max_attempts",
-        /// How long it must run to count as started.
-        window: Option<Duration> = "window",
     }
 
     /// A device of the host.
@@ -367,7 +308,7 @@ shape! {
 
     /// A mount.
     pub struct Mount {
-        /// `bind`, `volume` or `tmpfs`.
+        /// `bind`, `volume`, `tmpfs`, `image`, `npipe` or `cluster`.
         kind: String = "type",
         /// Path of the host, or key of a volume.
         source: Option<String> = "source",
@@ -383,6 +324,8 @@ shape! {
         volume: Option<VolumeOptions> = "volume",
         /// Of temporary file systems.
         tmpfs: Option<TmpfsOptions> = "tmpfs",
+        /// Of images.
+        image: Option<ImageOptions> = "image",
     }
 
     /// Options of a bind mount.
@@ -404,6 +347,12 @@ shape! {
         /// The image's content is not copied into a new volume.
         nocopy: Option<bool> = "nocopy",
         /// A path inside the volume.
+        subpath: Option<String> = "subpath",
+    }
+
+    /// Options of an image mount.
+    pub struct ImageOptions {
+        /// A path inside the image.
         subpath: Option<String> = "subpath",
     }
 
@@ -525,6 +474,12 @@ shape! {
         external: Option<bool> = "external",
         /// Labels.
         labels: Texts = "labels",
+        /// Swarm's driver; secrets only.
+        driver: Option<String> = "driver",
+        /// Its options; secrets only.
+        driver_opts: Texts = "driver_opts",
+        /// Swarm's driver of templates.
+        template_driver: Option<String> = "template_driver",
     }
 }
 
@@ -589,27 +544,3 @@ impl Shape for FileMode {
         Some(Value::Str(format!("0{:o}", self.0)))
     }
 }
-
-/// Keys that compose knows and claw does not carry out yet.
-pub const NOT_YET: &[&str] = &[
-    "blkio_config",
-    "cpu_count",
-    "cpu_percent",
-    "cpu_period",
-    "cpu_quota",
-    "cpu_rt_period",
-    "cpu_rt_runtime",
-    "credential_spec",
-    "extends",
-    "gpus",
-    "include",
-    "isolation",
-    "label_file",
-    "mac_address",
-    "mem_swappiness",
-    "models",
-    "post_start",
-    "pre_stop",
-    "provider",
-    "use_api_socket",
-];

@@ -8,7 +8,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
 use crate::template::Template;
-use crate::units::{Bytes, Cpus, Duration};
+use crate::units::{Bytes, Cpus, Decimal, Duration};
 use crate::value::Value;
 use crate::yaml::{Kind, Node, Resolved};
 
@@ -28,12 +28,12 @@ pub trait Shape: Sized {
 pub struct Decoder<'d> {
     diag: &'d mut Diagnostics,
     path: Vec<String>,
-    keep: &'d dyn Fn(&[String]) -> bool,
+    keep: &'d dyn Fn(&[String], Span) -> bool,
 }
 
 impl<'d> Decoder<'d> {
     /// Returns a decoder; scalars at paths that `keep` holds for are templates still.
-    pub fn new(diag: &'d mut Diagnostics, keep: &'d dyn Fn(&[String]) -> bool) -> Self {
+    pub fn new(diag: &'d mut Diagnostics, keep: &'d dyn Fn(&[String], Span) -> bool) -> Self {
         Self { diag, path: Vec::new(), keep }
     }
 
@@ -323,6 +323,7 @@ macro_rules! quantity {
 quantity! {
     Bytes, "a size", "write a number and a unit, such as `64m`", |bytes| Value::Str(bytes.0.to_string());
     Duration, "a duration", "write numbers and units, such as `1m30s`", |duration| Value::Str(duration.to_string());
+    Decimal, "a number", "write a number, such as `0.5`", |number| Value::Number(number.to_string());
     Cpus, "a number of CPUs", "write a number, such as `0.5`", |cpus| Value::Number(cpus.to_string());
 }
 
@@ -410,7 +411,7 @@ impl Shape for Argv {
 impl Shape for Template {
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
         let text = loose(node, "a string or a number", cx)?;
-        if !(cx.keep)(&cx.path) {
+        if !(cx.keep)(&cx.path, node.span) {
             return Some(Template::literal(text));
         }
         match Template::parse(text) {

@@ -150,6 +150,31 @@ impl Template {
         Ok(out)
     }
 
+    /// Returns the template with the values of the variables that `value` knows; the others stay variables.
+    pub fn substitute(&self, value: &dyn Fn(&str) -> Option<String>) -> Template {
+        let mut pieces = Vec::new();
+        for piece in &self.pieces {
+            let Piece::Variable(variable) = piece else {
+                pieces.push(piece.clone());
+                continue;
+            };
+            let operand = variable.operator.as_ref().map(|(operator, operand)| (*operator, operand.substitute(value)));
+            let Some(known) = value(&variable.name) else {
+                pieces.push(Piece::Variable(Variable { operator: operand, ..variable.clone() }));
+                continue;
+            };
+            let is_set = |or_empty: bool| !(or_empty && known.is_empty());
+            match operand {
+                Some((Operator::Default { or_empty }, operand)) if !is_set(or_empty) => pieces.extend(operand.pieces),
+                Some((Operator::Replace { or_empty }, operand)) => {
+                    pieces.extend(if is_set(or_empty) { operand.pieces } else { Vec::new() });
+                }
+                _ => pieces.push(Piece::Literal(known)),
+            }
+        }
+        Template { pieces }
+    }
+
     /// Calls `visit` for each variable, those in operands included.
     pub fn visit(&self, visit: &mut dyn FnMut(&Variable)) {
         for piece in &self.pieces {

@@ -132,6 +132,24 @@ impl std::fmt::Display for Cpus {
     }
 }
 
+/// A number with decimals, as it prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decimal(pub String);
+
+impl Decimal {
+    /// Returns the number of a text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let value: f64 = text.trim().parse().ok()?;
+        if value.is_finite() { Some(Self(value.to_string())) } else { None }
+    }
+}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use claw_types::span::{Source, Span};
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 /// The most nodes that aliases and merges may copy.
-const EXPANSION_BUDGET: usize = 500_000;
+const EXPANSION_BUDGET: usize = 1_000_000;
 /// The deepest nesting a file may have.
 const DEPTH_LIMIT: usize = 100;
 
@@ -207,6 +207,30 @@ impl Node {
         self.scalar().is_some_and(|scalar| scalar.resolve() == Resolved::Null)
     }
 
+    /// Returns how many nodes this is, with what it holds.
+    pub fn count(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar(_) => 1,
+            Kind::Seq(items) => 1 + items.iter().map(Node::count).sum::<usize>(),
+            Kind::Map(entries) => 1 + entries.iter().map(|entry| entry.value.count()).sum::<usize>(),
+        }
+    }
+
+    /// Returns whether two nodes mean the same: the order of keys and the kind of quotes do not count.
+    pub fn means(&self, other: &Node) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Scalar(left), Kind::Scalar(right)) => left.resolve() == right.resolve(),
+            (Kind::Seq(left), Kind::Seq(right)) => {
+                left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left.means(right))
+            }
+            (Kind::Map(left), Kind::Map(right)) => {
+                left.len() == right.len()
+                    && left.iter().all(|entry| other.get(&entry.key).is_some_and(|value| entry.value.means(value)))
+            }
+            _ => false,
+        }
+    }
+
     /// Returns the word for what this is, for messages.
     pub fn type_name(&self) -> &'static str {
         match &self.kind {
@@ -224,11 +248,11 @@ impl Node {
     }
 }
 
-/// Returns the tree of a text; an empty text is an empty mapping. Later documents of one text replace keys of earlier ones.
+/// Returns the documents of a text; one that says nothing is left out.
 ///
 /// # Errors
 /// Where the text is not YAML, repeats a key, or expands beyond the budget.
-pub fn parse(source: &Source, diag: &mut Diagnostics) -> Result<Node, Reported> {
+pub fn documents(source: &Source, diag: &mut Diagnostics) -> Result<Vec<Node>, Reported> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let mut builder = Builder {
         source,
@@ -239,31 +263,28 @@ pub fn parse(source: &Source, diag: &mut Diagnostics) -> Result<Node, Reported> 
         mark: diag.mark(),
     };
     let mut parser = Parser::new_from_str(text);
-    let mut root = Node::map(Vec::new(), Span::start_of(source.id));
+    let mut documents = Vec::new();
     loop {
         match builder.next(&mut parser, diag)? {
             Some((Event::StreamEnd, _)) | None => break,
             Some((Event::DocumentStart(..), _)) => {
                 builder.anchors.clear();
-                let node = builder.node(&mut parser, diag, 0)?;
-                root = merge_documents(root, node);
+                documents.push(builder.node(&mut parser, diag, 0)?);
             }
             Some(_) => {}
         }
     }
-    diag.finish(builder.mark, root)
+    documents.retain(|document| !document.is_null());
+    diag.finish(builder.mark, documents)
 }
 
-fn merge_documents(first: Node, second: Node) -> Node {
-    let Kind::Map(mut entries) = first.kind else { return second };
-    if entries.is_empty() {
-        return if second.is_null() { Node::map(Vec::new(), second.span) } else { second };
-    }
-    for entry in second.entries() {
-        entries.retain(|old| old.key != entry.key);
-        entries.push(entry.clone());
-    }
-    Node { kind: Kind::Map(entries), span: first.span, tag: first.tag }
+/// Returns the first document of a text; an empty text is an empty mapping.
+///
+/// # Errors
+/// Where the text is not YAML, repeats a key, or expands beyond the budget.
+pub fn parse(source: &Source, diag: &mut Diagnostics) -> Result<Node, Reported> {
+    let documents = documents(source, diag)?;
+    Ok(documents.into_iter().next().unwrap_or_else(|| Node::map(Vec::new(), Span::start_of(source.id))))
 }
 
 type Events<'t> = Parser<'t, granit_parser::StrInput<'t>>;

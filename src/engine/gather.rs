@@ -14,6 +14,7 @@ use claw_types::span::SourceMap;
 use tokio::sync::OnceCell;
 
 use crate::docker::{Docker, EngineError, Inside};
+use crate::envfile;
 use crate::files::{FileError, Found, read_inside, read_text};
 use crate::manual;
 
@@ -38,12 +39,13 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Returns the process's environment over the variables of env files.
+    /// Returns the process's environment over the variables of env files: those named, else `.env` in each of these
+    /// directories, the first winning.
     ///
     /// # Errors
     /// Where an env file cannot be read; a missing `.env` is none.
     pub fn read(
-        root: &Path,
+        directories: &[&Path],
         env_files: &[PathBuf],
         sources: &mut SourceMap,
         diag: &mut Diagnostics,
@@ -59,21 +61,23 @@ impl Environment {
         }
         let mut values = BTreeMap::new();
         let mut places = BTreeMap::new();
-        let default = [root.join(".env")];
+        // Later files win, so the first directory comes last.
+        let default: Vec<PathBuf> = directories.iter().rev().map(|directory| directory.join(".env")).collect();
         let files = if env_files.is_empty() { &default[..] } else { env_files };
         for path in files {
             match read_text(path)? {
                 Found::Text(text) => {
                     let file = sources.add(display(path), text);
                     let Some(source) = sources.get(file) else { continue };
-                    let lookup = process.clone();
-                    for (name, value) in dotenv::parse(source, &lookup, false, diag) {
+                    let earlier =
+                        values.iter().map(|(name, value): (&String, &String)| (name.clone(), Some(value.clone())));
+                    for (name, value) in dotenv::parse_after(source, &process, &earlier.collect(), false, diag) {
                         let Some(value) = value else { continue };
                         places.insert(name.clone(), display(path));
                         values.insert(name, value);
                     }
                 }
-                Found::Missing if env_files.is_empty() => {}
+                Found::Missing | Found::NotRegular if env_files.is_empty() => {}
                 found => {
                     let why = match found {
                         Found::NotText => "it is not UTF-8 text",
@@ -106,6 +110,11 @@ impl Environment {
     /// Returns the value of a variable that is no secret by its position.
     pub fn plain(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+
+    /// Returns every variable as a line `NAME=value`, sorted. Secrets are among them: for the user's own eyes.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.values.iter().map(|(name, value)| format!("{name}={value}"))
     }
 
     /// Returns whether a variable is set and not empty.
@@ -180,6 +189,10 @@ pub async fn answer(
                 let is_there = found.is_ok_and(|found| found.is_file() && found.len() > 0);
                 facts.secret_files.insert(path, is_there);
             }
+            Need::ComposeFile(path) => {
+                let fact = named_file(&root.join(&path), sources)?;
+                facts.compose_files.insert(path, fact);
+            }
             Need::EnvFile(path) => {
                 let fact = env_file(&root.join(&path), environment)?;
                 facts.env_files.insert(path, fact);
@@ -230,21 +243,9 @@ pub async fn answer(
 
 /// A value whose name makes it secret stays here: the compiler is told that it is there, and no more.
 fn env_file(path: &Path, environment: &Environment) -> Result<Option<EnvFileFact>, FileError> {
-    let Found::Text(text) = read_text(path)? else { return Ok(None) };
-    let mut own = SourceMap::new();
-    let id = own.add(display(path), text);
-    let Some(source) = own.get(id) else { return Ok(None) };
+    let Some(variables) = envfile::read_alone(path, environment)? else { return Ok(None) };
     let mut fact = EnvFileFact::new();
-    let mut diag = Diagnostics::new();
-    let variables = dotenv::parse(source, environment, false, &mut diag);
-    // A line that cannot be read would be a variable less: said by line, and without what stands there.
-    if let Some(bad) = diag.iter().next() {
-        let why = format!("line {}: {}", own.position(bad.primary).line, bad.message);
-        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
-        return Err(FileError { what: "read the env file", path: path.to_owned(), source });
-    }
     for (name, value) in variables {
-        let value = value.or_else(|| environment.plain(&name).map(ToOwned::to_owned));
         let Some(value) = value else { continue };
         // Nothing is no secret: the variable is there and empty, as in docker compose.
         let is_secret = claw_types::secret::is_secret_name(&name) && !value.is_empty();
@@ -281,11 +282,7 @@ fn account(
             _ => None,
         },
         TokenPlace::EnvFile(path, name) => {
-            let Found::Text(text) = read_text(&root.join(path))? else { return Ok(None) };
-            let mut own = SourceMap::new();
-            let id = own.add(display(&root.join(path)), text);
-            let Some(source) = own.get(id) else { return Ok(None) };
-            let variables = dotenv::parse(source, environment, false, &mut Diagnostics::new());
+            let variables = envfile::read_alone(&root.join(path), environment)?.unwrap_or_default();
             let token = variables.get(name).cloned().flatten();
             token.and_then(|token| platform.account(token.trim()))
         }
@@ -299,6 +296,16 @@ fn file(root: &Path, path: &PodPath, sources: &mut SourceMap) -> Result<FileFact
         Found::NotRegular => FileFact::NotRegular,
         Found::NotText => FileFact::NotText,
         Found::Outside => FileFact::Outside,
+    })
+}
+
+/// A compose file may name another one anywhere on the host, as in docker compose.
+pub(crate) fn named_file(path: &Path, sources: &mut SourceMap) -> Result<FileFact, FileError> {
+    Ok(match read_text(path)? {
+        Found::Text(text) => FileFact::Text(sources.add(display(path), text)),
+        Found::Missing | Found::Outside => FileFact::Missing,
+        Found::NotRegular => FileFact::NotRegular,
+        Found::NotText => FileFact::NotText,
     })
 }
 

@@ -1,15 +1,14 @@
 //! The plan with every variable filled in: what containers are made from and compared by. It is never written.
 
+use std::collections::BTreeMap;
+
 use claw_compiler::plan::Plan;
-use claw_compose::load::dotenv;
 use claw_compose::model::{Service, Variables};
 use claw_compose::shape::Maybe;
 use claw_compose::template::{Lookup, Template};
-use claw_types::diag::Diagnostics;
-use claw_types::span::SourceMap;
 
 use crate::apply::{ApplyError, Site};
-use crate::files::{Found, read_text};
+use crate::envfile::{self, Reading};
 
 /// Returns the plan with the values of `environment:` and `env_file:` in it.
 ///
@@ -27,29 +26,18 @@ pub fn live(plan: &Plan, site: &Site<'_>) -> Result<Plan, ApplyError> {
 
 /// `environment:` over the files, later files over earlier ones.
 fn environment(name: &str, service: &Service, site: &Site<'_>) -> Result<Variables, ApplyError> {
-    let mut variables = Variables::new();
+    let mut files = BTreeMap::new();
     for file in &service.env_file {
-        let path = site.root.join(&file.path);
-        let Found::Text(text) = read_text(&path)? else {
-            if file.required == Some(false) {
-                continue;
-            }
-            return Err(ApplyError::Unusable(format!("`{name}`: there is no env file `{}`", file.path)));
-        };
-        let mut sources = SourceMap::new();
-        let id = sources.add(file.path.as_str(), text);
-        let Some(source) = sources.get(id) else { continue };
-        let mut diag = Diagnostics::new();
         let is_raw = file.format.as_deref() == Some("raw");
-        for (key, value) in dotenv::parse(source, site.environment, is_raw, &mut diag) {
-            let value = value.or_else(|| site.environment.get(&key).map(ToOwned::to_owned));
-            variables.insert(key, Maybe(value.map(Template::literal)));
-        }
-        if let Some(bad) = diag.iter().next() {
-            let line = sources.position(bad.primary).line;
-            return Err(ApplyError::Unusable(format!("`{}`, line {line}: {}", file.path, bad.message)));
+        let reading = Reading { lookup: site.environment, earlier: &files, is_raw };
+        match envfile::read(&site.root.join(&file.path), &reading)? {
+            Some(found) => files.extend(found),
+            None if file.required == Some(false) => {}
+            None => return Err(ApplyError::Unusable(format!("`{name}`: there is no env file `{}`", file.path))),
         }
     }
+    let mut variables: Variables =
+        files.into_iter().map(|(key, value)| (key, Maybe(value.map(Template::literal)))).collect();
     for (key, value) in &service.environment {
         let value = match &value.0 {
             Some(template) => Some(template.resolve(site.environment, &mut |_| {}).map_err(|required| {

@@ -8,19 +8,17 @@ use std::rc::Rc;
 
 use claw_compiler::plan::{Plan, PlannedUnit};
 use claw_compiler::resolve::SecretSource;
-use claw_compose::load::dotenv;
-use claw_types::diag::Diagnostics;
 use claw_types::doc::{Content, Segment};
 use claw_types::id::{SecretName, UnitId};
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
-use claw_types::span::SourceMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::command::{self, Failure};
-use crate::files::{FileError, Found, make_private, read_bytes, read_text, write_bytes};
+use crate::envfile;
+use crate::files::{FileError, make_private, read_bytes, write_bytes};
 use crate::gather::Environment;
 
 /// A secret's value: it can be looked at, and neither printed, compared, copied nor stored. It is wiped when it goes.
@@ -258,13 +256,8 @@ impl<'v> Vault<'v> {
     }
 
     fn in_env_file(&self, file: &str, name: &str) -> Result<Option<SecretValue>, VaultError> {
-        let Found::Text(text) = read_text(&self.root.join(file))? else { return Ok(None) };
-        let mut sources = SourceMap::new();
-        let id = sources.add(file, text);
-        let Some(source) = sources.get(id) else { return Ok(None) };
-        let mut variables = dotenv::parse(source, self.environment, false, &mut Diagnostics::new());
-        let found =
-            variables.remove(name).map(|value| value.or_else(|| self.environment.plain(name).map(ToOwned::to_owned)));
+        let variables = envfile::read_alone(&self.root.join(file), self.environment)?;
+        let found = variables.and_then(|mut variables| variables.remove(name));
         let found = found.flatten().filter(|value| !value.is_empty());
         Ok(found.map(|value| SecretValue::new(value.into_bytes())))
     }

@@ -330,3 +330,47 @@ fn a_token_tells_whose_it_is_and_nothing_else() {
     }
     assert!(!run.stderr.contains("canary") && !run.stdout.contains("canary"));
 }
+
+#[test]
+fn what_an_agent_takes_from_other_files_is_judged_as_its_own() {
+    let folder = Folder::new("several");
+    folder.write("AGENTS.md", "# A\n").write(".env", "BOT_TOKEN=canary-token\n");
+    folder.write(
+        "claw-pod.yml",
+        "services:\n  bot:\n    extends: {file: base/base.yml, service: base}\n    x-claw: {type: generic, agent: AGENTS.md}\n",
+    );
+    folder.write("base/base.yml", "services:\n  base:\n    image: x:1\n    hostname: h${NOBODY}\n");
+    let run = claw(&folder.0, &["check"]);
+    assert!(run.stderr.contains("error[unset-variable]") && run.stderr.contains("base/base.yml:4:"), "{run:?}");
+    folder
+        .write("base/base.yml", "services:\n  base:\n    image: x:1\n    hostname: ${BOT_TOKEN}\n    labels: {a: b}\n");
+    let run = claw(&folder.0, &["check"]);
+    assert!(run.stderr.contains("error[secret-in-environment]"), "{run:?}");
+    assert!(!format!("{run:?}").contains("canary-token"), "{run:?}");
+    // A later file takes it back.
+    folder
+        .write("claw-pod.override.yml", "services:\n  bot: {hostname: h, labels: !reset null, x-claw: {skills: []}}\n");
+    let run = claw(&folder.0, &["check"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let run = claw(&folder.0, &["config"]);
+    assert!(run.stdout.contains("hostname: \"h\"") && !run.stdout.contains("labels"), "{run:?}");
+}
+
+#[test]
+fn config_lists_what_it_is_asked_for() {
+    let folder = Folder::new("lists");
+    folder.write(
+        "compose.yml",
+        "name: n\nservices:\n  a: {image: 'i:${V:-1}', depends_on: [b], volumes: ['vv:/v']}\n  b: {build: .}\n  c: {image: k, \
+         profiles: [p]}\nvolumes: {vv: {}}\n",
+    );
+    let lines = |args: &[&str]| claw(&folder.0, &[&["config"], args].concat()).stdout;
+    assert_eq!(lines(&["--services"]), "a\nb\n");
+    assert_eq!(lines(&["--images"]), "i:1\nn-b\n");
+    assert_eq!((lines(&["--volumes"]), lines(&["--networks"])), ("vv\n".to_owned(), "default\n".to_owned()));
+    assert_eq!(lines(&["--profiles"]), "p\n");
+    assert!(lines(&["--variables"]).contains("V     false     1"), "{}", lines(&["--variables"]));
+    assert_eq!(lines(&["--hash", "a"]).split(' ').next(), Some("a"));
+    assert_eq!(lines(&["--services", "b"]), "b\n");
+    assert_eq!(claw(&folder.0, &["config", "x"]).code, Some(2));
+}

@@ -59,7 +59,7 @@ fn subject(global: &Global, args: &BuildArgs) -> Result<Subject, CommandError> {
     let folder = first.clone().filter(|path| path.is_dir());
     let file = first.filter(|path| path.is_file());
     let is_single = args.emit || args.tag.is_some() || named.is_some() || folder.is_some() || file.is_some();
-    if !is_single && (!global.file.is_empty() || input::find(Path::new(".")).is_ok()) {
+    if !is_single && (!global.file.is_empty() || crate::discover::find(Path::new(".")).is_ok()) {
         return Ok(Subject::Pod);
     }
     if let Some(word) = args.subjects.first().filter(|_| folder.is_none() && file.is_none()) {
@@ -130,7 +130,7 @@ fn one(
     block_on(async {
         let mut sources = SourceMap::new();
         let mut diagnostics = Diagnostics::new();
-        let environment = Environment::read(&context, &global.env_file, &mut sources, &mut diagnostics)?;
+        let environment = Environment::read(&[context.as_path()], &global.env_file, &mut sources, &mut diagnostics)?;
         let engine = Engine::new();
         let docker = engine.docker().await?;
         let made = make(&build, &context, &environment, docker, &never_of(!clawfile.is_plain()), ui).await?;

@@ -1,33 +1,140 @@
-//! `claw config`: the pod file as loaded, nothing hardened.
+//! `claw config`: the project as docker compose 2.40 prints it, nothing hardened.
 
-use claw_compose::load::{self, Options};
-use claw_compose::shape::Shape;
-use claw_compose::{write, yaml};
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_compose::hash::{self, Level};
+use claw_compose::load::{self, Options, Stop};
+use claw_compose::model::Project;
+use claw_compose::{print, write};
+use claw_engine::project::{Disk, resolve};
 use claw_types::diag::{Code, Diagnostic};
-use claw_types::span::Span;
 
-use crate::args::{Format, Global};
+use crate::args::{ConfigArgs, Format, Global};
 use crate::exit::{CommandError, Exit};
-use crate::input;
+use crate::input::{self, Input};
 use crate::ui::Ui;
 
-pub(crate) fn run(global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn run(global: &Global, args: &ConfigArgs, ui: &Ui) -> Result<Exit, CommandError> {
     let mut input = input::read(global)?;
-    let mut unset = |name: &str, _: &[String], span: Span| {
-        let message = format!("the variable `{name}` is not set; it is taken as empty");
-        Some(Diagnostic::warning(Code::UnsetVariable, span, message))
-    };
-    let options = Options { lookup: &input.environment, keep: &|_| false, unset: &mut unset };
+    if args.environment {
+        let lines: Vec<String> = input.environment.lines().collect();
+        ui.bare(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        return Ok(Exit::Done);
+    }
+    if args.variables {
+        return variables(&mut input, global, ui);
+    }
     let has_errors = input.diagnostics.has_errors();
-    let diagnostics = &mut input.diagnostics;
-    let loaded = input.sources.get(input.file).and_then(|source| {
-        let tree = yaml::parse(source, diagnostics).ok()?;
-        load::load_with(tree, source, options, &input.profiles, &[], diagnostics).ok()
-    });
+    let loaded = load(&mut input, args)?;
     ui.diagnostics(&input.diagnostics, &input.sources);
-    let Some(value) = loaded.filter(|_| !has_errors).and_then(|loaded| loaded.project.encode()) else {
-        return Ok(Exit::Wrong);
-    };
-    ui.bare(&if global.format == Format::Json { write::json(&value) } else { write::yaml(&value) });
+    let Some(mut project) = loaded.filter(|_| !has_errors) else { return Ok(Exit::Wrong) };
+    for name in &args.services {
+        if !project.services.contains_key(name) {
+            return Err(CommandError::Usage(format!("there is no service `{name}`")));
+        }
+    }
+    if !args.services.is_empty() {
+        load::profile::select(&mut project, &args.services);
+    }
+    ui.bare(&text(&project, args, global.format));
     Ok(Exit::Done)
+}
+
+fn text(project: &Project, args: &ConfigArgs, format: Format) -> String {
+    let lines = |lines: BTreeSet<String>| lines.into_iter().map(|line| format!("{line}\n")).collect::<String>();
+    let keys = |keys: Vec<&String>| lines(keys.into_iter().cloned().collect());
+    if let Some(names) = &args.hash {
+        let wanted: Vec<&str> = names.split(',').collect();
+        let services = project.services.iter().filter(|(name, _)| names == "*" || wanted.contains(&name.as_str()));
+        return lines(
+            services.map(|(name, service)| format!("{name} {}", hash::service(service, Level::V2_40))).collect(),
+        );
+    }
+    if args.list_services {
+        return keys(project.services.keys().collect());
+    }
+    if args.volumes {
+        return keys(project.volumes.keys().collect());
+    }
+    if args.networks {
+        return keys(project.networks.keys().collect());
+    }
+    if args.images {
+        let name = project.name.clone().unwrap_or_default();
+        let image = |(key, service): (&String, &claw_compose::model::Service)| {
+            service.image.clone().unwrap_or_else(|| format!("{name}-{key}"))
+        };
+        return lines(project.services.iter().map(image).collect());
+    }
+    if args.profiles {
+        let profiles = project.services.values().flat_map(|service| service.profiles.iter().cloned());
+        return lines(profiles.collect());
+    }
+    match format {
+        Format::Json => write::json(&print::json(project)),
+        _ => write::yaml(&print::yaml(project)),
+    }
+}
+
+/// Loads the project, every profile where profiles themselves are asked for; nothing where diagnostics say why not.
+fn load(input: &mut Input, args: &ConfigArgs) -> Result<Option<Project>, CommandError> {
+    let mut disk = Disk::default();
+    let all = ["*".to_owned()];
+    loop {
+        let mut diagnostics = input.diagnostics.clone();
+        let files = disk.files(&input.sources);
+        let spec = input.spec();
+        let mains: Vec<_> =
+            input.files.iter().filter_map(|(path, file)| Some((path.as_str(), input.sources.get(*file)?))).collect();
+        let options = Options {
+            lookup: &input.environment,
+            keep: &|_, _| false,
+            files: &files,
+            name: input.name.as_deref(),
+            directory: &spec.directory,
+            judges: false,
+        };
+        let profiles = if args.profiles { &all[..] } else { &input.profiles };
+        let found = load::merge(&mains, &options, &mut diagnostics).and_then(|merged| {
+            for unset in &merged.unset {
+                let message = format!("the variable `{}` is not set; it is taken as empty", unset.name);
+                diagnostics.push(Diagnostic::warning(Code::UnsetVariable, unset.span, message));
+            }
+            let name = merged.name.clone();
+            let loaded = load::decode(merged, &options, profiles, &args.services, &mut diagnostics)?;
+            Ok((name, loaded))
+        });
+        match found {
+            Ok((name, loaded)) => {
+                input.diagnostics = diagnostics;
+                let mut project = loaded.project;
+                let keeps_files = args.hash.is_some();
+                resolve(&mut project, &input.root, &name, &input.environment, keeps_files)?;
+                return Ok(Some(project));
+            }
+            Err(Stop::Reported(_) | Stop::Broken(..)) => {
+                input.diagnostics = diagnostics;
+                return Ok(None);
+            }
+            Err(Stop::Wanted(wants)) => disk.read(wants, &input.root, &input.environment, &mut input.sources)?,
+        }
+    }
+}
+
+/// Prints the variables that the files name, with their defaults, as a table.
+fn variables(input: &mut Input, global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
+    let mut found: BTreeMap<String, print::Variable> = BTreeMap::new();
+    for (_, file) in &input.files {
+        let Some(source) = input.sources.get(*file) else { continue };
+        for tree in claw_compose::yaml::documents(source, &mut input.diagnostics).unwrap_or_default() {
+            print::variables(&tree, &mut found);
+        }
+    }
+    ui.diagnostics(&input.diagnostics, &input.sources);
+    ui.bare(&if global.format == Format::Json {
+        print::variables_json(&found)
+    } else {
+        print::variables_table(&found)
+    });
+    Ok(if input.diagnostics.has_errors() { Exit::Wrong } else { Exit::Done })
 }

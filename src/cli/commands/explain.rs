@@ -37,8 +37,8 @@ fn place(session: &Session<'_>, path: &str) -> Result<Exit, CommandError> {
     let Some(value) = keys.iter().try_fold(&made, |value, key| step(value, key)) else {
         return Err(CommandError::Usage(format!("the generated file has no `{path}`")));
     };
-    let written = session.input.sources.get(session.input.file);
-    let tree = written.and_then(|source| yaml::parse(source, &mut Diagnostics::new()).ok());
+    let files = session.input.files.iter().rev().filter_map(|(_, file)| session.input.sources.get(*file));
+    let trees: Vec<Node> = files.filter_map(|source| yaml::parse(source, &mut Diagnostics::new()).ok()).collect();
     let shown = claw_compose::write::json(value);
     // A replica is written as its service.
     let unit = session.plan.units.values().find(|unit| keys.get(1) == Some(&unit.unit.id.as_str()));
@@ -46,7 +46,8 @@ fn place(session: &Session<'_>, path: &str) -> Result<Exit, CommandError> {
     if let (Some(unit), Some(key)) = (unit, own.get_mut(1)) {
         *key = unit.unit.service.as_str();
     }
-    let node = tree.as_ref().and_then(|tree| written_at(tree, &own));
+    // The last file that has it is the one that counts.
+    let node = trees.iter().find_map(|tree| written_at(tree, &own));
     let origin = match node {
         Some(node) => {
             let at = session.input.sources.position(node.span);

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Check { strict } => check::run(global, *strict, ui),
         Command::Compile { locked: true, .. } => Err(CommandError::NotYet("compile --locked".to_owned())),
         Command::Compile { output, .. } => compile::run(global, output.as_deref(), ui),
-        Command::Config => config::run(global, ui),
+        Command::Config(args) => config::run(global, args, ui),
         Command::Explain { subject } => explain::run(global, subject, ui),
         Command::Up(args) => up::run(global, args, ui),
         Command::Plan { exit_code, services } => plan::run(global, *exit_code, services, ui),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use claw_compose::load::Loaded;
+use claw_compose::load::{Loaded, Stop};
 use claw_compose::model::{Project, Service};
 use claw_compose::shape::{Decoder, Shape};
 use claw_compose::yaml::{Kind, Node, Resolved, Scalar};
@@ -193,8 +193,15 @@ fn runtime_of(image: &FromImage, agentish: &Agentish<'_>) -> Option<Spanned<Stri
 /// Where a name leads nowhere, a file cannot be used, or an agent cannot be expressed; every reason is in `diag`.
 pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Pod, Reported> {
     let mark = diag.mark();
-    let origin = Span::start_of(spec.file);
-    let LoadedPod { loaded, agents: known } = load_pod(spec, facts, cx, diag)?;
+    let origin = spec.origin();
+    let LoadedPod { loaded, agents: known } = load_pod(spec, facts, cx, diag).map_err(|stop| match stop {
+        Stop::Reported(reported) | Stop::Broken(_, reported) => reported,
+        Stop::Wanted(_) => {
+            let error = Diagnostic::error(Code::MissingFile, origin, "a file that the pod names was not looked for");
+            diag.report(error.help("this is a fault of claw: please report it"))
+        }
+    })?;
+    let loaded = without_disabled(loaded);
     let block = pod_block(&loaded, diag);
     let name = pod_name(spec, &loaded, &block, origin, diag)?;
     check::pod(&block, &loaded, origin, diag);
@@ -235,6 +242,14 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
     let host_paths = facts.host_paths.clone();
     let project = loaded.project;
     diag.finish(mark, Pod { name, origin, agents, project, broadcast, builds, sources, host_paths, disabled })
+}
+
+/// A dependency that need not be there, on a service that is switched off, is none.
+fn without_disabled(mut loaded: Loaded) -> Loaded {
+    for service in loaded.project.services.values_mut() {
+        service.depends_on.retain(|name, _| !loaded.disabled.contains_key(name));
+    }
+    loaded
 }
 
 /// Returns the services that are agents, and judges what can be judged of the others.
@@ -300,7 +315,7 @@ pub(crate) fn sources_of(loaded: &Loaded) -> BTreeMap<SecretName, SecretSource> 
 
 fn pod_block(loaded: &Loaded, diag: &mut Diagnostics) -> PodBlock {
     let Some(node) = loaded.tree.get("x-claw") else { return PodBlock::default() };
-    let mut decoder = Decoder::new(diag, &crate::facts::keeps);
+    let mut decoder = Decoder::new(diag, &crate::facts::keeps_at);
     if let Some(defaults) = agentish::defaults(Some(node)) {
         decoder.at("x-claw", |cx| AgentBlock::decode(&defaults, cx));
     }

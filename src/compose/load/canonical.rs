@@ -18,6 +18,7 @@ const SERVICE: &[(&str, Pass)] = &[
     ("configs", file_mounts),
     ("depends_on", dependencies),
     ("deploy", deploy),
+    ("develop", develop),
     ("devices", devices),
     ("dns", list),
     ("dns_search", list),
@@ -26,12 +27,18 @@ const SERVICE: &[(&str, Pass)] = &[
     ("environment", pairs),
     ("expose", texts_list),
     ("extra_hosts", hosts),
+    ("gpus", gpus),
     ("group_add", texts_list),
     ("healthcheck", healthcheck),
+    ("label_file", list),
     ("labels", texts),
     ("logging", logging),
+    ("models", names),
     ("networks", attachments),
     ("ports", super::ports::ports),
+    ("post_start", hooks),
+    ("pre_stop", hooks),
+    ("provider", provider),
     ("pull_policy", pull_policy),
     ("secrets", file_mounts),
     ("storage_opt", texts),
@@ -125,11 +132,113 @@ fn build(node: Node, diag: &mut Diagnostics) -> Node {
     if is_text(&node) {
         return Node::map(vec![entry("context", node)], span);
     }
-    below(node, &[("args", pairs), ("labels", texts), ("extra_hosts", hosts)], diag)
+    let keys: &[(&str, Pass)] = &[
+        ("additional_contexts", texts),
+        ("args", pairs),
+        ("extra_hosts", hosts),
+        ("labels", texts),
+        ("secrets", file_mounts),
+        ("ssh", ssh),
+    ];
+    below(node, keys, diag)
+}
+
+/// Gives every build of a file its context: the directory the file's paths start from.
+pub(crate) fn contexts(root: &mut Node) {
+    let Kind::Map(sections) = &mut root.kind else { return };
+    for section in sections.iter_mut().filter(|section| section.key == "services") {
+        let Kind::Map(services) = &mut section.value.kind else { continue };
+        for service in services {
+            let Kind::Map(keys) = &mut service.value.kind else { continue };
+            let Some(build) = keys.iter_mut().find(|key| key.key == "build") else { continue };
+            let span = build.value.span;
+            if let Kind::Map(fields) = &mut build.value.kind
+                && !fields.iter().any(|field| field.key == "context")
+            {
+                fields.push(entry("context", Node::text(".", span)));
+            }
+        }
+    }
+}
+
+/// `default`, `id` or `id=path`, as a mapping from ids to paths. Nothing is no value.
+fn ssh(node: Node, diag: &mut Diagnostics) -> Node {
+    if node.is_null() {
+        let error = Diagnostic::error(Code::WrongType, node.span, "`ssh` must be a mapping or a list, and is nothing");
+        diag.push(error.help("write `[default]`, or `- id=path`"));
+        return node;
+    }
+    texts(node, diag)
+}
+
+fn hooks(node: Node, diag: &mut Diagnostics) -> Node {
+    each_item(node, |item| below(item, &[("command", argv), ("environment", pairs)], diag))
+}
+
+fn develop(node: Node, diag: &mut Diagnostics) -> Node {
+    fn rules(node: Node, diag: &mut Diagnostics) -> Node {
+        fn hook(node: Node, diag: &mut Diagnostics) -> Node {
+            below(node, &[("command", argv), ("environment", pairs)], diag)
+        }
+        each_item(node, |item| below(item, &[("exec", hook), ("ignore", list), ("include", list)], diag))
+    }
+    below(node, &[("watch", rules)], diag)
+}
+
+/// `all` is one request for all of them.
+fn gpus(node: Node, diag: &mut Diagnostics) -> Node {
+    let span = node.span;
+    if node.scalar().is_some_and(|scalar| scalar.text == "all") {
+        let request = Node::map(vec![entry("count", plain("-1", span))], span);
+        return Node { kind: Kind::Seq(vec![request]), span, tag: None };
+    }
+    requests(node, diag)
+}
+
+fn requests(node: Node, diag: &mut Diagnostics) -> Node {
+    each_item(node, |item| below(item, &[("options", texts)], diag))
+}
+
+/// Options of a provider: each a list of texts.
+fn provider(node: Node, diag: &mut Diagnostics) -> Node {
+    fn options(node: Node, _: &mut Diagnostics) -> Node {
+        let Kind::Map(mut entries) = node.kind else { return node };
+        for entry in &mut entries {
+            let span = entry.value.span;
+            let value = std::mem::replace(&mut entry.value, Node::null(span));
+            let items = match value.kind {
+                Kind::Seq(items) => items,
+                _ => vec![value],
+            };
+            entry.value = Node { kind: Kind::Seq(items.into_iter().map(as_text).collect()), span, tag: None };
+        }
+        Node { kind: Kind::Map(entries), ..node }
+    }
+    below(node, &[("options", options)], diag)
+}
+
+fn names(node: Node, _: &mut Diagnostics) -> Node {
+    match node.kind {
+        Kind::Seq(items) => keyed(items, node.span, Node::null),
+        _ => node,
+    }
+}
+
+fn each_item(node: Node, mut change: impl FnMut(Node) -> Node) -> Node {
+    match node.kind {
+        Kind::Seq(items) => Node { kind: Kind::Seq(items.into_iter().map(&mut change).collect()), ..node },
+        _ => node,
+    }
 }
 
 fn deploy(node: Node, diag: &mut Diagnostics) -> Node {
-    below(node, &[("labels", texts)], diag)
+    fn resources(node: Node, diag: &mut Diagnostics) -> Node {
+        fn reservations(node: Node, diag: &mut Diagnostics) -> Node {
+            below(node, &[("devices", requests)], diag)
+        }
+        below(node, &[("reservations", reservations)], diag)
+    }
+    below(node, &[("labels", texts), ("resources", resources)], diag)
 }
 
 fn logging(node: Node, diag: &mut Diagnostics) -> Node {
@@ -292,13 +401,8 @@ fn host_line(host: &str, address: &str, span: Span) -> Node {
 }
 
 fn dependencies(node: Node, _: &mut Diagnostics) -> Node {
-    let started = |span: Span| {
-        let condition = entry("condition", Node::text("service_started", span));
-        let required = entry("required", boolean(true, span));
-        Node::map(vec![condition, required], span)
-    };
     match node.kind {
-        Kind::Seq(items) => keyed(items, node.span, started),
+        Kind::Seq(items) => keyed(items, node.span, super::merge::started),
         Kind::Map(mut entries) => {
             for each in &mut entries {
                 let span = each.value.span;
@@ -329,7 +433,7 @@ fn attachments(node: Node, diag: &mut Diagnostics) -> Node {
     }
 }
 
-fn keyed(items: Vec<Node>, span: Span, value: impl Fn(Span) -> Node) -> Node {
+pub(crate) fn keyed(items: Vec<Node>, span: Span, value: impl Fn(Span) -> Node) -> Node {
     let mut entries: Vec<Entry> = Vec::new();
     for item in items {
         let key = item.scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
@@ -397,7 +501,7 @@ pub(crate) fn is_text(node: &Node) -> bool {
 }
 
 /// Returns a scalar that is no date and not nothing as text.
-fn as_text(node: Node) -> Node {
+pub(crate) fn as_text(node: Node) -> Node {
     let Some(scalar) = node.scalar() else { return node };
     let text = match scalar.resolve() {
         Resolved::Bool(value) => value.to_string(),

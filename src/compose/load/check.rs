@@ -69,6 +69,11 @@ impl Scope<'_> {
                 self.missing(("volume", source, at), project.volumes.keys(), help, diag);
             }
         }
+        for model in service.models.keys().filter(|key| !project.models.contains_key(*key)) {
+            let at = service.origin.of("models", self.at);
+            let help = format!("add `{model}:` below the top-level `models:`");
+            self.missing(("model", model, at), project.models.keys(), help, diag);
+        }
         let objects = [("secret", &service.secrets, &project.secrets), ("config", &service.configs, &project.configs)];
         for (kind, mounts, objects) in objects {
             for mount in mounts.iter().filter(|mount| !objects.contains_key(&mount.source)) {
@@ -81,6 +86,9 @@ impl Scope<'_> {
 
     fn services(&self, service: &Service, diag: &mut Diagnostics) {
         for (target, dependency) in &service.depends_on {
+            if dependency.required == Some(false) && self.disabled.contains_key(target) {
+                continue;
+            }
             self.service_exists("depends_on", target, dependency.origin.place(self.at), diag);
             let (condition, at) = (dependency.condition.as_str(), dependency.origin.of("condition", self.at));
             if !matches!(condition, "service_started" | "service_healthy" | "service_completed_successfully") {

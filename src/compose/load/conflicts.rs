@@ -4,6 +4,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
 use crate::model::{Mount, Service};
+use crate::shape::Origin;
 use crate::units::Duration;
 
 /// Records what is wrong with a service by itself.
@@ -12,6 +13,9 @@ pub(crate) fn service(name: &str, service: &Service, at: Span, diag: &mut Diagno
     amounts(name, service, at, diag);
     exclusive(name, service, at, diag);
     words(name, service, at, diag);
+    resources(name, service, at, diag);
+    repeated(name, service, at, diag);
+    requests(name, service, at, diag);
     for mount in &service.volumes {
         self::mount(name, mount, at, diag);
     }
@@ -29,7 +33,7 @@ pub(crate) fn service(name: &str, service: &Service, at: Span, diag: &mut Diagno
 
 fn image(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     match service.image.as_deref() {
-        None if !["image", "build"].iter().any(|key| service.origin.fields.contains_key(*key)) => {
+        None if !["image", "build", "provider"].iter().any(|key| service.origin.fields.contains_key(*key)) => {
             let message = format!("the service `{name}` has neither `image` nor `build`");
             diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `image: NAME` or `build: .`"));
         }
@@ -103,6 +107,74 @@ fn amounts(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     }
 }
 
+/// Requests for devices, rules of watching, providers: what each must have, and what excludes each other.
+fn requests(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let resources = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref());
+    let reserved = resources.and_then(|resources| resources.reservations.as_ref()).map_or(&[][..], |all| &all.devices);
+    let gpus = service.gpus.as_ref().map_or(&[][..], |gpus| &gpus.0);
+    let mut missing = |origin: &Origin, what: &str, key: &str| {
+        if !origin.fields.contains_key(key) {
+            let error =
+                Diagnostic::error(Code::MissingKey, origin.place(at), format!("{what} of `{name}` has no `{key}`"));
+            diag.push(error.help(format!("add `{key}`")));
+        }
+    };
+    reserved.iter().for_each(|request| missing(&request.origin, "a request for devices", "capabilities"));
+    for rule in service.develop.iter().flat_map(|develop| &develop.watch) {
+        missing(&rule.origin, "a rule of `develop.watch`", "path");
+        missing(&rule.origin, "a rule of `develop.watch`", "action");
+    }
+    if let Some(provider) = &service.provider {
+        missing(&provider.origin, "the `provider`", "type");
+    }
+    for hook in service.post_start.iter().chain(&service.pre_stop) {
+        missing(&hook.origin, "a hook", "command");
+    }
+    for request in reserved.iter().chain(gpus).filter(|request| {
+        request.origin.fields.contains_key("count") && request.origin.fields.contains_key("device_ids")
+    }) {
+        let message = format!("a request for devices of `{name}` has both `count` and `device_ids`");
+        let error = Diagnostic::error(Code::ConflictingKeys, request.origin.of("count", at), message);
+        diag.push(error.help("keep one of the two"));
+    }
+}
+
+/// Limits and reservations are one type, and each has keys that the other has not.
+fn resources(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let Some(resources) = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()) else { return };
+    let sides = [
+        ("limits", &resources.limits, "reservations", &["devices", "generic_resources"][..]),
+        ("reservations", &resources.reservations, "limits", &["pids"][..]),
+    ];
+    for (side, amounts, other, keys) in sides {
+        let Some(amounts) = amounts else { continue };
+        for key in keys.iter().filter(|key| amounts.origin.fields.contains_key(**key)) {
+            let message = format!("`services.{name}.deploy.resources.{side}` has no key `{key}`");
+            let error = Diagnostic::error(Code::UnknownKey, amounts.origin.of(key, at), message);
+            diag.push(error.help(format!("take it out, or put it below `{other}`")));
+        }
+    }
+}
+
+/// Lists in which the schema wants everything once, and that no other pass makes so.
+fn repeated(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let lists = [
+        ("device_cgroup_rules", &service.device_cgroup_rules),
+        ("external_links", &service.external_links),
+        ("group_add", &service.group_add),
+        ("security_opt", &service.security_opt),
+        ("volumes_from", &service.volumes_from),
+    ];
+    for (key, list) in lists {
+        let again = list.iter().enumerate().find(|(place, item)| list[..*place].contains(item));
+        if let Some((_, item)) = again {
+            let message = format!("`services.{name}.{key}` has `{}` twice", item.escape_debug());
+            let error = Diagnostic::error(Code::DuplicateKey, service.origin.of(key, at), message);
+            diag.push(error.help("take one of them out; lists of several files are put behind each other"));
+        }
+    }
+}
+
 fn exclusive(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     if let Some(mode) = service.network_mode.as_ref().filter(|_| !service.networks.is_empty()) {
         let message = format!("the service `{name}` has both `network_mode: {mode}` and `networks`");
@@ -141,10 +213,6 @@ fn words(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
         let help = "write `always`, `never`, `missing`, `if_not_present`, `build`, `daily`, `weekly` or `every_12h`";
         wrong("pull_policy", policy, service.origin.of("pull_policy", at), help);
     }
-    if let Some(restart) = service.restart.as_deref().filter(|restart| !is_restart(restart)) {
-        let help = "write `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:5`";
-        wrong("restart", restart, service.origin.of("restart", at), help);
-    }
     if let Some(cgroup) = service.cgroup.as_deref().filter(|cgroup| !matches!(*cgroup, "host" | "private")) {
         wrong("cgroup", cgroup, service.origin.of("cgroup", at), "write `host` or `private`");
     }
@@ -166,13 +234,6 @@ fn is_pull_policy(text: &str) -> bool {
     }
 }
 
-fn is_restart(text: &str) -> bool {
-    match text.strip_prefix("on-failure:") {
-        Some(times) => times.parse::<u32>().is_ok(),
-        None => matches!(text, "no" | "always" | "unless-stopped" | "on-failure"),
-    }
-}
-
 fn mount(name: &str, mount: &Mount, at: Span, diag: &mut Diagnostics) {
     let at = mount.origin.span.unwrap_or(at);
     let kind_at = mount.origin.of("type", at);
@@ -183,17 +244,12 @@ fn mount(name: &str, mount: &Mount, at: Span, diag: &mut Diagnostics) {
             let message = format!("a bind mount of `{name}` has no `source`");
             diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `source: ./path`"));
         }
-        "bind" | "volume" | "tmpfs" => {}
+        "bind" | "volume" | "tmpfs" | "image" | "npipe" | "cluster" => {}
         "" if !lacks("type") => {}
         "" => {
             let message = format!("a mount of `{name}` has no `type`");
             let help = "add `type: bind`, `type: volume` or `type: tmpfs`";
             diag.push(Diagnostic::error(Code::MissingKey, at, message).help(help));
-        }
-        kind @ ("image" | "npipe" | "cluster") => {
-            let message = format!("claw has no mounts of the type `{kind}`");
-            let help = "use `bind`, `volume` or `tmpfs`; `image`, `npipe` and `cluster` are not supported";
-            diag.push(Diagnostic::error(Code::Unsupported, kind_at, message).help(help));
         }
         kind => {
             let message = format!("`{}` is not a type of mount", kind.escape_debug());

@@ -13,11 +13,14 @@ pub type Variables = BTreeMap<String, Option<String>>;
 struct Chain<'c> {
     first: &'c dyn Lookup,
     then: &'c Variables,
+    last: &'c Variables,
 }
 
 impl Lookup for Chain<'_> {
     fn get(&self, name: &str) -> Option<&str> {
-        self.first.get(name).or_else(|| self.then.get(name).and_then(Option::as_deref))
+        let of = |variables: &'_ Variables| variables.get(name).is_some_and(Option::is_some);
+        let variables = if of(self.then) { self.then } else { self.last };
+        self.first.get(name).or_else(|| variables.get(name).and_then(Option::as_deref))
     }
 }
 
@@ -26,6 +29,17 @@ impl Lookup for Chain<'_> {
 /// Lines that cannot be read are recorded and left out. Any line may hold a secret: messages never quote a value, and every
 /// diagnostic is masked.
 pub fn parse(source: &Source, lookup: &dyn Lookup, is_raw: bool, diag: &mut Diagnostics) -> Variables {
+    parse_after(source, lookup, &Variables::new(), is_raw, diag)
+}
+
+/// The same for a file that comes after others: a value may use their variables too, below those set above it.
+pub fn parse_after(
+    source: &Source,
+    lookup: &dyn Lookup,
+    earlier: &Variables,
+    is_raw: bool,
+    diag: &mut Diagnostics,
+) -> Variables {
     let mut variables = Variables::new();
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let mut at = source.text.len() - text.len();
@@ -63,7 +77,7 @@ pub fn parse(source: &Source, lookup: &dyn Lookup, is_raw: bool, diag: &mut Diag
             at = end + 1;
             continue;
         }
-        let chain = Chain { first: lookup, then: &variables };
+        let chain = Chain { first: lookup, then: &variables, last: earlier };
         match value(&source.text, value_at, &chain) {
             Ok((value, next)) => {
                 variables.insert(name.to_owned(), Some(value));

@@ -3,8 +3,9 @@
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::{Source, Span};
 
+use super::files::Scope;
 use crate::shape::Decoder;
-use crate::template::{BadTemplate, Lookup, Operator, Template, Variable};
+use crate::template::{BadTemplate, Operator, Template, Variable};
 use crate::yaml::{Kind, Node};
 
 /// A variable that a document names.
@@ -60,14 +61,26 @@ fn walk(node: &Node, path: &mut Vec<String>, visit: &mut dyn FnMut(&Node, &str, 
     }
 }
 
+/// A variable without value and without default, taken as empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unset {
+    /// Its name.
+    pub name: String,
+    /// The keys that lead to the scalar in its file.
+    pub path: Vec<String>,
+    /// The scalar.
+    pub scalar: Span,
+    /// The variable in it.
+    pub span: Span,
+}
+
 /// What the pass needs.
 pub(crate) struct Interpolation<'i> {
     pub(crate) source: &'i Source,
-    pub(crate) lookup: &'i dyn Lookup,
-    /// Scalars at these paths keep their variables.
-    pub(crate) keep: &'i dyn Fn(&[String]) -> bool,
-    /// Called for each variable without value and without operator.
-    pub(crate) unset: &'i mut super::Unset<'i>,
+    pub(crate) scope: &'i Scope<'i>,
+    /// Scalars at these paths and places keep their variables.
+    pub(crate) keep: &'i dyn Fn(&[String], Span) -> bool,
+    pub(crate) unset: &'i mut Vec<Unset>,
 }
 
 impl Interpolation<'_> {
@@ -89,14 +102,25 @@ impl Interpolation<'_> {
                 }
             }
             Kind::Scalar(scalar) => {
-                if !scalar.text.contains('$') || (self.keep)(path) {
+                if !scalar.text.contains('$') {
                     return;
                 }
-                if let Some(text) = self.scalar(&scalar.text, node.span, path, diag) {
+                let value = match (self.keep)(path, node.span) {
+                    true => self.own(&scalar.text),
+                    false => self.scalar(&scalar.text, node.span, path, diag),
+                };
+                if let Some(text) = value {
                     scalar.text = text;
                 }
             }
         }
+    }
+
+    /// Returns a scalar that keeps its variables, but for those whose value is this file's alone.
+    fn own(&self, text: &str) -> Option<String> {
+        self.scope.own?;
+        let template = Template::parse(text).ok()?;
+        Some(template.substitute(&|name| self.scope.own(name).map(ToOwned::to_owned)).to_string())
     }
 
     fn scalar(&mut self, text: &str, span: Span, path: &[String], diag: &mut Diagnostics) -> Option<String> {
@@ -109,12 +133,10 @@ impl Interpolation<'_> {
             }
         };
         let mut unset = Vec::new();
-        let value = template.resolve(self.lookup, &mut |variable| unset.push((variable.name.clone(), variable.range)));
+        let value = template.resolve(self.scope, &mut |variable| unset.push((variable.name.clone(), variable.range)));
         for (name, range) in unset {
             let at = inside(self.source, span, text, range.0, range.1);
-            if let Some(diagnostic) = (self.unset)(&name, path, at) {
-                diag.push(diagnostic);
-            }
+            self.unset.push(Unset { name, path: path.to_vec(), scalar: span, span: at });
         }
         match value {
             Ok(value) => Some(value),

@@ -1,9 +1,8 @@
 //! Loading: from a tree to a typed project, in named passes. `docs/compose.md` has their order and the reason for it.
 //!
-//! Passes of several files (`merge`, `extends`, `include`, `!reset`) take their place before `interpolate`; until they are
-//! there, what needs them is refused by name.
+//! Files are values: what a file names is asked for ([`Want`]), and the load is repeated with the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::span::{Source, Span};
@@ -12,40 +11,85 @@ pub(crate) mod canonical;
 mod check;
 mod conflicts;
 pub mod dotenv;
-mod effect;
+pub mod environment;
+mod extends;
+pub mod files;
+mod include;
 pub(crate) mod interpolate;
+mod judge;
+mod layer;
+mod merge;
 mod mounts;
+pub mod normal;
 mod objects;
 mod order;
+pub mod paths;
 mod ports;
 pub mod profile;
+mod tags;
+mod unique;
 mod words;
 
-pub use interpolate::{VariableUse, variables};
+pub use files::{EnvFile, Files, Found, NoFiles, Want};
+pub use interpolate::{Unset, VariableUse, variables};
 pub use mounts::is_home;
 
-use crate::model::{NOT_YET, Project, Service};
+use crate::model::{Project, Service};
 use crate::shape::{Decoder, Shape};
-use crate::template::Lookup;
+use crate::template::{Lookup, Template};
 use crate::yaml::{Kind, Node};
+use files::Scope;
+use layer::{Layer, Merger};
 
-/// Says what a variable without value and without default is: by its name, its path, its place.
-pub type Unset<'u> = dyn FnMut(&str, &[String], Span) -> Option<Diagnostic> + 'u;
-
-/// How a file is loaded.
+/// How files are loaded.
 pub struct Options<'o> {
     /// Values of variables.
     pub lookup: &'o dyn Lookup,
-    /// Scalars at these paths keep their variables: an environment value stays a template.
-    pub keep: &'o dyn Fn(&[String]) -> bool,
-    /// Says what a variable without value and without default is, by name, path and place; nothing for "nothing".
-    pub unset: &'o mut Unset<'o>,
+    /// Scalars at these paths and places keep their variables: an environment value stays a template.
+    pub keep: &'o dyn Fn(&[String], Span) -> bool,
+    /// What the files name.
+    pub files: &'o dyn Files,
+    /// The project's name, where something stronger than the files gives one.
+    pub name: Option<&'o str>,
+    /// The name of the project's directory: its name where nobody gives one.
+    pub directory: &'o str,
+    /// What claw cannot carry out, and what has no effect, is told with what is wrong.
+    pub judges: bool,
 }
 
-/// The passes a file goes through, in order.
-pub const PASSES: &[&str] = &["parse", "refuse", "interpolate", "canonical", "decode", "profiles", "imply", "check"];
+/// A file that is loaded because the user named it or it was found: its path from the project's directory, and its text.
+pub type Main<'f> = (&'f str, &'f Source);
 
-/// A loaded file.
+/// The passes, in order. `docs/compose.md` has what each does.
+pub const PASSES: &[&str] = &[
+    "parse",
+    "tags",
+    "interpolate",
+    "extends",
+    "include",
+    "merge",
+    "unique",
+    "canonical",
+    "decode",
+    "profiles",
+    "imply",
+    "check",
+];
+
+/// All files as one, in the long syntax.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The tree.
+    pub tree: Node,
+    /// The project's name.
+    pub name: String,
+    /// Variables that were taken as empty.
+    pub unset: Vec<Unset>,
+    /// Where messages about the whole project point.
+    pub origin: Span,
+}
+
+/// A loaded project.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The typed model.
@@ -56,47 +100,87 @@ pub struct Loaded {
     pub disabled: BTreeMap<String, Service>,
 }
 
-/// Returns the typed project of a tree, no profile active.
-///
-/// # Errors
-/// Where the tree is no compose file; all reasons are in `diag`.
-pub fn load(tree: Node, source: &Source, options: Options<'_>, diag: &mut Diagnostics) -> Result<Loaded, Reported> {
-    load_with(tree, source, options, &[], &[], diag)
+/// Why files did not become one.
+#[derive(Clone, Debug)]
+pub enum Stop {
+    /// These must be known first; nothing that was found counts.
+    Wanted(BTreeSet<Want>),
+    /// They cannot be merged; the reasons are recorded. What was made of them says which variables are not set.
+    Broken(Box<Merged>, Reported),
+    /// They are no compose files; the reasons are recorded.
+    Reported(Reported),
 }
 
-/// Returns the typed project of a tree: the services of no profile, of the profiles in `profiles`, and those in `named`
-/// with the rest of their profiles. [`profile::profiles`] has the rules.
+impl From<Reported> for Stop {
+    fn from(reported: Reported) -> Self {
+        Stop::Reported(reported)
+    }
+}
+
+/// Returns what several files say together, each over those before it.
 ///
 /// # Errors
-/// Where the tree is no compose file; all reasons are in `diag`.
-pub fn load_with(
-    mut tree: Node,
-    source: &Source,
-    options: Options<'_>,
+/// Where something must be known first, or the files are wrong; all reasons are in `diag`.
+pub fn merge(mains: &[Main<'_>], options: &Options<'_>, diag: &mut Diagnostics) -> Result<Merged, Stop> {
+    let mark = diag.mark();
+    let origin = Span::start_of(mains.first().map_or(claw_types::span::FileId(0), |(_, source)| source.id));
+    let name = project_name(mains, options);
+    let mut merger = Merger::new(options);
+    let mut tree = Node::map(Vec::new(), origin);
+    for (index, (path, source)) in mains.iter().enumerate() {
+        let scope = Scope { lookup: options.lookup, project: &name, own: None };
+        let layer = Layer { path, source, directory: ".", includers: &[], scope };
+        tree = merger.layer(tree, &layer, diag);
+        if index + 1 < mains.len() {
+            layer::judge(&tree, options, diag);
+        }
+    }
+    if !merger.wanted.is_empty() {
+        return Err(Stop::Wanted(merger.wanted));
+    }
+    if let Err(reported) = diag.finish(mark, ()) {
+        let merged = Merged { tree, name, unset: merger.unset, origin };
+        return Err(Stop::Broken(Box::new(merged), reported));
+    }
+    if tree.entries().is_empty() {
+        let error = Diagnostic::error(Code::MissingKey, tree.span, "the compose file is empty");
+        return Err(diag.report(error.help(EMPTY_HELP)).into());
+    }
+    Ok(Merged { tree, name, unset: merger.unset, origin })
+}
+
+/// Returns the name of a project: the one given, else that of the last file that has one, else its directory's.
+fn project_name(mains: &[Main<'_>], options: &Options<'_>) -> String {
+    if let Some(name) = options.name {
+        return name.to_owned();
+    }
+    let mut unused = Diagnostics::new();
+    let mut found = None;
+    for (_, source) in mains.iter().filter(|(_, source)| source.text.contains("name")) {
+        for document in crate::yaml::documents(source, &mut unused).unwrap_or_default() {
+            let Some(scalar) = document.get("name").and_then(Node::scalar) else { continue };
+            let name =
+                Template::parse(&scalar.text).ok().and_then(|name| name.resolve(options.lookup, &mut |_| {}).ok());
+            found = name.as_deref().and_then(normal_name).or(found);
+        }
+    }
+    found.or_else(|| normal_name(options.directory)).unwrap_or_default()
+}
+
+/// Returns the typed project of merged files: the services of no profile, of the profiles in `profiles`, and those in
+/// `named` with the rest of their profiles. [`profile::profiles`] has the rules.
+///
+/// # Errors
+/// Where they are no compose file; all reasons are in `diag`.
+pub fn decode(
+    merged: Merged,
+    options: &Options<'_>,
     profiles: &[String],
     named: &[String],
     diag: &mut Diagnostics,
 ) -> Result<Loaded, Reported> {
     let mark = diag.mark();
-    if !matches!(tree.kind, Kind::Map(_)) {
-        let message = format!("a compose file must be a mapping, and this is {}", tree.type_name());
-        return Err(diag.report(Diagnostic::error(Code::WrongType, tree.span, message).help(EMPTY_HELP)));
-    }
-    if tree.entries().is_empty() {
-        let message = "the compose file is empty";
-        return Err(diag.report(Diagnostic::error(Code::MissingKey, tree.span, message).help(EMPTY_HELP)));
-    }
-    if let Some(services) = tree.entry("services").filter(|entry| entry.value.is_null()) {
-        let message = "`services` must be a mapping, and is nothing";
-        diag.push(Diagnostic::error(Code::WrongType, services.key_span, message).help("add a service, or take it out"));
-    }
-    refuse(&tree, diag);
-    diag.finish(mark, ())?;
-    let mut pass =
-        interpolate::Interpolation { source, lookup: options.lookup, keep: options.keep, unset: options.unset };
-    pass.run(&mut tree, &mut Vec::new(), diag);
-    diag.finish(mark, ())?;
-    let mut tree = canonical::canonical(tree, diag);
+    let Merged { mut tree, origin, .. } = merged;
     let project = Project::decode(&tree, &mut Decoder::new(diag, options.keep));
     let mut project = project.unwrap_or_default();
     let disabled = profile::profiles(&mut project, profiles, named);
@@ -108,49 +192,28 @@ pub fn load_with(
         }
     }
     order::implicit(&mut project);
-    check::check(&project, &disabled, Span::start_of(source.id), diag);
-    effect::check(&project, Span::start_of(source.id), diag);
+    check::check(&project, &disabled, origin, diag);
+    if options.judges {
+        judge::judge(&project, origin, diag);
+    }
     diag.finish(mark, Loaded { project, tree, disabled })
 }
 
+/// Returns the typed project of files; [`merge`] and [`decode`] in one.
+///
+/// # Errors
+/// As theirs.
+pub fn load(
+    mains: &[Main<'_>],
+    options: &Options<'_>,
+    profiles: &[String],
+    diag: &mut Diagnostics,
+) -> Result<Loaded, Stop> {
+    let merged = merge(mains, options, diag)?;
+    Ok(decode(merged, options, profiles, &[], diag)?)
+}
+
 const EMPTY_HELP: &str = "begin with `services:`, and a service with `image:` or `build:` below it";
-
-/// Refuses by name what no pass does yet.
-fn refuse(root: &Node, diag: &mut Diagnostics) {
-    refuse_tag(root, diag);
-    for section in root.entries() {
-        if !section.key.starts_with("x-") {
-            refuse_tags(&section.value, diag);
-        }
-        if NOT_YET.contains(&section.key.as_str()) {
-            diag.push(not_yet(&section.key, section.key_span));
-        }
-        for service in section.value.entries().iter().filter(|_| section.key == "services") {
-            for key in service.value.entries().iter().filter(|key| NOT_YET.contains(&key.key.as_str())) {
-                diag.push(not_yet(&key.key, key.key_span));
-            }
-        }
-    }
-}
-
-fn refuse_tags(node: &Node, diag: &mut Diagnostics) {
-    refuse_tag(node, diag);
-    node.items().iter().for_each(|item| refuse_tags(item, diag));
-    node.entries().iter().for_each(|entry| refuse_tags(&entry.value, diag));
-}
-
-fn refuse_tag(node: &Node, diag: &mut Diagnostics) {
-    if let Some(tag) = node.tag.as_deref().filter(|tag| matches!(*tag, "reset" | "override")) {
-        let message = format!("`!{tag}` needs several files, which claw does not merge yet");
-        let help = if tag == "reset" { "take the key out" } else { "take the tag out" };
-        diag.push(Diagnostic::error(Code::NotYet, node.span, message).help(help));
-    }
-}
-
-fn not_yet(key: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(Code::NotYet, span, format!("claw does not carry out `{key}` yet"))
-        .help("take it out, or write what it stands for")
-}
 
 /// Returns a project name as compose normalises it; nothing where nothing is left.
 pub fn normal_name(text: &str) -> Option<String> {

@@ -11,37 +11,31 @@ use crate::shape::Origin;
 /// Records what is wrong with volumes, secrets and configs. Of an external network compose takes any key; `effect` warns.
 pub(crate) fn check(project: &Project, file: Span, diag: &mut Diagnostics) {
     for (key, volume) in &project.volumes {
-        external(("volume", key), volume.external, &volume.origin, file, diag);
+        external(key, volume.external, &volume.origin, file, diag);
     }
     files("secret", &project.secrets, file, diag);
     files("config", &project.configs, file, diag);
 }
 
-/// Returns whether it is external; an external thing is made elsewhere, so no other key can have effect.
-fn external(
-    (kind, key): (&str, &str),
-    is_external: Option<bool>,
-    origin: &Origin,
-    file: Span,
-    diag: &mut Diagnostics,
-) -> bool {
+/// An external volume is made elsewhere, so no other key can have effect.
+fn external(key: &str, is_external: Option<bool>, origin: &Origin, file: Span, diag: &mut Diagnostics) {
     if is_external != Some(true) {
-        return false;
+        return;
     }
     for (other, at) in origin.fields.iter().filter(|(other, _)| !matches!(other.as_str(), "name" | "external")) {
-        let message = format!("the {kind} `{key}` has both `external: true` and `{other}`");
+        let message = format!("the volume `{key}` has both `external: true` and `{other}`");
         diag.push(
             Diagnostic::error(Code::ConflictingKeys, *at, message)
                 .note_at(origin.of("external", file), "it is external by this")
                 .help("keep one of the two: what is external is not made here, and takes only `name` beside it"),
         );
     }
-    true
 }
 
 fn files(kind: &str, objects: &BTreeMap<String, FileObject>, file: Span, diag: &mut Diagnostics) {
     for (key, object) in objects {
-        if external((kind, key), object.external, &object.origin, file, diag) {
+        // Of an external one compose takes any key.
+        if object.external == Some(true) {
             continue;
         }
         if kind == "secret" && object.content.is_some() {

@@ -12,7 +12,7 @@ const ALL: &str = "*";
 ///
 /// A service stays where it has no profile, where one of its profiles is in `active` (`*` is all of them), or where it
 /// is in `named`; naming a service activates its profiles, as docker compose does, so that what it needs is there too.
-/// A dependency with `required: false` on a service that is taken out goes with it.
+/// A dependency with `required: false` on a service that is taken out stays, as docker compose prints it.
 pub fn profiles(project: &mut Project, active: &[String], named: &[String]) -> BTreeMap<String, Service> {
     let mut wanted: BTreeSet<String> = active.iter().cloned().collect();
     if wanted.contains(ALL) {
@@ -26,12 +26,20 @@ pub fn profiles(project: &mut Project, active: &[String], named: &[String]) -> B
     let (kept, disabled): (BTreeMap<_, _>, BTreeMap<_, _>) =
         std::mem::take(&mut project.services).into_iter().partition(|(_, service)| is_enabled(service, &wanted));
     project.services = kept;
-    for service in project.services.values_mut() {
-        service
-            .depends_on
-            .retain(|name, dependency| dependency.required != Some(false) || !disabled.contains_key(name));
-    }
     disabled
+}
+
+/// Keeps services and what they depend on, and takes the others out.
+pub fn select(project: &mut Project, named: &[String]) {
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    let mut open: Vec<String> = named.to_vec();
+    while let Some(name) = open.pop() {
+        let Some(service) = project.services.get(&name) else { continue };
+        if wanted.insert(name) {
+            open.extend(service.depends_on.keys().cloned());
+        }
+    }
+    project.services.retain(|name, _| wanted.contains(name));
 }
 
 fn is_enabled(service: &Service, wanted: &BTreeSet<String>) -> bool {

@@ -6,7 +6,6 @@ use claw_compiler::emit::compose::compose;
 use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Container, Image, Mode, Observed, service_hash, steps};
-use claw_compose::yaml;
 use claw_types::diag::Diagnostics;
 use claw_types::image::ImageFacts;
 use claw_types::span::SourceMap;
@@ -39,8 +38,7 @@ pub(crate) fn compile_files<'t>(
     let mut sources = SourceMap::new();
     let file = sources.add("claw-pod.yml", text);
     let mut diag = Diagnostics::new();
-    let tree = yaml::parse(sources.get(file).expect("added"), &mut diag).expect("YAML");
-    let spec = PodSpec { file, tree, name: None, directory: "pod".into(), profiles: Vec::new() };
+    let spec = PodSpec::of("claw-pod.yml", file, "pod");
     let mut facts = Facts::default();
     fn context(sources: &SourceMap) -> Context<'_> {
         Context { sources, drivers: claw_drivers::ALL, version: "0" }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use claw_compiler::emit::compose::compose;
 use claw_compiler::facts::{BuildFact, Context, Facts, FileFact, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
-use claw_compose::yaml;
 use claw_types::diag::{Diagnostic, Diagnostics};
 use claw_types::image::ImageFacts;
 use claw_types::span::SourceMap;
@@ -62,8 +61,7 @@ impl World<'_> {
         let files: BTreeMap<&str, _> =
             self.files.iter().map(|(path, text)| (*path, sources.add(*path, *text))).collect();
         let mut diag = Diagnostics::new();
-        let tree = yaml::parse(sources.get(file).expect("added"), &mut diag).expect("YAML");
-        let spec = PodSpec { file, tree, name: None, directory: "pod".into(), profiles: Vec::new() };
+        let spec = PodSpec::of("claw-pod.yml", file, "pod");
         let mut facts = Facts::default();
         let context = Context { sources: &sources, drivers: claw_drivers::ALL, version: "0" };
         let is_set = |name: &str| !self.unset.contains(&name);

@@ -8,11 +8,11 @@ use claw_types::diag::Diagnostics;
 use claw_types::span::SourceMap;
 
 const FILE: &str = "x-é: &d {é: !reset ü}\nservices:\n  a: &a\n    image: \"i${V:-ü}\"\n    environment: [É=ü, C=é]\n    \
-    ports: ['[::1]:80-81:90-91/udp']\n    volumes: ['v:/é:ro', '~/ü:/z', {type: bind, source: é, target: /t}]\n    \
+    ports: ['[::1]:80-81:90-91/udp']\n    volumes: ['vv:/é:ro', '~/ü:/z', {type: bind, source: é, target: /t}]\n    \
     command: sh -c 'é \"b\"'\n    extra_hosts: ['é=[::1]']\n    links: [b:ü]\n    container_name: ab\n    \
-    healthcheck: {test: [CMD, é], interval: 1m}\n    deploy: {replicas: 1, labels: [é=ü], placement: {x: é}}\n  \
+    healthcheck: {test: [CMD, é], interval: 1m}\n    deploy: {replicas: 1, labels: [é=ü], placement: {constraints: [é]}}\n  \
     b: {<<: *a, links: [], profiles: [é], pull_policy: every_1h, container_name: ba}\n\
-    volumes: {v: {external: {name: é}}}\nsecrets: {s: {file: ü}}\n";
+    volumes: {vv: {external: {name: é}}}\nsecrets: {s: {file: ü}}\n";
 
 const DOTENV: &str = "\u{feff}A=é # c\nexport D = 'e f'\nG=\"h${A:-ü}\\n\\$\"\nI\nJ: k\r\nL=\"é\n";
 

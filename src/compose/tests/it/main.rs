@@ -2,6 +2,7 @@
 
 mod corpus;
 mod errors;
+mod files;
 mod hostile;
 mod interpolation;
 mod load;
@@ -21,17 +22,24 @@ fn corpora() -> Option<std::path::PathBuf> {
 type Found = Vec<claw_types::diag::Diagnostic>;
 
 fn load_and_find(text: &str, profiles: &[&str], named: &[&str]) -> (Option<claw_compose::load::Loaded>, Found) {
+    use claw_compose::load::{NoFiles, Options, decode, merge};
     let mut sources = claw_types::span::SourceMap::new();
     let file = sources.add("compose.yml", text);
     let source = sources.get(file).expect("added");
     let mut diag = claw_types::diag::Diagnostics::new();
-    let env = std::collections::BTreeMap::from([("COMPOSE_PROJECT_NAME".to_owned(), "case".to_owned())]);
+    let env = std::collections::BTreeMap::<String, String>::new();
     let texts = |texts: &[&str]| texts.iter().map(|text| String::from(*text)).collect::<Vec<_>>();
-    let loaded = claw_compose::yaml::parse(source, &mut diag).ok().and_then(|tree| {
-        let unset = &mut |_: &str, _: &[String], _| None;
-        let options = claw_compose::load::Options { lookup: &env, keep: &|_| false, unset };
+    let options = Options {
+        lookup: &env,
+        keep: &|_, _| false,
+        files: &NoFiles,
+        name: Some("case"),
+        directory: "case",
+        judges: true,
+    };
+    let loaded = merge(&[("compose.yml", source)], &options, &mut diag).ok().and_then(|merged| {
         let (profiles, named) = (texts(profiles), texts(named));
-        claw_compose::load::load_with(tree, source, options, &profiles, &named, &mut diag).ok()
+        decode(merged, &options, &profiles, &named, &mut diag).ok()
     });
     let found: Found = diag.sorted().into_iter().cloned().collect();
     for each in &found {

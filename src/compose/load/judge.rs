@@ -1,0 +1,182 @@
+//! What loading takes and claw cannot carry out, or what changes nothing here. Each is told, so that nothing is dropped in
+//! silence: an error where the containers would be other ones than the file says, a warning where they would not.
+//!
+//! Not part of loading: `claw config` prints what docker compose prints, and judges nothing.
+
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::Span;
+
+use crate::model::{Attachment, Build, Deploy, FileObject, Mount, Project, Service};
+use crate::shape::Origin;
+
+const SWARM: &str = "it is for a cluster; claw runs on one engine";
+const BUILD: &str = "claw does not hand it to the builder";
+const WINDOWS: &str = "it is for Windows";
+
+/// Keys of a service that the engine would have to be told of and is not yet.
+const NOT_YET: &[&str] = &[
+    "blkio_config",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "gpus",
+    "label_file",
+    "mac_address",
+    "mem_swappiness",
+    "post_start",
+    "pre_stop",
+];
+
+/// Records the keys of a project that claw does not carry out, and those without effect.
+pub(crate) fn judge(project: &Project, file: Span, diag: &mut Diagnostics) {
+    if project.origin.fields.contains_key("version") {
+        let message = "`version` has no effect: it is obsolete";
+        let warning = Diagnostic::warning(Code::NoEffect, project.origin.of("version", file), message);
+        diag.push(warning.help("take it out"));
+    }
+    for (key, model) in &project.models {
+        let at = model.origin.place(file);
+        unsupported(&format!("models.{key}"), at, "models are run by a program of Docker Desktop", diag);
+    }
+    for (kind, objects) in [("secrets", &project.secrets), ("configs", &project.configs)] {
+        objects.iter().for_each(|(key, object)| self::object(&format!("{kind}.{key}"), object, file, diag));
+    }
+    for (name, service) in &project.services {
+        self::service(name, service, file, diag);
+    }
+    for (key, network) in &project.networks {
+        let path = format!("networks.{key}");
+        if network.external == Some(true) {
+            let others = network.origin.fields.keys().filter(|other| !matches!(other.as_str(), "name" | "external"));
+            others.for_each(|other| idle(&path, other, &network.origin, "the network is external", file, diag));
+            continue;
+        }
+        if network.enable_ipv4 != Some(false) {
+            continue;
+        }
+        idle(&path, "enable_ipv4", &network.origin, "the engine gives every network IPv4 addresses", file, diag);
+    }
+}
+
+fn unsupported(path: &str, at: Span, why: &str, diag: &mut Diagnostics) {
+    let error = Diagnostic::error(Code::Unsupported, at, format!("claw does not carry out `{path}`: {why}"));
+    diag.push(error.help("take it out, or write what it stands for"));
+}
+
+fn idle(path: &str, key: &str, origin: &Origin, why: &str, file: Span, diag: &mut Diagnostics) {
+    let message = format!("`{path}.{key}` has no effect: {why}");
+    diag.push(
+        Diagnostic::warning(Code::NoEffect, origin.of(key, file), message).help("take it out, or leave it for compose"),
+    );
+}
+
+/// The same for each of these keys that is written.
+fn idle_keys(path: &str, keys: &[&str], origin: &Origin, why: &str, file: Span, diag: &mut Diagnostics) {
+    for key in keys.iter().filter(|key| origin.fields.contains_key(**key)) {
+        idle(path, key, origin, why, file, diag);
+    }
+}
+
+fn object(path: &str, object: &FileObject, file: Span, diag: &mut Diagnostics) {
+    for key in
+        ["driver", "driver_opts", "template_driver"].iter().filter(|key| object.origin.fields.contains_key(**key))
+    {
+        unsupported(&format!("{path}.{key}"), object.origin.of(key, file), SWARM, diag);
+    }
+}
+
+fn service(name: &str, service: &Service, file: Span, diag: &mut Diagnostics) {
+    let path = format!("services.{name}");
+    let refused = [
+        ("credential_spec", WINDOWS),
+        ("isolation", WINDOWS),
+        ("models", "models are run by a program of Docker Desktop"),
+        ("provider", "another program would make this service"),
+        ("use_api_socket", "a container with the engine's socket is root on the host; mount it by name if it must be"),
+    ];
+    for (key, why) in refused.iter().filter(|(key, _)| service.origin.fields.contains_key(*key)) {
+        unsupported(&format!("{path}.{key}"), service.origin.of(key, file), why, diag);
+    }
+    for key in NOT_YET.iter().filter(|key| service.origin.fields.contains_key(**key)) {
+        let message = format!("claw does not carry out `{path}.{key}` yet");
+        let error = Diagnostic::error(Code::NotYet, service.origin.of(key, file), message);
+        diag.push(error.help("take it out, or write what it stands for"));
+    }
+    idle_keys(&path, &["cpu_count", "cpu_percent"], &service.origin, WINDOWS, file, diag);
+    idle_keys(&path, &["develop"], &service.origin, "claw does not watch files", file, diag);
+    if let Some(restart) = service.restart.as_deref().filter(|restart| !is_restart(restart)) {
+        let message = format!("the `restart` of `{name}` cannot be `{}`", restart.escape_debug());
+        let help = "write `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:5`";
+        diag.push(Diagnostic::error(Code::BadValue, service.origin.of("restart", file), message).help(help));
+    }
+    service.volumes.iter().for_each(|mount| self::mount(name, mount, file, diag));
+    if let Some(build) = &service.build {
+        self::build(&path, build, file, diag);
+    }
+    if let Some(deploy) = &service.deploy {
+        self::deploy(&path, deploy, file, diag);
+    }
+    for (network, attachment) in &service.networks {
+        let Some(attachment) = &attachment.0 else { continue };
+        self::attachment(&format!("{path}.networks.{network}"), attachment, file, diag);
+    }
+}
+
+fn is_restart(text: &str) -> bool {
+    match text.strip_prefix("on-failure:") {
+        Some(times) => times.parse::<u32>().is_ok(),
+        None => matches!(text, "" | "no" | "always" | "unless-stopped" | "on-failure"),
+    }
+}
+
+fn mount(name: &str, mount: &Mount, file: Span, diag: &mut Diagnostics) {
+    let at = mount.origin.of("target", mount.origin.span.unwrap_or(file));
+    if let kind @ ("image" | "npipe" | "cluster") = mount.kind.as_str() {
+        let message = format!("claw has no mounts of the type `{kind}`");
+        let help = "use `bind`, `volume` or `tmpfs`; `image`, `npipe` and `cluster` are not supported";
+        diag.push(Diagnostic::error(Code::Unsupported, mount.origin.of("type", at), message).help(help));
+    } else if !mount.target.is_empty() && !mount.target.starts_with('/') {
+        let message =
+            format!("`{}` is no absolute path: `{name}` cannot have a mount there", mount.target.escape_debug());
+        let help = "write `volume:/path`; a name of one letter is read as a drive of Windows, so give it a longer one";
+        diag.push(Diagnostic::error(Code::Unsupported, at, message).help(help));
+    }
+}
+
+fn build(path: &str, build: &Build, file: Span, diag: &mut Diagnostics) {
+    let keys = [
+        "additional_contexts",
+        "cache_to",
+        "entitlements",
+        "isolation",
+        "privileged",
+        "provenance",
+        "sbom",
+        "secrets",
+        "ssh",
+        "ulimits",
+    ];
+    idle_keys(&format!("{path}.build"), &keys, &build.origin, BUILD, file, diag);
+}
+
+fn deploy(path: &str, deploy: &Deploy, file: Span, diag: &mut Diagnostics) {
+    let path = format!("{path}.deploy");
+    let keys = ["labels", "update_config", "rollback_config", "placement", "endpoint_mode"];
+    idle_keys(&path, &keys, &deploy.origin, SWARM, file, diag);
+    if deploy.mode.as_deref().is_some_and(|mode| mode != "replicated") {
+        idle(&path, "mode", &deploy.origin, SWARM, file, diag);
+    }
+    let reservations = deploy.resources.as_ref().and_then(|resources| resources.reservations.as_ref());
+    if let Some(reservations) = reservations {
+        let path = format!("{path}.resources.reservations");
+        idle_keys(&path, &["cpus"], &reservations.origin, "the engine reserves no CPUs", file, diag);
+        idle_keys(&path, &["devices"], &reservations.origin, "claw gives no devices by it", file, diag);
+        idle_keys(&path, &["generic_resources"], &reservations.origin, SWARM, file, diag);
+    }
+}
+
+fn attachment(path: &str, attachment: &Attachment, file: Span, diag: &mut Diagnostics) {
+    let keys = ["gw_priority", "interface_name"];
+    idle_keys(path, &keys, &attachment.origin, "claw does not hand it to the engine", file, diag);
+}

@@ -1,0 +1,157 @@
+//! What a compose project names on this host: files it is made of, env files, files of labels. For commands that print
+//! everything as docker compose does; compiling goes through facts, which hold no secret.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use claw_compiler::facts::FileFact;
+use claw_compose::load::environment::{self, NamedFile};
+use claw_compose::load::normal::{self, Place};
+use claw_compose::load::{EnvFile, Files, Found, Want};
+use claw_compose::model::Project;
+use claw_compose::template::Lookup;
+use claw_types::span::SourceMap;
+
+use crate::envfile::{self, Reading};
+use crate::files::FileError;
+use crate::gather::named_file;
+
+/// Files that were read because compose files name them.
+#[derive(Default)]
+pub struct Disk {
+    files: BTreeMap<String, FileFact>,
+    env_files: BTreeMap<String, Option<EnvFile>>,
+}
+
+/// The same with their texts.
+pub struct DiskFiles<'d> {
+    disk: &'d Disk,
+    sources: &'d SourceMap,
+}
+
+impl Disk {
+    /// Returns what a loader reads.
+    pub fn files<'d>(&'d self, sources: &'d SourceMap) -> DiskFiles<'d> {
+        DiskFiles { disk: self, sources }
+    }
+
+    /// Reads what a loader wants.
+    ///
+    /// # Errors
+    /// Where a file is there and cannot be read.
+    pub fn read(
+        &mut self,
+        wants: BTreeSet<Want>,
+        root: &Path,
+        lookup: &dyn Lookup,
+        sources: &mut SourceMap,
+    ) -> Result<(), FileError> {
+        for want in wants {
+            match want {
+                Want::File(path) => {
+                    let fact = named_file(&root.join(&path), sources)?;
+                    self.files.insert(path, fact);
+                }
+                Want::EnvFile(path) => {
+                    let variables = envfile::read_alone(&root.join(&path), lookup)?;
+                    self.env_files.insert(path, variables);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Files for DiskFiles<'_> {
+    fn file(&self, path: &str) -> Option<Found<'_>> {
+        Some(match self.disk.files.get(path)? {
+            FileFact::Text(file) => self.sources.get(*file).map_or(Found::Missing, Found::Text),
+            FileFact::Missing | FileFact::Outside => Found::Missing,
+            FileFact::NotRegular => Found::NotRegular,
+            FileFact::NotText => Found::NotText,
+        })
+    }
+
+    fn env_file(&self, path: &str) -> Option<Option<&EnvFile>> {
+        self.disk.env_files.get(path).map(Option::as_ref)
+    }
+}
+
+/// Variables, and the project's name as one.
+struct Named<'n> {
+    lookup: &'n dyn Lookup,
+    name: &'n str,
+}
+
+impl Lookup for Named<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        if name == "COMPOSE_PROJECT_NAME" { Some(self.name) } else { self.lookup.get(name) }
+    }
+}
+
+/// What cannot be read of a project.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// A file that is there.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file that is not there.
+    #[error("`{}` names `{}`, which is not there", .0.service, .0.path)]
+    Missing(NamedFile),
+}
+
+/// Writes a project out as docker compose sees it: env files and files of labels are read, names and paths are whole.
+/// `keeps_files` leaves the names of env files where they are, as compose does for its own hash.
+///
+/// # Errors
+/// Where a file it names cannot be read.
+pub fn resolve(
+    project: &mut Project,
+    root: &Path,
+    name: &str,
+    lookup: &dyn Lookup,
+    keeps_files: bool,
+) -> Result<(), ProjectError> {
+    let named = Named { lookup, name };
+    let lookup: &dyn Lookup = &named;
+    let root_text = root.to_string_lossy();
+    let place = Place { root: &root_text, name, lookup };
+    normal::normal(project, &place);
+    for (name, service) in &mut project.services {
+        let mut variables = BTreeMap::new();
+        for file in environment::env_files(name, service) {
+            let reading = Reading { lookup, earlier: &variables, is_raw: file.is_raw };
+            match envfile::read(Path::new(&file.path), &reading)? {
+                Some(found) => variables.extend(found),
+                None if file.is_optional => {}
+                None => return Err(ProjectError::Missing(file)),
+            }
+        }
+        let files = service.env_file.clone();
+        environment::resolve(service, variables, lookup);
+        if keeps_files {
+            service.env_file = files;
+        }
+        let mut labels = BTreeMap::new();
+        for path in std::mem::take(&mut service.label_file) {
+            match envfile::read_alone(Path::new(&path), lookup)? {
+                Some(found) => labels.extend(found.into_iter().map(|(name, value)| (name, value.unwrap_or_default()))),
+                None => {
+                    let (service, span) = (name.clone(), None);
+                    return Err(ProjectError::Missing(NamedFile {
+                        service,
+                        path,
+                        is_optional: false,
+                        is_raw: false,
+                        span,
+                    }));
+                }
+            }
+        }
+        labels.extend(std::mem::take(&mut service.labels));
+        service.labels = labels;
+    }
+    environment::contents(project, lookup);
+    Ok(())
+}
