@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use claw_compose::load::{dotenv, paths};
-use claw_engine::files::{Found, read_text};
+use claw_compose::load::paths;
+use claw_engine::gather::Environment;
 use claw_types::diag::Diagnostics;
 use claw_types::span::SourceMap;
 
@@ -33,11 +33,15 @@ pub(crate) fn files(global: &Global) -> Result<Discovered, CommandError> {
     if !global.file.is_empty() {
         return Ok(named(global.file.clone()));
     }
-    let start = global.project_directory.as_deref().unwrap_or(Path::new("."));
-    let variables = Variables::read(start, &env_files);
-    if let Some(list) = variables.get("COMPOSE_FILE") {
-        let separator = variables.get("COMPOSE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
-        let files = list.split(&separator).filter(|file| !file.is_empty());
+    let start = absolute(global.project_directory.as_deref().unwrap_or(Path::new(".")))?;
+    let start = start.as_path();
+    // What is odd in an env file is told when it is read for the values of the project.
+    let (mut sources, mut unused) = (SourceMap::new(), Diagnostics::new());
+    let environment = Environment::read(&[start], &env_files, &mut sources, &mut unused)?;
+    let set = |name: &str| environment.plain(name).filter(|value| !value.is_empty());
+    if let Some(list) = set("COMPOSE_FILE") {
+        let separator = set("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
+        let files = list.split(separator).filter(|file| !file.is_empty());
         return Ok(named(files.map(|file| if file == "-" { PathBuf::from(file) } else { start.join(file) }).collect()));
     }
     find(start).map(|found| Discovered { env_files, ..found })
@@ -75,35 +79,6 @@ fn env_files(global: &Global) -> Vec<PathBuf> {
     }
     let list = std::env::var("COMPOSE_ENV_FILES").unwrap_or_default();
     list.split(',').filter(|file| !file.is_empty()).map(PathBuf::from).collect()
-}
-
-/// Variables that say which files there are: the process's, or those of the env files.
-struct Variables(dotenv::Variables);
-
-impl Variables {
-    fn read(start: &Path, env_files: &[PathBuf]) -> Self {
-        let default = [start.join(".env")];
-        let files = if env_files.is_empty() { &default[..] } else { env_files };
-        let process: std::collections::BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let mut variables = dotenv::Variables::new();
-        for file in files {
-            // What is wrong with it is told when it is read for its values.
-            let Ok(Found::Text(text)) = read_text(file) else { continue };
-            let mut sources = SourceMap::new();
-            let id = sources.add("", text);
-            let Some(source) = sources.get(id) else { continue };
-            let found = dotenv::parse_after(source, &process, &variables, false, &mut Diagnostics::new());
-            variables.extend(found);
-        }
-        variables.extend(process.into_iter().map(|(name, value)| (name, Some(value))));
-        Self(variables)
-    }
-
-    fn get(&self, name: &str) -> Option<String> {
-        self.0.get(name).cloned().flatten().filter(|value| !value.is_empty())
-    }
 }
 
 /// Returns a path without links being followed, as the shell names it.

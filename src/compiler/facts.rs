@@ -127,6 +127,18 @@ pub enum FileFact {
     Outside,
 }
 
+impl FileFact {
+    /// Returns what a loader makes of it.
+    pub fn found(self, sources: &SourceMap) -> Found<'_> {
+        match self {
+            FileFact::Text(file) => sources.get(file).map_or(Found::Missing, Found::Text),
+            FileFact::Missing | FileFact::Outside => Found::Missing,
+            FileFact::NotRegular => Found::NotRegular,
+            FileFact::NotText => Found::NotText,
+        }
+    }
+}
+
 /// What became of a manual inside an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManualFact {
@@ -274,12 +286,7 @@ struct Known<'k> {
 
 impl Files for Known<'_> {
     fn file(&self, path: &str) -> Option<Found<'_>> {
-        Some(match self.facts.compose_files.get(path)? {
-            FileFact::Text(file) => self.sources.get(*file).map_or(Found::Missing, Found::Text),
-            FileFact::Missing | FileFact::Outside => Found::Missing,
-            FileFact::NotRegular => Found::NotRegular,
-            FileFact::NotText => Found::NotText,
-        })
+        Some(self.facts.compose_files.get(path)?.found(self.sources))
     }
 
     fn env_file(&self, path: &str) -> Option<Option<&EnvFile>> {
@@ -317,8 +324,8 @@ pub(crate) fn load_pod(
         load::merge(&mains, &options, diag)
     };
     if !doubtful.is_empty() {
-        let is_doubtful = |span: Span| doubtful.iter().any(|each| each.span == span);
-        let looked = merge(&|path, span| keeps(path) || is_doubtful(span), &mut Diagnostics::new());
+        let places: BTreeSet<Span> = doubtful.iter().map(|each| each.span).collect();
+        let looked = merge(&|path, span| keeps(path) || places.contains(&span), &mut Diagnostics::new());
         let (merged, is_whole) = match looked {
             Ok(merged) => (Some(merged), true),
             Err(Stop::Broken(merged, _)) => (Some(*merged), false),
@@ -340,7 +347,7 @@ pub(crate) fn load_pod(
         }
         // Messages about a file that is wrong quote what stands in it: then no secret is put in anywhere.
         if !is_whole {
-            hidden.extend(doubtful.iter().map(|each| each.span));
+            hidden.extend(places);
         }
     }
     let keep = |path: &[String], span: Span| keeps(path) || hidden.contains(&span);

@@ -32,26 +32,22 @@ pub fn yaml(project: &Project) -> Value {
 /// Returns a project as `docker compose config --format json` prints it: of keys that start with `x-` only those at the
 /// top, and no models.
 pub fn json(project: &Project) -> Value {
-    let mut value = project.encode().unwrap_or(Value::Null);
-    if let Value::Map(sections) = &mut value {
-        sections.retain(|(key, _)| key != "models");
-        for (key, section) in sections.iter_mut().filter(|(key, _)| !key.starts_with("x-")) {
-            each(section, &mut plain);
-            if key == "services"
-                && let Value::Map(services) = section
-            {
-                for (name, service) in services {
-                    if let Some(written) = project.services.get(name) {
-                        *service = self::service(written);
-                    }
-                }
-            }
-        }
-        if !sections.iter().any(|(key, _)| key == "services") {
-            sections.push(("services".to_owned(), Value::Map(Vec::new())));
-        }
+    let services = project.services.iter().map(|(name, service)| (name.clone(), self::service(service))).collect();
+    let rest = Project {
+        name: project.name.clone(),
+        networks: project.networks.clone(),
+        volumes: project.volumes.clone(),
+        secrets: project.secrets.clone(),
+        configs: project.configs.clone(),
+        extensions: project.extensions.clone(),
+        ..Project::default()
+    };
+    let Value::Map(mut sections) = rest.encode().unwrap_or(Value::Null) else { return Value::Null };
+    for (_, section) in sections.iter_mut().filter(|(key, _)| !key.starts_with("x-")) {
+        each(section, &mut plain);
     }
-    value
+    sections.push(("services".to_owned(), Value::Map(services)));
+    Value::Map(sections)
 }
 
 /// Returns a service as compose's JSON has it, its keys in compose's order: what is printed, and what is hashed.

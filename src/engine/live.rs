@@ -1,14 +1,12 @@
 //! The plan with every variable filled in: what containers are made from and compared by. It is never written.
 
-use std::collections::BTreeMap;
-
 use claw_compiler::plan::Plan;
 use claw_compose::model::{Service, Variables};
 use claw_compose::shape::Maybe;
 use claw_compose::template::{Lookup, Template};
 
 use crate::apply::{ApplyError, Site};
-use crate::envfile::{self, Reading};
+use crate::project;
 
 /// Returns the plan with the values of `environment:` and `env_file:` in it.
 ///
@@ -26,16 +24,7 @@ pub fn live(plan: &Plan, site: &Site<'_>) -> Result<Plan, ApplyError> {
 
 /// `environment:` over the files, later files over earlier ones.
 fn environment(name: &str, service: &Service, site: &Site<'_>) -> Result<Variables, ApplyError> {
-    let mut files = BTreeMap::new();
-    for file in &service.env_file {
-        let is_raw = file.format.as_deref() == Some("raw");
-        let reading = Reading { lookup: site.environment, earlier: &files, is_raw };
-        match envfile::read(&site.root.join(&file.path), &reading)? {
-            Some(found) => files.extend(found),
-            None if file.required == Some(false) => {}
-            None => return Err(ApplyError::Unusable(format!("`{name}`: there is no env file `{}`", file.path))),
-        }
-    }
+    let files = project::of_service(name, service, site.root, site.environment)?;
     let mut variables: Variables =
         files.into_iter().map(|(key, value)| (key, Maybe(value.map(Template::literal)))).collect();
     for (key, value) in &service.environment {

@@ -1,15 +1,15 @@
 //! What a compose project names on this host: files it is made of, env files, files of labels. For commands that print
 //! everything as docker compose does; compiling goes through facts, which hold no secret.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use claw_compiler::facts::FileFact;
-use claw_compose::load::environment::{self, NamedFile};
+use claw_compose::load::dotenv::Variables;
+use claw_compose::load::environment;
 use claw_compose::load::normal::{self, Place};
 use claw_compose::load::{EnvFile, Files, Found, Want};
-use claw_compose::model::Project;
+use claw_compose::model::{Project, Service};
 use claw_compose::template::Lookup;
 use claw_types::span::SourceMap;
 
@@ -65,12 +65,7 @@ impl Disk {
 
 impl Files for DiskFiles<'_> {
     fn file(&self, path: &str) -> Option<Found<'_>> {
-        Some(match self.disk.files.get(path)? {
-            FileFact::Text(file) => self.sources.get(*file).map_or(Found::Missing, Found::Text),
-            FileFact::Missing | FileFact::Outside => Found::Missing,
-            FileFact::NotRegular => Found::NotRegular,
-            FileFact::NotText => Found::NotText,
-        })
+        Some(self.disk.files.get(path)?.found(self.sources))
     }
 
     fn env_file(&self, path: &str) -> Option<Option<&EnvFile>> {
@@ -97,8 +92,36 @@ pub enum ProjectError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A file that is not there.
-    #[error("`{}` names `{}`, which is not there", .0.service, .0.path)]
-    Missing(NamedFile),
+    #[error("`{service}` names `{path}`, which is not there")]
+    Missing {
+        /// The service that names it.
+        service: String,
+        /// Its path.
+        path: String,
+    },
+}
+
+/// Returns the variables of a service's env files, the later over the earlier ones.
+///
+/// # Errors
+/// Where one of them cannot be read, or is not there and has to be.
+pub(crate) fn of_service(
+    name: &str,
+    service: &Service,
+    root: &Path,
+    lookup: &dyn Lookup,
+) -> Result<Variables, ProjectError> {
+    let mut variables = Variables::new();
+    for file in &service.env_file {
+        let is_raw = file.format.as_deref() == Some("raw");
+        let reading = Reading { lookup, earlier: &variables, is_raw };
+        match envfile::read(&root.join(&file.path), &reading)? {
+            Some(found) => variables.extend(found),
+            None if file.required == Some(false) => {}
+            None => return Err(ProjectError::Missing { service: name.to_owned(), path: file.path.clone() }),
+        }
+    }
+    Ok(variables)
 }
 
 /// Writes a project out as docker compose sees it: env files and files of labels are read, names and paths are whole.
@@ -119,15 +142,7 @@ pub fn resolve(
     let place = Place { root: &root_text, name, lookup };
     normal::normal(project, &place);
     for (name, service) in &mut project.services {
-        let mut variables = BTreeMap::new();
-        for file in environment::env_files(name, service) {
-            let reading = Reading { lookup, earlier: &variables, is_raw: file.is_raw };
-            match envfile::read(Path::new(&file.path), &reading)? {
-                Some(found) => variables.extend(found),
-                None if file.is_optional => {}
-                None => return Err(ProjectError::Missing(file)),
-            }
-        }
+        let variables = of_service(name, service, root, lookup)?;
         let files = service.env_file.clone();
         environment::resolve(service, variables, lookup);
         if keeps_files {
@@ -137,16 +152,7 @@ pub fn resolve(
         for path in std::mem::take(&mut service.label_file) {
             match envfile::read_alone(Path::new(&path), lookup)? {
                 Some(found) => labels.extend(found.into_iter().map(|(name, value)| (name, value.unwrap_or_default()))),
-                None => {
-                    let (service, span) = (name.clone(), None);
-                    return Err(ProjectError::Missing(NamedFile {
-                        service,
-                        path,
-                        is_optional: false,
-                        is_raw: false,
-                        span,
-                    }));
-                }
+                None => return Err(ProjectError::Missing { service: name.clone(), path }),
             }
         }
         labels.extend(std::mem::take(&mut service.labels));

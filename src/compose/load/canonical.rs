@@ -127,11 +127,14 @@ fn external(mut node: Node, diag: &mut Diagnostics) -> Node {
     node
 }
 
-fn build(node: Node, diag: &mut Diagnostics) -> Node {
+/// A text is a context.
+pub(crate) fn context(node: Node) -> Node {
     let span = node.span;
-    if is_text(&node) {
-        return Node::map(vec![entry("context", node)], span);
-    }
+    if is_text(&node) { Node::map(vec![entry("context", node)], span) } else { node }
+}
+
+fn build(node: Node, diag: &mut Diagnostics) -> Node {
+    let node = context(node);
     let keys: &[(&str, Pass)] = &[
         ("additional_contexts", texts),
         ("args", pairs),
@@ -402,7 +405,7 @@ fn host_line(host: &str, address: &str, span: Span) -> Node {
 
 fn dependencies(node: Node, _: &mut Diagnostics) -> Node {
     match node.kind {
-        Kind::Seq(items) => keyed(items, node.span, super::merge::started),
+        Kind::Seq(items) => keyed(items, node.span, started),
         Kind::Map(mut entries) => {
             for each in &mut entries {
                 let span = each.value.span;
@@ -416,6 +419,12 @@ fn dependencies(node: Node, _: &mut Diagnostics) -> Node {
         }
         Kind::Scalar(_) => node,
     }
+}
+
+/// A dependency in the short syntax: it has to be there, and started.
+pub(crate) fn started(span: Span) -> Node {
+    let condition = entry("condition", Node::text("service_started", span));
+    Node::map(vec![condition, entry("required", boolean(true, span))], span)
 }
 
 fn attachments(node: Node, diag: &mut Diagnostics) -> Node {

@@ -1,5 +1,7 @@
 //! What a service says for itself: keys that exclude each other, and words that only a list of words allows.
 
+use std::collections::BTreeSet;
+
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
@@ -166,8 +168,8 @@ fn repeated(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
         ("volumes_from", &service.volumes_from),
     ];
     for (key, list) in lists {
-        let again = list.iter().enumerate().find(|(place, item)| list[..*place].contains(item));
-        if let Some((_, item)) = again {
+        let mut seen = BTreeSet::new();
+        if let Some(item) = list.iter().find(|item| !seen.insert(*item)) {
             let message = format!("`services.{name}.{key}` has `{}` twice", item.escape_debug());
             let error = Diagnostic::error(Code::DuplicateKey, service.origin.of(key, at), message);
             diag.push(error.help("take one of them out; lists of several files are put behind each other"));

@@ -5,7 +5,7 @@ use claw_types::span::Span;
 
 use super::extends::{missing_file, remote};
 use super::files::{EnvFile, Found, Scope, Want};
-use super::layer::{Layer, Merger, judge};
+use super::layer::{Layer, Merger, schema};
 use super::{canonical, environment, merge, paths};
 use crate::yaml::{Entry, Kind, Node, Resolved};
 
@@ -72,7 +72,7 @@ impl Merger<'_> {
                 Some(found) => missing_file(path, found, *at, diag),
             }
         }
-        judge(&said, self.options, diag);
+        schema(&said, self.options, diag);
         canonical::contexts(&mut said);
         let from = match &include.directory {
             Some(directory) => paths::plain(directory),

@@ -87,7 +87,7 @@ impl<'o> Merger<'o> {
 }
 
 /// Judges a file by the schema alone, as compose does after each file: what a later one takes away was wrong all the same.
-pub(crate) fn judge(said: &Node, options: &Options<'_>, diag: &mut Diagnostics) {
+pub(crate) fn schema(said: &Node, options: &Options<'_>, diag: &mut Diagnostics) {
     Project::decode(said, &mut Decoder::new(diag, options.keep));
 }
 

@@ -1,10 +1,12 @@
 //! Merging: what a later file says over what earlier ones said. A table has the keys that are not merged as mappings into
 //! mappings and lists behind lists.
 
+use std::collections::BTreeMap;
+
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
-use super::canonical::{as_text, boolean, entry};
+use super::canonical::{as_text, context, entry, keyed, started};
 use crate::yaml::{Entry, Kind, Node};
 
 /// How two values of a key become one.
@@ -79,8 +81,10 @@ impl Merge<'_> {
     fn mappings(&mut self, mut earlier: Node, later: Node) -> Node {
         let Kind::Map(old) = &mut earlier.kind else { return later };
         let Kind::Map(new) = later.kind else { return earlier };
+        let places: BTreeMap<String, usize> =
+            old.iter().enumerate().map(|(place, entry)| (entry.key.clone(), place)).collect();
         for entry in new {
-            let Some(found) = old.iter_mut().find(|each| each.key == entry.key) else {
+            let Some(found) = places.get(&entry.key).and_then(|place| old.get_mut(*place)) else {
                 old.push(entry);
                 continue;
             };
@@ -217,17 +221,7 @@ fn line(key: &str, value: Node) -> Node {
 
 fn named(node: Node, value: impl Fn(Span) -> Node) -> Node {
     match node.kind {
-        Kind::Seq(items) => super::canonical::keyed(items, node.span, value),
+        Kind::Seq(items) => keyed(items, node.span, value),
         _ => node,
     }
-}
-
-pub(crate) fn started(span: Span) -> Node {
-    let condition = entry("condition", Node::text("service_started", span));
-    Node::map(vec![condition, entry("required", boolean(true, span))], span)
-}
-
-fn context(node: Node) -> Node {
-    let span = node.span;
-    if super::canonical::is_text(&node) { Node::map(vec![entry("context", node)], span) } else { node }
 }

@@ -132,7 +132,7 @@ pub fn merge(mains: &[Main<'_>], options: &Options<'_>, diag: &mut Diagnostics) 
         let layer = Layer { path, source, directory: ".", includers: &[], scope };
         tree = merger.layer(tree, &layer, diag);
         if index + 1 < mains.len() {
-            layer::judge(&tree, options, diag);
+            layer::schema(&tree, options, diag);
         }
     }
     if !merger.wanted.is_empty() {

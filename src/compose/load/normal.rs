@@ -85,8 +85,7 @@ pub fn absolute(path: &str, place: &Place<'_>) -> String {
         let home = place.lookup.get("HOME").unwrap_or("");
         return paths::plain(&format!("{home}{}", &path[1..]));
     }
-    let is_windows = path.starts_with("\\\\") || path.get(1..3).is_some_and(|drive| matches!(drive, ":\\" | ":/"));
-    if path.starts_with('/') || is_windows { path.to_owned() } else { paths::plain(&format!("{}/{path}", place.root)) }
+    if paths::is_absolute(path) { path.to_owned() } else { paths::plain(&format!("{}/{path}", place.root)) }
 }
 
 fn change(path: Option<&mut String>, place: &Place<'_>) {
@@ -223,12 +222,12 @@ fn absences(service: &mut Service) {
 
 fn build(build: &mut Build, place: &Place<'_>) {
     let context = build.context.get_or_insert_with(|| ".".to_owned());
-    if !paths::is_remote(context) && !context.contains("://") {
+    if !paths::is_remote_context(context) {
         *context = absolute(context, place);
     }
     let contexts: &mut Texts = &mut build.additional_contexts;
     for path in contexts.values_mut() {
-        if !paths::is_remote(path) && !path.contains("://") && !path.starts_with("service:") {
+        if !paths::is_remote_context(path) {
             *path = absolute(path, place);
         }
     }
@@ -237,6 +236,9 @@ fn build(build: &mut Build, place: &Place<'_>) {
     }
     for value in build.args.iter_mut().filter(|(_, value)| value.0.is_none()) {
         value.1.0 = place.lookup.get(value.0).map(crate::template::Template::literal);
+    }
+    for path in build.ssh.iter_mut().flat_map(|ssh| ssh.0.values_mut()) {
+        change(Some(path), place);
     }
     build.args.retain(|_, value| value.0.is_some());
     zero(&mut build.no_cache);

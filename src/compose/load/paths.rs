@@ -5,14 +5,20 @@ use crate::yaml::{Kind, Node};
 /// Returns a path seen from the project's directory, where `directory` is; an absolute path and one below the home
 /// directory stay as they are. Relative results start with `.`, so that no one is taken for a volume.
 pub(crate) fn join(directory: &str, path: &str) -> String {
-    if path.starts_with('/') {
-        return plain(path);
+    if is_absolute(path) {
+        return path.to_owned();
     }
     if directory.is_empty() || directory == "." || super::is_home(path) {
         return path.to_owned();
     }
     let joined = plain(&format!("{directory}/{path}"));
     if joined.starts_with(['/', '.']) { joined } else { format!("./{joined}") }
+}
+
+/// Returns whether a path starts at a root: `/`, or a drive or share of Windows.
+pub(crate) fn is_absolute(path: &str) -> bool {
+    let is_drive = path.get(1..3).is_some_and(|drive| matches!(drive, ":\\" | ":/"));
+    path.starts_with('/') || path.starts_with("\\\\") || is_drive
 }
 
 /// Returns a path without `.`, empty parts, and `..` after a name; `.` where nothing is left.
@@ -50,7 +56,7 @@ pub fn is_remote(text: &str) -> bool {
 }
 
 /// Returns whether a build context is one that the builder fetches.
-fn is_remote_context(text: &str) -> bool {
+pub(crate) fn is_remote_context(text: &str) -> bool {
     is_remote(text) || text.contains("://") || text.starts_with("service:")
 }
 
@@ -153,7 +159,8 @@ mod tests {
             ("sub", "..", "."),
             ("sub", "../../x", "../x"),
             ("../up", "x", "../up/x"),
-            ("sub", "/x/../y", "/y"),
+            ("sub", "/x/../y", "/x/../y"),
+            ("sub", "C:\\\\x", "C:\\\\x"),
             ("sub", "~/x", "~/x"),
             ("/abs", "x", "/abs/x"),
         ] {

@@ -20,6 +20,7 @@ use crate::files::{FileError, write_bytes, write_units};
 use crate::gather::Environment;
 use crate::image::BuildError;
 use crate::interrupt::Interrupt;
+use crate::project::ProjectError;
 use crate::vault::{Vault, VaultError};
 use crate::{observe, pack, state};
 
@@ -37,6 +38,9 @@ pub enum ApplyError {
     /// The host refused.
     #[error(transparent)]
     File(#[from] FileError),
+    /// An env file cannot be read.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// An image could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
