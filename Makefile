@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools runtimes test-runtimes clean
+.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools runtimes peers test-runtimes clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -10,7 +10,7 @@ help: ## this list
 build: ## claw, optimised
 	$(CARGO) build --release
 
-test: tools runtimes ## all tests, on a real engine
+test: tools runtimes peers ## all tests, on a real engine
 	$(CARGO) test --workspace
 
 test-runtimes: tools ## the real openclaw, on loopback and hardened by claw up: 10 minutes the first time
@@ -24,7 +24,7 @@ demo: engine ## builds claw and brings the quickstart up
 
 bench: tools ## what claw takes, against docker compose in the same run
 	$(CARGO) build --release --bin claw
-	python3 scripts/bench.py "$$(ls -t target/*/release/claw target/release/claw 2>/dev/null | head -n 1)" $$(sh scripts/peers.sh .peers || true)
+	python3 scripts/bench.py "$$(ls -t target/*/release/claw target/release/claw 2>/dev/null | head -n 1)" $$(sh scripts/peers.sh .peers 2.40 || true)
 
 snap: ## writes the goldens anew: read the difference afterwards
 	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden everything
@@ -56,6 +56,9 @@ engine: ## makes sure a Docker engine answers
 
 tools: ## the same, and what the tests need
 	sh scripts/engine.sh tools
+
+peers: ## docker compose 2.40 and 2.26, into .peers; tests that compare are skipped where they cannot be had
+	@for release in 2.40 2.26; do sh scripts/peers.sh .peers $$release >/dev/null || true; done
 
 runtimes: ## the real runtimes whose own validators the tests ask, into .runtimes
 	PLUGINS="discord slack" sh scripts/runtimes.sh .runtimes/openclaw

@@ -26,9 +26,12 @@ pub fn service(service: &Service, level: Level) -> String {
     if let Some(deploy) = &mut service.deploy {
         deploy.replicas = None;
     }
-    if level == Level::V2_40 {
-        service.depends_on.clear();
-        service.profiles.clear();
+    match level {
+        Level::V2_40 => {
+            service.depends_on.clear();
+            service.profiles.clear();
+        }
+        Level::V2_26 => service.label_file.clear(),
     }
     let mut value = print::service(&service);
     if level == Level::V2_26 {

@@ -10,6 +10,13 @@ use serde_json::{Map, Value, json};
 
 use crate::apply::Site;
 
+mod resources;
+#[cfg(test)]
+mod tests;
+
+/// The option of an endpoint that names its interface in the container.
+const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
+
 /// Where names and paths of a body come from.
 pub struct Scope<'s> {
     /// The compose project.
@@ -78,13 +85,15 @@ pub fn body(name: &str, container: &str, service: &Service, labels: &Map<String,
     let beside: Map<String, Value> = endpoints.collect();
     let published =
         service.ports.iter().map(|port| format!("{}/{}", port.target, port.protocol.as_deref().unwrap_or("tcp")));
+    let exposed =
+        service.expose.iter().map(|port| if port.contains('/') { port.clone() } else { format!("{port}/tcp") });
     let mut body = json!({
         "Image": service.image,
         "Env": environment(service, scope),
         "Labels": labels,
         "AttachStdout": true,
         "AttachStderr": true,
-        "ExposedPorts": service.expose.iter().cloned().chain(published).map(|port| (port, json!({}))).collect::<Map<_, _>>(),
+        "ExposedPorts": exposed.chain(published).map(|port| (port, json!({}))).collect::<Map<_, _>>(),
         "Healthcheck": healthcheck(service),
         "HostConfig": host_config(service, scope),
         "NetworkingConfig": { "EndpointsConfig": first },
@@ -136,6 +145,34 @@ fn healthcheck(service: &Service) -> Value {
     })
 }
 
+/// A key that engines before a release drop in silence.
+pub(crate) struct Newer {
+    /// The key.
+    pub key: &'static str,
+    /// The first release of the engine that knows it.
+    pub release: u32,
+    /// Without it the container is another one than the file says.
+    pub is_needed: bool,
+}
+
+/// Returns the keys of a service that not every engine knows.
+pub(crate) fn newer(service: &Service) -> Vec<Newer> {
+    let any = |has: fn(&Attachment) -> bool| service.networks.values().filter_map(|each| each.0.as_ref()).any(has);
+    let has_mac = service.mac_address.is_some() || any(|network| network.mac_address.is_some());
+    let has_interval = service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some());
+    let is_part = |mount: &Mount| mount.volume.as_ref().is_some_and(|volume| volume.subpath.is_some());
+    let rows = [
+        ("annotations", 24, false, !service.annotations.is_empty()),
+        ("healthcheck.start_interval", 25, true, has_interval),
+        ("mac_address", 25, true, has_mac),
+        ("volumes.volume.subpath", 26, true, service.volumes.iter().any(is_part)),
+        ("networks.gw_priority", 28, true, any(|network| network.gw_priority.is_some_and(|priority| priority != 0))),
+        ("networks.interface_name", 28, true, any(|network| network.interface_name.is_some())),
+    ];
+    let used = rows.into_iter().filter(|(_, _, _, is_used)| *is_used);
+    used.map(|(key, release, is_needed, _)| Newer { key, release, is_needed }).collect()
+}
+
 /// Returns the networks of a service by priority and name: name on the engine, settings.
 pub fn endpoints(name: &str, container: &str, service: &Service, scope: &Scope<'_>) -> Vec<(String, Value)> {
     if service.network_mode.is_some() {
@@ -148,7 +185,7 @@ pub fn endpoints(name: &str, container: &str, service: &Service, scope: &Scope<'
     }
     keys.sort_by_key(|key| (-attachment(key).and_then(|attachment| attachment.priority).unwrap_or(0), *key));
     let links = links(service, scope);
-    let settings = |key: &str| {
+    let settings = |key: &str, is_first: bool| {
         let none = Attachment::default();
         let own = attachment(key).unwrap_or(&none);
         let aliases = [container, name].into_iter().map(ToOwned::to_owned).chain(own.aliases.iter().cloned());
@@ -160,15 +197,24 @@ pub fn endpoints(name: &str, container: &str, service: &Service, scope: &Scope<'
                 "LinkLocalIPs": own.link_local_ips,
             });
         }
-        if let Some(address) = &own.mac_address {
+        // The service's own address is that of the network it is connected to first.
+        let first = if is_first { service.mac_address.as_ref() } else { None };
+        if let Some(address) = own.mac_address.as_ref().or(first) {
             settings["MacAddress"] = json!(address);
         }
-        if !own.driver_opts.is_empty() {
-            settings["DriverOpts"] = json!(own.driver_opts);
+        if let Some(priority) = own.gw_priority {
+            settings["GwPriority"] = json!(priority);
+        }
+        let mut options = own.driver_opts.clone();
+        if let Some(name) = &own.interface_name {
+            options.insert(INTERFACE_NAME.to_owned(), name.clone());
+        }
+        if !options.is_empty() {
+            settings["DriverOpts"] = json!(options);
         }
         settings
     };
-    keys.into_iter().map(|key| (scope.network(key), settings(key))).collect()
+    keys.iter().enumerate().map(|(index, key)| (scope.network(key), settings(key, index == 0))).collect()
 }
 
 /// `service:alias` becomes `container:alias`.
@@ -241,14 +287,12 @@ fn host_config(service: &Service, scope: &Scope<'_>) -> Value {
         "UsernsMode": service.userns_mode.clone().unwrap_or_default(),
         "CgroupnsMode": service.cgroup,
         "Runtime": service.runtime,
-        "DeviceCgroupRules": service.device_cgroup_rules,
-        "Devices": devices(service),
         "StorageOpt": service.storage_opt,
         "VolumesFrom": volumes_from(service, scope),
         "Links": links(service, scope),
     });
-    if let (Value::Object(config), Value::Object(limits)) = (&mut config, limits(service)) {
-        config.extend(limits);
+    if let Value::Object(config) = &mut config {
+        config.extend(resources::resources(service));
     }
     if !service.annotations.is_empty() {
         config["Annotations"] = json!(service.annotations);
@@ -260,53 +304,12 @@ fn host_config(service: &Service, scope: &Scope<'_>) -> Value {
     config
 }
 
-/// Returns how much a container may use: a service's own keys over those of `deploy`.
-fn limits(service: &Service) -> Value {
-    let resources = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref());
-    let limits = resources.and_then(|resources| resources.limits.as_ref());
-    let reservations = resources.and_then(|resources| resources.reservations.as_ref());
-    let memory = service.mem_limit.or_else(|| limits.and_then(|limits| limits.memory)).map(|bytes| bytes.0);
-    let reserved = service.mem_reservation.or_else(|| reservations.and_then(|each| each.memory)).map(|bytes| bytes.0);
-    let cpus = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).map(|cpus| cpus.0);
-    let pids = service.pids_limit.or_else(|| limits.and_then(|limits| limits.pids));
-    let ulimits: Vec<Value> = service
-        .ulimits
-        .iter()
-        .map(|(name, limit)| json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard }))
-        .collect();
-    json!({
-        "Memory": memory,
-        "MemoryReservation": reserved,
-        "MemorySwap": service.memswap_limit.map(|bytes| bytes.0),
-        "NanoCpus": cpus,
-        "CpuShares": service.cpu_shares,
-        "CpusetCpus": service.cpuset,
-        "PidsLimit": pids.filter(|pids| *pids != 0),
-        "Ulimits": ulimits,
-        "ShmSize": service.shm_size.map(|bytes| bytes.0),
-        "CgroupParent": service.cgroup_parent.clone().unwrap_or_default(),
-        "OomScoreAdj": service.oom_score_adj,
-        "OomKillDisable": service.oom_kill_disable.unwrap_or(false),
-    })
-}
-
 fn tmpfs(service: &Service) -> Map<String, Value> {
     let split = |text: &String| match text.split_once(':') {
         Some((path, options)) => (path.to_owned(), json!(options)),
         None => (text.clone(), json!("")),
     };
     service.tmpfs.iter().map(split).collect()
-}
-
-fn devices(service: &Service) -> Vec<Value> {
-    let device = |device: &claw_compose::model::Device| {
-        json!({
-            "PathOnHost": device.source,
-            "PathInContainer": device.target,
-            "CgroupPermissions": device.permissions,
-        })
-    };
-    service.devices.iter().map(device).collect()
 }
 
 fn volumes_from(service: &Service, scope: &Scope<'_>) -> Vec<String> {

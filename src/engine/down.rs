@@ -5,6 +5,7 @@ use std::time::Duration;
 use claw_types::image::compose;
 
 use crate::docker::{Docker, EngineError, Seen};
+use crate::hook;
 
 /// What is taken away beside containers and networks.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +31,7 @@ pub async fn down(
     let mut removed = 0;
     for seen in in_order(docker.containers(project).await?) {
         progress(&format!("remove container {}", seen.name));
-        docker.stop(&seen.id, options.grace).await?;
+        hook::stop(&seen, options.grace, docker, progress).await?;
         docker.remove_container(&seen.id, options.volumes || seen.is_oneoff()).await?;
         removed += 1;
     }
@@ -62,7 +63,7 @@ pub async fn down(
 pub async fn stop(project: &str, docker: &Docker, progress: &dyn Fn(&str)) -> Result<(), EngineError> {
     for seen in in_order(docker.containers(project).await?).iter().filter(|seen| seen.state.is_running) {
         progress(&format!("stop container {}", seen.name));
-        docker.stop(&seen.id, None).await?;
+        hook::stop(seen, None, docker, progress).await?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod envfile;
 pub mod files;
 pub mod gather;
 pub mod health;
+mod hook;
 mod ignore;
 pub mod image;
 pub mod interrupt;

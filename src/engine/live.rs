@@ -1,12 +1,17 @@
 //! The plan with every variable filled in: what containers are made from and compared by. It is never written.
 
 use claw_compiler::plan::Plan;
-use claw_compose::model::{Service, Variables};
-use claw_compose::shape::Maybe;
-use claw_compose::template::{Lookup, Template};
+use claw_compiler::plan::steps::Hashes;
+use claw_compose::hash::{self, Level};
+use claw_compose::load::environment;
+use claw_compose::model::Service;
+use claw_compose::template::Template;
 
 use crate::apply::{ApplyError, Site};
-use crate::project;
+use crate::project::{self, Kept};
+
+/// The variable that says which docker compose shares a pod with claw: `2.40`, which is the default, or `2.26`.
+const COMPOSE_LEVEL: &str = "CLAW_COMPOSE_LEVEL";
 
 /// Returns the plan with the values of `environment:` and `env_file:` in it.
 ///
@@ -15,26 +20,48 @@ use crate::project;
 pub fn live(plan: &Plan, site: &Site<'_>) -> Result<Plan, ApplyError> {
     let mut live = plan.clone();
     for (name, service) in &mut live.project.services {
-        let environment = environment(name, service, site)?;
-        service.environment = environment;
-        service.env_file.clear();
+        let files = project::of_service(name, service, site.root, site.environment)?;
+        templates(name, service, site)?;
+        environment::resolve(service, files, site.environment);
+        let files = service.label_file.clone();
+        project::label(name, service, site.root, site.environment)?;
+        // Their names are a part of docker compose's hash.
+        service.label_file = files;
     }
     Ok(live)
 }
 
-/// `environment:` over the files, later files over earlier ones.
-fn environment(name: &str, service: &Service, site: &Site<'_>) -> Result<Variables, ApplyError> {
-    let files = project::of_service(name, service, site.root, site.environment)?;
-    let mut variables: Variables =
-        files.into_iter().map(|(key, value)| (key, Maybe(value.map(Template::literal)))).collect();
-    for (key, value) in &service.environment {
-        let value = match &value.0 {
-            Some(template) => Some(template.resolve(site.environment, &mut |_| {}).map_err(|required| {
-                ApplyError::Unusable(format!("`{name}` needs the variable `{}`: {}", required.name, required.message))
-            })?),
-            None => site.environment.get(key).map(ToOwned::to_owned),
-        };
-        variables.insert(key.clone(), Maybe(value.map(Template::literal)));
+fn templates(name: &str, service: &mut Service, site: &Site<'_>) -> Result<(), ApplyError> {
+    let hooks = service.post_start.iter_mut().chain(&mut service.pre_stop);
+    let variables = hooks.flat_map(|hook| hook.environment.values_mut()).chain(service.environment.values_mut());
+    for template in variables.filter_map(|value| value.0.as_mut()) {
+        let value = template.resolve(site.environment, &mut |_| {}).map_err(|required| {
+            ApplyError::Unusable(format!("`{name}` needs the variable `{}`: {}", required.name, required.message))
+        })?;
+        *template = Template::literal(value);
     }
-    Ok(variables)
+    Ok(())
+}
+
+/// Returns what docker compose's `config-hash` of everything in a live plan is on this host.
+///
+/// # Errors
+/// Where a file cannot be read, or `CLAW_COMPOSE_LEVEL` is none.
+pub(crate) fn hashes(live: &Plan, site: &Site<'_>) -> Result<Hashes, ApplyError> {
+    let levels = match site.environment.plain(COMPOSE_LEVEL) {
+        None | Some("" | "2.40") => [Level::V2_40, Level::V2_26],
+        Some("2.26") => [Level::V2_26, Level::V2_40],
+        Some(other) => {
+            let why = format!("`{COMPOSE_LEVEL}` is `{other}`: it is `2.40` or `2.26`");
+            return Err(ApplyError::Unusable(why));
+        }
+    };
+    let mut project = live.project.clone();
+    project::resolve(&mut project, site.root, live.pod.as_str(), site.environment, Kept::LabelFiles)?;
+    let services = project.services.iter();
+    Ok(Hashes {
+        services: services.map(|(key, each)| (key.clone(), levels.map(|level| hash::service(each, level)))).collect(),
+        networks: project.networks.iter().map(|(key, network)| (key.clone(), hash::network(network))).collect(),
+        volumes: project.volumes.iter().map(|(key, volume)| (key.clone(), hash::volume(volume))).collect(),
+    })
 }

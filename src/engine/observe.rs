@@ -12,6 +12,7 @@ use crate::apply::{ApplyError, Site};
 use crate::container::{Scope, body};
 use crate::docker::{Docker, Seen};
 use crate::image::{Building, never};
+use crate::live::hashes;
 use crate::{pack, verify};
 
 /// Returns what the engine and the host have of a pod.
@@ -20,7 +21,7 @@ use crate::{pack, verify};
 /// Where the engine does not answer, a build context cannot be read, or a secret has no value.
 pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Observed, ApplyError> {
     let project = plan.pod.as_str();
-    let mut observed = Observed::default();
+    let mut observed = Observed { hashes: hashes(plan, site)?, ..Observed::default() };
     observed.networks.extend(docker.networks(project).await?.into_iter().map(|network| network.key));
     observed.volumes.extend(docker.volumes(project).await?.into_iter().map(|volume| volume.key));
     images(plan, docker, site, &mut observed).await?;

@@ -11,6 +11,7 @@ use claw_compose::load::normal::{self, Place};
 use claw_compose::load::{EnvFile, Files, Found, Want};
 use claw_compose::model::{Project, Service};
 use claw_compose::template::Lookup;
+use claw_types::image::label::RESERVED;
 use claw_types::span::SourceMap;
 
 use crate::envfile::{self, Reading};
@@ -99,6 +100,14 @@ pub enum ProjectError {
         /// Its path.
         path: String,
     },
+    /// A label that is claw's.
+    #[error("`{path}` sets the label `{label}`, which is claw's: take it out")]
+    Reserved {
+        /// The file of labels.
+        path: String,
+        /// The label.
+        label: String,
+    },
 }
 
 /// Returns the variables of a service's env files, the later over the earlier ones.
@@ -124,8 +133,19 @@ pub(crate) fn of_service(
     Ok(variables)
 }
 
+/// What a service keeps of the names of its files once they are read. Docker compose (2.26, 2.40) has a form for each purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing: what `config` prints.
+    Nothing,
+    /// Its env files: what `config --hash` is taken over.
+    EnvFiles,
+    /// Its files of labels: what the hash in a container's label is taken over.
+    LabelFiles,
+}
+
 /// Writes a project out as docker compose sees it: env files and files of labels are read, names and paths are whole.
-/// `keeps_files` leaves the names of env files where they are, as compose does for its own hash.
+/// What it keeps of the files' names says `kept`.
 ///
 /// # Errors
 /// Where a file it names cannot be read.
@@ -134,7 +154,7 @@ pub fn resolve(
     root: &Path,
     name: &str,
     lookup: &dyn Lookup,
-    keeps_files: bool,
+    kept: Kept,
 ) -> Result<(), ProjectError> {
     let named = Named { lookup, name };
     let lookup: &dyn Lookup = &named;
@@ -145,19 +165,35 @@ pub fn resolve(
         let variables = of_service(name, service, root, lookup)?;
         let files = service.env_file.clone();
         environment::resolve(service, variables, lookup);
-        if keeps_files {
+        if kept == Kept::EnvFiles {
             service.env_file = files;
         }
-        let mut labels = BTreeMap::new();
-        for path in std::mem::take(&mut service.label_file) {
-            match envfile::read_alone(Path::new(&path), lookup)? {
-                Some(found) => labels.extend(found.into_iter().map(|(name, value)| (name, value.unwrap_or_default()))),
-                None => return Err(ProjectError::Missing { service: name.clone(), path }),
-            }
+        let files = service.label_file.clone();
+        label(name, service, root, lookup)?;
+        if kept == Kept::LabelFiles {
+            service.label_file = files;
         }
-        labels.extend(std::mem::take(&mut service.labels));
-        service.labels = labels;
     }
     environment::contents(project, lookup);
+    Ok(())
+}
+
+/// Puts the labels of a service's files below its own.
+///
+/// # Errors
+/// Where a file cannot be read or is not there, or sets a label of claw's.
+pub(crate) fn label(name: &str, service: &mut Service, root: &Path, lookup: &dyn Lookup) -> Result<(), ProjectError> {
+    let mut labels = BTreeMap::new();
+    for path in std::mem::take(&mut service.label_file) {
+        let Some(found) = envfile::read_alone(&root.join(&path), lookup)? else {
+            return Err(ProjectError::Missing { service: name.to_owned(), path });
+        };
+        if let Some(label) = found.keys().find(|label| RESERVED.contains(&label.as_str())) {
+            return Err(ProjectError::Reserved { path, label: label.clone() });
+        }
+        labels.extend(found.into_iter().map(|(name, value)| (name, value.unwrap_or_default())));
+    }
+    labels.append(&mut service.labels);
+    service.labels = labels;
     Ok(())
 }

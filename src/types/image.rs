@@ -93,8 +93,13 @@ pub mod label {
     pub const ROLE: &str = "claw.role";
     /// Set at create: an HMAC over the filled content of a unit's sealed files.
     pub const SEAL: &str = "claw.seal";
+    /// What is run inside a container before it is stopped, where its compose file says so.
+    pub const PRE_STOP: &str = "claw.pre-stop";
     /// On built images: the digest of what they were built from.
     pub const CONTEXT: &str = "claw.context";
+
+    /// Labels of containers that say whose they are and what is done to them: no file of the user's sets one.
+    pub const RESERVED: &[&str] = &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, SEAL, PRE_STOP];
 }
 
 /// Docker compose's labels (observed with 2.40.3), through which each tool finds what the other made.

@@ -4,6 +4,7 @@ mod agents;
 mod images;
 pub(crate) mod json;
 mod leaks;
+pub(crate) mod peers;
 mod secrets;
 mod services;
 mod shim;

@@ -6,7 +6,7 @@ use claw_compose::hash::{self, Level};
 use claw_compose::load::{self, Options, Stop};
 use claw_compose::model::Project;
 use claw_compose::{print, write};
-use claw_engine::project::{Disk, resolve};
+use claw_engine::project::{Disk, Kept, resolve};
 use claw_types::diag::{Code, Diagnostic};
 
 use crate::args::{ConfigArgs, Format, Global};
@@ -108,8 +108,8 @@ fn load(input: &mut Input, args: &ConfigArgs) -> Result<Option<Project>, Command
             Ok((name, loaded)) => {
                 input.diagnostics = diagnostics;
                 let mut project = loaded.project;
-                let keeps_files = args.hash.is_some();
-                resolve(&mut project, &input.root, &name, &input.environment, keeps_files)?;
+                let kept = if args.hash.is_some() { Kept::EnvFiles } else { Kept::Nothing };
+                resolve(&mut project, &input.root, &name, &input.environment, kept)?;
                 return Ok(Some(project));
             }
             Err(Stop::Reported(_) | Stop::Broken(..)) => {

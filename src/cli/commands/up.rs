@@ -205,7 +205,8 @@ async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError
     session.ui.progress("following the logs; Ctrl-C stops the pod");
     let docker = session.docker().await?;
     let mut containers = session.containers(&[]).await?;
-    containers.retain(|seen| mode.has(seen.service()));
+    let is_attached = |name: &str| session.plan.project.services.get(name).is_none_or(|own| own.attach != Some(false));
+    containers.retain(|seen| mode.has(seen.service()) && is_attached(seen.service()));
     let options = LogOptions { is_following: true, ..LogOptions::default() };
     let mut print = super::logs::printer(session.ui, false, &containers);
     tokio::select! {

@@ -6,9 +6,11 @@ use claw_compose::model::{Mount, Project, Service};
 use claw_types::agent::{Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::ServiceName;
+use claw_types::image::label;
 use claw_types::span::Span;
 
 use super::Plan;
+use super::harden::is_scheduled;
 use crate::facts::HostFact;
 use crate::resolve::{Agent, Pod};
 
@@ -40,10 +42,6 @@ const SYSTEM: &[&str] = &[
 
 /// Sockets through which a container becomes the host.
 const SOCKETS: &[&str] = &["docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock"];
-
-/// Labels that say whose a container is.
-const RESERVED: &[&str] =
-    &["claw.schema", "claw.pod", "claw.service", "claw.agent", "claw.ordinal", "claw.role", "claw.seal"];
 
 /// Records what is privileged: errors for agents, warnings for the rest.
 pub(crate) fn audit(pod: &Pod, plan: &Plan, diag: &mut Diagnostics) {
@@ -92,7 +90,7 @@ fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent
 }
 
 fn labels(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
-    for label in service.labels.keys().filter(|label| RESERVED.contains(&label.as_str())) {
+    for label in service.labels.keys().filter(|label| label::RESERVED.contains(&label.as_str())) {
         let at = service.origin.of("labels", at);
         let error =
             Diagnostic::error(Code::ReservedName, at, format!("`{name}` sets the label `{label}`, which is claw's"));
@@ -162,6 +160,9 @@ fn privileges(service: &Service, mounted: &Service, project: &Project) -> Vec<Pr
     add(shares(&service.cgroup), "cgroup", "cgroup", "the cgroups of the host");
     add(service.cgroup_parent.is_some(), "cgroup_parent", "cgroup_parent", "limits of others (CIS 5.25)");
     add(shares(&service.network_mode), "network_mode", "network_mode", "the network of the host (CIS 5.10)");
+    let reserved = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.reservations.as_ref());
+    let asks = service.gpus.is_some() || reserved.is_some_and(|reserved| !reserved.devices.is_empty());
+    add(asks, "devices", if service.gpus.is_some() { "gpus" } else { "deploy" }, "devices of the host (CIS 5.18)");
     add(!service.devices.is_empty(), "devices", "devices", "devices of the host (CIS 5.18)");
     add(!service.device_cgroup_rules.is_empty(), "device_cgroup_rules", "device_cgroup_rules", "devices of the host");
     let unconfined = |option: &String| {
@@ -281,6 +282,10 @@ fn loosened(service: &Service) -> Vec<Privilege> {
     add(service.read_only == Some(false), "read_only", "read_only", "a root file system it can change (CIS 5.13)");
     let grows = service.security_opt.iter().any(|option| keeps_privileges(option) == Some(false));
     add(grows, "security_opt", "security_opt", "programs that give it more rights (CIS 5.26)");
+    for (key, hooks) in [("post_start", &service.post_start), ("pre_stop", &service.pre_stop)] {
+        let is_other = hooks.iter().any(|hook| hook.privileged == Some(true) || hook.user.is_some());
+        add(is_other, "hooks", key, "commands inside it with more rights than it has");
+    }
     let policy = service.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
     let endless = match (policy, service.restart.as_deref()) {
         (Some(policy), _) => policy.condition.as_deref() != Some("none") && policy.max_attempts.is_none(),
@@ -319,6 +324,7 @@ fn loosened(service: &Service) -> Vec<Privilege> {
     let swap = service.memswap_limit.is_some_and(|bytes| bytes.0 < 0);
     let pids = service.pids_limit.or_else(|| limits.and_then(|limits| limits.pids)).is_some_and(|pids| pids <= 0);
     let cpus = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).is_some_and(|cpus| cpus.0 <= 0);
+    let cpus = cpus || (is_scheduled(service) && service.cpu_quota.is_none_or(|quota| quota <= 0));
     let core = service.ulimits.get("core").is_some_and(|limit| limit.hard != 0);
     let key = [("mem_limit", memory), ("memswap_limit", swap), ("pids_limit", pids), ("cpus", cpus), ("ulimits", core)];
     if let Some((key, _)) = key.iter().find(|(_, is_open)| *is_open) {

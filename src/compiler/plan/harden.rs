@@ -109,7 +109,19 @@ fn memory(service: &Service, default_mib: u64) -> i64 {
 fn cpus(service: &Service) -> i64 {
     let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
     let own = service.cpus.or_else(|| limits.and_then(|limits| limits.cpus)).map(|cpus| cpus.0);
-    own.unwrap_or(2_000_000_000)
+    own.or_else(|| shares(service)).unwrap_or(2_000_000_000)
+}
+
+/// The CPUs that a service says as a part of each period of the scheduler, in billionths.
+fn shares(service: &Service) -> Option<i64> {
+    let quota = service.cpu_quota.filter(|quota| *quota > 0)?;
+    let period = service.cpu_period.filter(|period| *period > 0).unwrap_or(100_000);
+    Some(quota.saturating_mul(1_000_000_000) / period)
+}
+
+/// Whether a service says its CPUs in the scheduler's words, beside which the engine takes no others.
+pub(crate) fn is_scheduled(service: &Service) -> bool {
+    service.cpu_quota.is_some() || service.cpu_period.is_some()
 }
 
 /// The processes a service says, else as many as an agent needs.
@@ -174,7 +186,7 @@ fn limit(made: &mut Service, hardening: &Hardening) {
     }
     // Without it the engine adds as much swap as there is memory.
     made.memswap_limit.get_or_insert(Bytes(hardening.memory));
-    if !cpus {
+    if !cpus && !is_scheduled(made) {
         made.cpus.get_or_insert(Cpus(hardening.cpus));
     }
     if !pids {

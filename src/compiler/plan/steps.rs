@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use claw_compose::model::Service;
-use claw_compose::shape::Shape;
-use claw_compose::write;
 use claw_types::id::UnitId;
 use sha2::{Digest, Sha256};
 
@@ -34,6 +32,19 @@ pub struct Observed {
     pub unowned: BTreeSet<UnitId>,
     /// The container of each agent that was last told what is told after a start.
     pub told: BTreeMap<UnitId, String>,
+    /// What the label `config-hash` says of what is made on this host.
+    pub hashes: Hashes,
+}
+
+/// Docker compose's `config-hash` of everything in a project, by key. Paths of the host and values of variables are in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hashes {
+    /// Of services, for two releases of docker compose: containers get the first, and either is as good.
+    pub services: BTreeMap<String, [String; 2]>,
+    /// Of networks.
+    pub networks: BTreeMap<String, String>,
+    /// Of volumes.
+    pub volumes: BTreeMap<String, String>,
 }
 
 /// An image that was seen.
@@ -200,12 +211,6 @@ impl fmt::Display for Step {
         };
         write!(f, "{verb} {}: {}", self.action.resource(), self.cause)
     }
-}
-
-/// Returns the hash of a service: what its container is compared by.
-pub fn service_hash(service: &Service) -> String {
-    let text = service.encode().map(|value| write::json(&value)).unwrap_or_default();
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns what the label `claw.context` of a runtime's image says: the digest of the Dockerfile it is built from.
@@ -410,7 +415,7 @@ fn difference(
     let image = service.image.as_ref().and_then(|image| observed.images.get(image));
     let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
     let seal = unit.and_then(|(id, _)| observed.seals.get(id));
-    if container.hash != service_hash(service) {
+    if !observed.hashes.services.get(name).is_some_and(|hashes| hashes.contains(&container.hash)) {
         return Some("its configuration changed".to_owned());
     }
     if image.is_some_and(|image| image.id != container.image) {

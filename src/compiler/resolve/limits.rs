@@ -17,6 +17,7 @@ pub const ALLOW: &[&str] = &[
     "devices",
     "docker-socket",
     "group_add",
+    "hooks",
     "host-paths",
     "ipc",
     "limits",

@@ -220,9 +220,9 @@ fn provider(node: Node, diag: &mut Diagnostics) -> Node {
     below(node, &[("options", options)], diag)
 }
 
-fn names(node: Node, _: &mut Diagnostics) -> Node {
+fn names(node: Node, diag: &mut Diagnostics) -> Node {
     match node.kind {
-        Kind::Seq(items) => keyed(items, node.span, Node::null),
+        Kind::Seq(items) => keyed(items, node.span, Node::null, diag),
         _ => node,
     }
 }
@@ -403,9 +403,9 @@ fn host_line(host: &str, address: &str, span: Span) -> Node {
     Node::text(format!("{}={}", host.trim(), inner.unwrap_or(address).trim()), span)
 }
 
-fn dependencies(node: Node, _: &mut Diagnostics) -> Node {
+fn dependencies(node: Node, diag: &mut Diagnostics) -> Node {
     match node.kind {
-        Kind::Seq(items) => keyed(items, node.span, started),
+        Kind::Seq(items) => keyed(items, node.span, started, diag),
         Kind::Map(mut entries) => {
             for each in &mut entries {
                 let span = each.value.span;
@@ -429,7 +429,7 @@ pub(crate) fn started(span: Span) -> Node {
 
 fn attachments(node: Node, diag: &mut Diagnostics) -> Node {
     match node.kind {
-        Kind::Seq(items) => keyed(items, node.span, Node::null),
+        Kind::Seq(items) => keyed(items, node.span, Node::null, diag),
         Kind::Map(mut entries) => {
             for each in &mut entries {
                 let span = each.value.span;
@@ -442,10 +442,14 @@ fn attachments(node: Node, diag: &mut Diagnostics) -> Node {
     }
 }
 
-pub(crate) fn keyed(items: Vec<Node>, span: Span, value: impl Fn(Span) -> Node) -> Node {
+pub(crate) fn keyed(items: Vec<Node>, span: Span, value: impl Fn(Span) -> Node, diag: &mut Diagnostics) -> Node {
     let mut entries: Vec<Entry> = Vec::new();
     for item in items {
-        let key = item.scalar().map(|scalar| scalar.text.clone()).unwrap_or_default();
+        let Some(key) = item.scalar().map(|scalar| scalar.text.clone()) else {
+            let error = Diagnostic::error(Code::WrongType, item.span, "an item of this list must be a name");
+            diag.push(error.help("write `- name`, or a mapping with `name:` as a key"));
+            continue;
+        };
         if !entries.iter().any(|entry| entry.key == key) {
             entries.push(Entry { key, key_span: item.span, value: value(item.span) });
         }

@@ -6,27 +6,12 @@
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
-use crate::model::{Attachment, Build, Deploy, FileObject, Mount, Project, Service};
+use crate::model::{Build, Deploy, FileObject, Mount, Project, Service};
 use crate::shape::Origin;
 
 const SWARM: &str = "it is for a cluster; claw runs on one engine";
 const BUILD: &str = "claw does not hand it to the builder";
 const WINDOWS: &str = "it is for Windows";
-
-/// Keys of a service that the engine would have to be told of and is not yet.
-const NOT_YET: &[&str] = &[
-    "blkio_config",
-    "cpu_period",
-    "cpu_quota",
-    "cpu_rt_period",
-    "cpu_rt_runtime",
-    "gpus",
-    "label_file",
-    "mac_address",
-    "mem_swappiness",
-    "post_start",
-    "pre_stop",
-];
 
 /// Records the keys of a project that claw does not carry out, and those without effect.
 pub(crate) fn judge(project: &Project, file: Span, diag: &mut Diagnostics) {
@@ -52,10 +37,6 @@ pub(crate) fn judge(project: &Project, file: Span, diag: &mut Diagnostics) {
             others.for_each(|other| idle(&path, other, &network.origin, "the network is external", file, diag));
             continue;
         }
-        if network.enable_ipv4 != Some(false) {
-            continue;
-        }
-        idle(&path, "enable_ipv4", &network.origin, "the engine gives every network IPv4 addresses", file, diag);
     }
 }
 
@@ -98,11 +79,6 @@ fn service(name: &str, service: &Service, file: Span, diag: &mut Diagnostics) {
     for (key, why) in refused.iter().filter(|(key, _)| service.origin.fields.contains_key(*key)) {
         unsupported(&format!("{path}.{key}"), service.origin.of(key, file), why, diag);
     }
-    for key in NOT_YET.iter().filter(|key| service.origin.fields.contains_key(**key)) {
-        let message = format!("claw does not carry out `{path}.{key}` yet");
-        let error = Diagnostic::error(Code::NotYet, service.origin.of(key, file), message);
-        diag.push(error.help("take it out, or write what it stands for"));
-    }
     idle_keys(&path, &["cpu_count", "cpu_percent"], &service.origin, WINDOWS, file, diag);
     idle_keys(&path, &["develop"], &service.origin, "claw does not watch files", file, diag);
     if let Some(restart) = service.restart.as_deref().filter(|restart| !is_restart(restart)) {
@@ -116,10 +92,6 @@ fn service(name: &str, service: &Service, file: Span, diag: &mut Diagnostics) {
     }
     if let Some(deploy) = &service.deploy {
         self::deploy(&path, deploy, file, diag);
-    }
-    for (network, attachment) in &service.networks {
-        let Some(attachment) = &attachment.0 else { continue };
-        self::attachment(&format!("{path}.networks.{network}"), attachment, file, diag);
     }
 }
 
@@ -171,12 +143,6 @@ fn deploy(path: &str, deploy: &Deploy, file: Span, diag: &mut Diagnostics) {
     if let Some(reservations) = reservations {
         let path = format!("{path}.resources.reservations");
         idle_keys(&path, &["cpus"], &reservations.origin, "the engine reserves no CPUs", file, diag);
-        idle_keys(&path, &["devices"], &reservations.origin, "claw gives no devices by it", file, diag);
         idle_keys(&path, &["generic_resources"], &reservations.origin, SWARM, file, diag);
     }
-}
-
-fn attachment(path: &str, attachment: &Attachment, file: Span, diag: &mut Diagnostics) {
-    let keys = ["gw_priority", "interface_name"];
-    idle_keys(path, &keys, &attachment.origin, "claw does not hand it to the engine", file, diag);
 }

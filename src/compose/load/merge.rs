@@ -118,8 +118,16 @@ impl Merge<'_> {
                 }
                 self.lists(before, after)
             }
-            Some(Rule::Named) => self.mappings(named(earlier, Node::null), named(later, Node::null)),
-            Some(Rule::Dependencies) => self.mappings(named(earlier, started), named(later, started)),
+            Some(Rule::Named) => {
+                let earlier = named(earlier, Node::null, self.diag);
+                let later = named(later, Node::null, self.diag);
+                self.mappings(earlier, later)
+            }
+            Some(Rule::Dependencies) => {
+                let earlier = named(earlier, started, self.diag);
+                let later = named(later, started, self.diag);
+                self.mappings(earlier, later)
+            }
             Some(Rule::Build) => self.mappings(context(earlier), context(later)),
             Some(Rule::Logging) => {
                 let driver = |node: &Node| node.get("driver").and_then(Node::scalar).map(|driver| driver.text.clone());
@@ -219,9 +227,9 @@ fn line(key: &str, value: Node) -> Node {
     }
 }
 
-fn named(node: Node, value: impl Fn(Span) -> Node) -> Node {
+fn named(node: Node, value: impl Fn(Span) -> Node, diag: &mut Diagnostics) -> Node {
     match node.kind {
-        Kind::Seq(items) => keyed(items, node.span, value),
+        Kind::Seq(items) => keyed(items, node.span, value, diag),
         _ => node,
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use claw_compiler::plan::steps::{base_context, service_hash};
+use claw_compiler::plan::steps::base_context;
 use claw_compose::model::Service;
 use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
 
 use super::{ApplyError, Run};
-use crate::container::{body, depends_on, endpoints};
+use crate::container::{body, depends_on, endpoints, newer};
 use crate::docker::{BuildCall, EngineError};
 use crate::image::{Building, Making, base, builder, never};
-use crate::pack;
+use crate::{hook, pack};
 
 /// The variable that names the network of the steps that build claw's own images, as `docker build --network` does.
 const BUILD_NETWORK: &str = "CLAW_BUILD_NETWORK";
@@ -73,8 +73,9 @@ impl Run<'_> {
     }
 
     /// Labels that docker compose finds a resource by, over the user's own.
-    fn project_labels(&self, kind: &str, key: &str, own: &BTreeMap<String, String>) -> Value {
+    fn project_labels(&self, kind: &str, key: &str, hash: Option<&String>, own: &BTreeMap<String, String>) -> Value {
         let mut labels = json!(own);
+        labels[compose::HASH] = json!(hash);
         labels[compose::PROJECT] = json!(self.scope.project);
         labels[kind] = json!(key);
         labels[compose::VERSION] = json!(compose::LEVEL);
@@ -96,6 +97,15 @@ impl Run<'_> {
             );
             return Err(ApplyError::Unusable(why));
         }
+        if network.enable_ipv4 == Some(false) {
+            let (_, _, engine) = self.docker.platform().await?;
+            if engine < 28 {
+                let line = format!(
+                    "  network {key}: `enable_ipv4` needs Docker Engine 28, and this is {engine}: it is left out"
+                );
+                (self.site.progress)(&line);
+            }
+        }
         let ipam = network.ipam.clone().unwrap_or_default();
         let pools: Vec<Value> = ipam
             .config
@@ -114,10 +124,11 @@ impl Run<'_> {
             "Driver": network.driver.clone().unwrap_or_else(|| "bridge".to_owned()),
             "Internal": network.internal.unwrap_or(false),
             "Attachable": network.attachable.unwrap_or(false),
+            "EnableIPv4": network.enable_ipv4,
             "EnableIPv6": network.enable_ipv6.unwrap_or(false),
             "Options": network.driver_opts,
             "IPAM": { "Driver": ipam.driver, "Config": pools, "Options": ipam.options },
-            "Labels": self.project_labels(compose::NETWORK, key, &network.labels),
+            "Labels": self.project_labels(compose::NETWORK, key, self.observed.hashes.networks.get(key), &network.labels),
         });
         let id = self.docker.create_network(&name, body).await?;
         // A run that was killed may have asked for it too, and the engine may have made it meanwhile: one is enough.
@@ -147,7 +158,7 @@ impl Run<'_> {
             "Name": name,
             "Driver": volume.driver.clone().unwrap_or_else(|| "local".to_owned()),
             "DriverOpts": options,
-            "Labels": self.project_labels(compose::VOLUME, key, &volume.labels),
+            "Labels": self.project_labels(compose::VOLUME, key, self.observed.hashes.volumes.get(key), &volume.labels),
         });
         Ok(self.docker.create_volume(&name, body).await?)
     }
@@ -171,19 +182,34 @@ impl Run<'_> {
             mounts.retain(|mount| !again.iter().any(|other| other["Target"] == mount["Target"]));
             mounts.extend(again);
         }
-        if service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some()) {
-            let (_, _, engine) = self.docker.platform().await?;
-            if engine < 25 {
-                let why =
-                    format!("`{name}`: `healthcheck.start_interval` needs Docker Engine 25, and this is {engine}");
-                return Err(ApplyError::Unusable(why));
-            }
-        }
+        self.known(name, service).await?;
         let id = self.docker.create_container(&container, service.platform.as_deref(), body).await?;
         for (network, endpoint) in endpoints(name, &container, service, &self.scope).into_iter().skip(1) {
             self.docker.attach(&network, &id, endpoint).await?;
         }
         Ok(())
+    }
+
+    /// Refuses what this engine would drop in silence, and tells of what does no harm.
+    async fn known(&self, name: &str, service: &Service) -> Result<(), ApplyError> {
+        let newer = newer(service);
+        if newer.is_empty() {
+            return Ok(());
+        }
+        let (_, _, engine) = self.docker.platform().await?;
+        for each in newer.iter().filter(|each| engine < each.release) {
+            let why = format!("`{name}`: `{}` needs Docker Engine {}, and this is {engine}", each.key, each.release);
+            if each.is_needed {
+                return Err(ApplyError::Unusable(why));
+            }
+            (self.site.progress)(&format!("  {why}: it is left out"));
+        }
+        Ok(())
+    }
+
+    /// Returns the hash that a new container of a service carries.
+    fn hash_of(&self, service: &str) -> String {
+        self.observed.hashes.services.get(service).map(|[first, _]| first.clone()).unwrap_or_default()
     }
 
     fn container_labels(&self, name: &str, number: u32, service: &Service, image: &str) -> Map<String, Value> {
@@ -194,9 +220,12 @@ impl Run<'_> {
         if let Some(seal) = seal {
             labels.insert(label::SEAL.to_owned(), json!(seal));
         }
+        if let Some(hooks) = hook::label_of(service) {
+            labels.insert(label::PRE_STOP.to_owned(), json!(hooks));
+        }
         let file = self.site.root.join("compose.generated.yml").display().to_string();
         let rows = [
-            (compose::HASH, service_hash(service)),
+            (compose::HASH, self.hash_of(name)),
             (compose::NUMBER, number.to_string()),
             (compose::DEPENDS_ON, depends_on(service)),
             (compose::IMAGE, image.to_owned()),

@@ -170,9 +170,9 @@ impl Run<'_> {
             Action::CreateNetwork(key) => self.network(key).await,
             Action::CreateVolume(key) => self.volume(key).await,
             Action::Own(volumes, units) => self.own(volumes, units).await,
-            Action::Stop(_, _, id) => Ok(self.docker.stop(id, None).await?),
+            Action::Stop(_, _, id) => self.stop(id).await,
             Action::RemoveContainer(_, _, id) => {
-                self.docker.stop(id, None).await?;
+                self.stop(id).await?;
                 Ok(self.docker.remove_container(id, false).await?)
             }
             Action::CreateContainer(name, number) => self.container(name, *number, kept).await,

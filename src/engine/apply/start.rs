@@ -10,7 +10,7 @@ use claw_types::id::UnitId;
 use super::{ApplyError, Run};
 use crate::container::file_target;
 use crate::docker::Docker;
-use crate::state;
+use crate::{hook, state};
 
 /// The longest a service is waited for by those that depend on it.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -35,7 +35,19 @@ impl Run<'_> {
         }
         let container = self.scope.container(name, number);
         self.inject(&container, name, service).await?;
-        Ok(self.docker.start(&container).await?)
+        self.docker.start(&container).await?;
+        match hook::after_start(service, &container, self.docker).await? {
+            Some(why) => Err(ApplyError::NotReady { service: name.to_owned(), why: format!("runs, and its {why}") }),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops a container, with what is to be run in it before; one that is gone is stopped.
+    pub(super) async fn stop(&self, id: &str) -> Result<(), ApplyError> {
+        match self.docker.container(id).await? {
+            Some(seen) => Ok(hook::stop(&seen, None, self.docker, self.site.progress).await?),
+            None => Ok(()),
+        }
     }
 
     /// Tells a runtime what it keeps in a state of its own, such as schedules, once it runs; and remembers that it was told.

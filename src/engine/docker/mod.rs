@@ -15,7 +15,7 @@ mod stream;
 pub use container::{Inside, Seen, State};
 pub use image::{BuildCall, Builder};
 pub use resource::Labelled;
-pub use stream::{Changes, LogLine, LogOptions};
+pub use stream::{Changes, ExecCall, LogLine, LogOptions};
 
 /// Why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]

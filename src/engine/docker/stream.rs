@@ -58,6 +58,21 @@ pub struct LogOptions {
     pub since: Option<i32>,
 }
 
+/// A command to run in a container.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExecCall<'c> {
+    /// Its words.
+    pub command: &'c [String],
+    /// As whom, where not as the container's user.
+    pub user: Option<&'c str>,
+    /// With all privileges.
+    pub is_privileged: bool,
+    /// Where, where not in the container's directory.
+    pub directory: Option<&'c str>,
+    /// Variables beside the container's, `NAME=value`.
+    pub environment: &'c [String],
+}
+
 impl Docker {
     /// Returns what happens to the containers of a project from now on.
     pub fn changes(&self, project: &str) -> Changes<'_> {
@@ -73,12 +88,25 @@ impl Docker {
         Changes { events: Box::pin(self.api.events(Some(options))) }
     }
 
-    /// Runs a command in a container.
+    /// Runs a command in a container, as its own user.
     ///
     /// # Errors
     /// Where the engine refuses, or the command does not end in time.
     pub async fn exec(&self, container: &str, command: &[String], limit: Duration) -> Result<ProbeOutput, EngineError> {
-        let work = self.exec_unlimited(container, command);
+        self.exec_call(container, &ExecCall { command, ..ExecCall::default() }, limit).await
+    }
+
+    /// Runs a command in a container.
+    ///
+    /// # Errors
+    /// Where the engine refuses, or the command does not end in time.
+    pub async fn exec_call(
+        &self,
+        container: &str,
+        call: &ExecCall<'_>,
+        limit: Duration,
+    ) -> Result<ProbeOutput, EngineError> {
+        let work = self.exec_unlimited(container, call);
         match tokio::time::timeout(limit, work).await {
             Ok(done) => done,
             Err(_) => Err(EngineError {
@@ -90,10 +118,14 @@ impl Docker {
         }
     }
 
-    async fn exec_unlimited(&self, container: &str, command: &[String]) -> Result<ProbeOutput, EngineError> {
+    async fn exec_unlimited(&self, container: &str, call: &ExecCall<'_>) -> Result<ProbeOutput, EngineError> {
         let refused = || failed("run a command in", container);
         let config = ExecConfig {
-            cmd: Some(command.to_vec()),
+            cmd: Some(call.command.to_vec()),
+            user: call.user.map(ToOwned::to_owned),
+            privileged: Some(call.is_privileged),
+            working_dir: call.directory.map(ToOwned::to_owned),
+            env: Some(call.environment.to_vec()),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             ..ExecConfig::default()

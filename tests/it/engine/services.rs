@@ -197,3 +197,47 @@ fn what_is_external_must_be_there_and_is_left_alone() {
     docker(&["network", "rm", &network]);
     docker(&["volume", "rm", &volume]);
 }
+
+#[test]
+fn hooks_run_inside_after_the_start_and_before_the_stop() {
+    let hooks = "    container_name: OWN\n    volumes: ['./out:/out']\n    environment: {A: own}\n    stop_grace_period: 1s\n\
+        \x20   post_start: [{command: [sh, -c, 'echo $$A $$B $$(pwd) > /out/start'], working_dir: /bin, environment: [B=hook]}]\n\
+        \x20   pre_stop: [{command: [sh, -c, 'echo $$B >> /out/stop'], environment: {B: \"$${x}\"}}]\n";
+    let pod = pod("hooks", &job("web", "exec sleep 1000", hooks));
+    let own = format!("{}-own", pod.name);
+    let file = std::fs::read_to_string(pod.folder.0.join("compose.yaml")).expect("read").replace("OWN", &own);
+    pod.write("compose.yaml", &file).write("out/.keep", "");
+    let read = |name: &str| std::fs::read_to_string(pod.folder.0.join("out").join(name)).unwrap_or_default();
+    pod.ok(&["up", "-d"]);
+    assert_eq!((read("start").as_str(), read("stop").as_str()), ("own hook /bin\n", ""));
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", &own]), "true");
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.write("compose.yaml", &file.replace("A: own", "A: other"));
+    pod.ok(&["up", "-d"]);
+    assert_eq!((read("start").as_str(), read("stop").as_str()), ("other hook /bin\n", "${x}\n"), "made anew");
+    // What its label says is run without the file too, and a hook that fails keeps nothing from going.
+    pod.write("compose.yaml", &file.replace(">> /out/stop", "2>&1; echo broken >&2; exit 4"));
+    pod.ok(&["up", "-d"]);
+    assert_eq!(read("stop"), "${x}\n${x}\n");
+    std::fs::remove_file(pod.folder.0.join("compose.yaml")).expect("removed");
+    let run = pod.run(&["down", "-v"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains(&format!("{own}: hook of `pre_stop` exited with 4: broken")), "{run:?}");
+    pod.leaves_nothing();
+    pod.write("compose.yaml", &file.replace("echo $$A $$B $$(pwd)", "echo no luck >&2; exit 3; echo"));
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("`web` runs, and its hook of `post_start` exited with 3: no luck"), "{run:?}");
+    pod.ok(&["down", "-v"]);
+}
+
+#[test]
+fn up_follows_what_is_attached() {
+    let silent = job("silent", "echo unheard", "    attach: false\n");
+    let pod = pod("attached", &format!("{}{silent}", job("loud", "echo heard", "")));
+    let run = pod.run(&["up"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stdout.contains("loud | heard") && !run.stdout.contains("unheard"), "{run:?}");
+    assert!(pod.ok(&["logs", "silent"]).contains("silent | unheard"));
+    pod.ok(&["down", "-v"]);
+}

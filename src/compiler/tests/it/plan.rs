@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use claw_compiler::emit::compose::compose;
 use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::{Container, Image, Mode, Observed, service_hash, steps};
+use claw_compiler::plan::steps::{Container, Image, Mode, Observed, steps};
 use claw_types::diag::Diagnostics;
 use claw_types::image::ImageFacts;
 use claw_types::span::SourceMap;
@@ -96,7 +96,15 @@ const PRIVILEGED: &[(&str, &[&str])] = &[
     ("cgroup_parent", &["cgroup_parent: /x"]),
     ("network_mode", &["network_mode: host", "network_mode: bridge", "network_mode: \"service:other\""]),
     ("networks", &["networks: [own]"]),
-    ("devices", &["devices: [/dev/kvm]"]),
+    (
+        "devices",
+        &[
+            "devices: [/dev/kvm]",
+            "gpus: all",
+            "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
+        ],
+    ),
+    ("hooks", &["post_start: [{command: 'x', user: root}]", "pre_stop: [{command: 'x', privileged: true}]"]),
     ("device_cgroup_rules", &["device_cgroup_rules: ['c 1:3 mr']"]),
     (
         "security_opt",
@@ -164,6 +172,8 @@ const PRIVILEGED: &[(&str, &[&str])] = &[
             "memswap_limit: -1",
             "pids_limit: -1",
             "cpus: 0",
+            "cpu_quota: -1",
+            "cpu_period: 100000",
             "ulimits: {core: -1}",
             "oom_kill_disable: true",
         ],
@@ -253,6 +263,9 @@ fn an_agent_is_held_by_the_whole_table() {
     let text = compose(&plan.expect("planned"));
     assert!(text.contains("memswap_limit: \"67108864\"") && text.contains("size=16m"), "{text}");
     assert!(!text.contains("mem_limit") && !text.contains("pids_limit") && !text.contains("\n    cpus:"), "{text}");
+    let (plan, _) = compile(&agent("cpu_quota: 50000", ""));
+    let text = compose(&plan.expect("planned"));
+    assert!(text.contains("cpu_quota: 50000") && !text.contains("\n    cpus:"), "{text}");
     let (plan, _) = compile("services: {web: {image: x, x-claw: {harden: true}}, plain: {image: y}}");
     let text = compose(&plan.expect("planned"));
     assert_eq!(text.matches("read_only: true").count(), 1, "{text}");
@@ -267,11 +280,13 @@ fn carried_out(plan: &Plan) -> Observed {
         let image = service.image.clone().expect("an image");
         let id = format!("id of {image}");
         observed.images.insert(image, Image { id: id.clone(), context: None });
+        let hashes = ["first", "second"].map(|level| format!("{level} {name}"));
+        observed.hashes.services.insert(name.clone(), hashes.clone());
         let container = Container {
             id: name.clone(),
             name: format!("pod-{name}-1"),
             number: 1,
-            hash: service_hash(service),
+            hash: hashes[0].clone(),
             image: id,
             is_claws: true,
             is_running: true,
@@ -316,6 +331,25 @@ fn everything_is_made_in_an_order_that_works_where_nothing_is() {
 }
 
 #[test]
+fn a_pull_policy_says_when_an_image_is_pulled() {
+    for (policy, where_missing, where_here) in [
+        ("missing", "pull image x: the engine does not have it", ""),
+        ("if_not_present", "pull image x: the engine does not have it", ""),
+        ("always", "pull image x: its pull policy is `always`", "pull image x: its pull policy is `always`"),
+        ("never", "", ""),
+    ] {
+        let (plan, _) = compile(&format!("services: {{web: {{image: x, pull_policy: {policy}}}}}\n"));
+        let plan = plan.expect("planned");
+        let first = |observed: &Observed| {
+            let shown = shown(&plan, observed);
+            shown.into_iter().find(|step| step.starts_with("pull")).unwrap_or_default()
+        };
+        assert_eq!(first(&Observed::default()), where_missing, "{policy}");
+        assert_eq!(first(&carried_out(&plan)), where_here, "{policy}");
+    }
+}
+
+#[test]
 fn each_difference_is_told_with_its_cause() {
     let (plan, _) = compile(PAIR);
     let plan = plan.expect("planned");
@@ -335,6 +369,7 @@ fn each_difference_is_told_with_its_cause() {
         ]
     };
     assert_eq!(changed(&|o| web(o, &|c| c.hash.clear())), again("its configuration changed"));
+    assert_eq!(changed(&|o| web(o, &|c| c.hash = "second web".into())), Vec::<String>::new(), "of the other release");
     assert_eq!(changed(&|o| web(o, &|c| c.image.clear())), again("its image changed"));
     assert_eq!(
         changed(&|o| web(o, &|c| c.drift = vec!["networks".into()])),

@@ -257,13 +257,12 @@ fn what_has_no_effect_is_taken_with_a_warning_and_printed() {
     let deploy = "mode: global, endpoint_mode: vip, labels: [a=b], update_config: {parallelism: 1}, rollback_config: {order: stop-first}, placement: {constraints: [x]}";
     let keys = ["mode", "endpoint_mode", "labels", "update_config", "rollback_config", "placement"];
     idle(&format!("services: {{a: {{image: x, deploy: {{{deploy}}}}}}}"), &keys);
-    let reservations =
-        "cpus: 1, devices: [{capabilities: [gpu]}], generic_resources: [{discrete_resource_spec: {kind: k, value: 1}}]";
+    let reservations = "cpus: 1, generic_resources: [{discrete_resource_spec: {kind: k, value: 1}}]";
     idle(
         &format!(
             "services: {{a: {{image: x, deploy: {{mode: replicated, resources: {{reservations: {{{reservations}}}}}}}}}}}"
         ),
-        &["cpus", "devices", "generic_resources"],
+        &["cpus", "generic_resources"],
     );
     idle("services: {a: {image: x, develop: {watch: [{path: ., action: rebuild}]}}}", &["develop"]);
     let build = "ssh: [default], secrets: [s], additional_contexts: {a: .}, ulimits: {nproc: 3}, cache_to: [x], privileged: true, entitlements: [e], provenance: true, sbom: true, isolation: hyperv";
@@ -280,10 +279,6 @@ fn what_has_no_effect_is_taken_with_a_warning_and_printed() {
         "isolation",
     ];
     idle(&format!("services: {{a: {{build: {{context: ., {build}}}}}}}"), &keys);
-    idle(
-        "services: {a: {image: x, networks: {n: {gw_priority: 1, interface_name: e}}}}\nnetworks: {n: {enable_ipv4: false}}",
-        &["gw_priority", "interface_name", "enable_ipv4"],
-    );
     idle("services: {a: {image: x}}\nnetworks: {n: {external: true, driver: bridge}}", &["driver"]);
 }
 
