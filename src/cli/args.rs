@@ -97,6 +97,9 @@ pub(crate) struct ConfigArgs {
     /// The environment that gives them values
     #[arg(long, group = "what")]
     pub(crate) environment: bool,
+    /// Nothing: the exit code says whether the files are right
+    #[arg(short, long, group = "what")]
+    pub(crate) quiet: bool,
     /// Services, with what they depend on [default: all]
     pub(crate) services: Vec<String>,
 }

@@ -73,7 +73,7 @@ fn older(service: &mut Value) {
     ];
     let Value::Map(keys) = service else { return };
     for (key, value) in keys {
-        match (key.as_str(), value) {
+        match (key.as_ref(), value) {
             ("secrets" | "configs", Value::List(mounts)) => mounts.iter_mut().for_each(|mount| {
                 if let Value::Map(fields) = mount {
                     for (_, mode) in fields.iter_mut().filter(|(key, _)| key == "mode") {

@@ -57,11 +57,11 @@ shape! {
         /// Whether `up` shows its output.
         attach: Option<bool> = "attach",
         /// How its image is built.
-        build: Option<Build> = "build",
+        build: Option<Box<Build>> = "build",
         /// What `compose watch` does; without effect.
-        develop: Option<Develop> = "develop",
+        develop: Option<Box<Develop>> = "develop",
         /// Limits of block devices.
-        blkio_config: Option<Blkio> = "blkio_config",
+        blkio_config: Option<Box<Blkio>> = "blkio_config",
         /// Capabilities added.
         cap_add: Vec<String> = "cap_add",
         /// Capabilities dropped.
@@ -95,11 +95,11 @@ shape! {
         /// Fixed container name.
         container_name: Option<String> = "container_name",
         /// Credentials of Windows.
-        credential_spec: Option<CredentialSpec> = "credential_spec",
+        credential_spec: Option<Box<CredentialSpec>> = "credential_spec",
         /// What must be there first.
         depends_on: BTreeMap<String, Dependency> = "depends_on",
         /// Limits and restarts.
-        deploy: Option<Deploy> = "deploy",
+        deploy: Option<Box<Deploy>> = "deploy",
         /// Cgroup device rules.
         device_cgroup_rules: Vec<String> = "device_cgroup_rules",
         /// Devices of the host.
@@ -115,7 +115,7 @@ shape! {
         /// Entrypoint.
         entrypoint: Option<Argv> = "entrypoint",
         /// What another program makes of it.
-        provider: Option<Provider> = "provider",
+        provider: Option<Box<Provider>> = "provider",
         /// Environment.
         environment: Variables = "environment",
         /// Files of variables.
@@ -133,7 +133,7 @@ shape! {
         /// Host name.
         hostname: Option<String> = "hostname",
         /// Health check.
-        healthcheck: Option<Healthcheck> = "healthcheck",
+        healthcheck: Option<Box<Healthcheck>> = "healthcheck",
         /// Image.
         image: Option<String> = "image",
         /// A small init as process 1.
@@ -149,7 +149,7 @@ shape! {
         /// Other services by alias.
         links: Vec<String> = "links",
         /// Logging.
-        logging: Option<Logging> = "logging",
+        logging: Option<Box<Logging>> = "logging",
         /// Memory limit.
         mem_limit: Option<Bytes> = "mem_limit",
         /// Memory reservation.
@@ -161,11 +161,11 @@ shape! {
         /// Fixed hardware address on the first network.
         mac_address: Option<String> = "mac_address",
         /// Models it uses.
-        models: BTreeMap<String, Maybe<ModelUse>> = "models",
+        models: BTreeMap<String, Maybe<Box<ModelUse>>> = "models",
         /// Network mode.
         network_mode: Option<String> = "network_mode",
         /// Networks.
-        networks: BTreeMap<String, Maybe<Attachment>> = "networks",
+        networks: BTreeMap<String, Maybe<Box<Attachment>>> = "networks",
         /// Whether the kernel may kill it.
         oom_kill_disable: Option<bool> = "oom_kill_disable",
         /// How willingly the kernel kills it.
@@ -319,13 +319,13 @@ shape! {
         /// Consistency, without effect on Linux.
         consistency: Option<String> = "consistency",
         /// Of bind mounts.
-        bind: Option<BindOptions> = "bind",
+        bind: Option<Box<BindOptions>> = "bind",
         /// Of volumes.
-        volume: Option<VolumeOptions> = "volume",
+        volume: Option<Box<VolumeOptions>> = "volume",
         /// Of temporary file systems.
-        tmpfs: Option<TmpfsOptions> = "tmpfs",
+        tmpfs: Option<Box<TmpfsOptions>> = "tmpfs",
         /// Of images.
-        image: Option<ImageOptions> = "image",
+        image: Option<Box<ImageOptions>> = "image",
     }
 
     /// Options of a bind mount.
@@ -515,7 +515,7 @@ impl Shape for Ulimit {
         if self.is_single {
             return Some(number(self.soft));
         }
-        Some(Value::Map(vec![("soft".to_owned(), number(self.soft)), ("hard".to_owned(), number(self.hard))]))
+        Some(Value::Map(vec![("soft".into(), number(self.soft)), ("hard".into(), number(self.hard))]))
     }
 }
 

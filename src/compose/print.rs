@@ -7,7 +7,7 @@ use claw_types::doc::json_string;
 use crate::model::{Project, Service};
 use crate::shape::Shape;
 use crate::template::{Operator, Template};
-use crate::value::Value;
+use crate::value::{Key, Value};
 use crate::yaml::{Kind, Node};
 
 /// Returns a project as `docker compose config` prints it as YAML; keys that start with `x-` stay where they are.
@@ -24,7 +24,7 @@ pub fn yaml(project: &Project) -> Value {
     if let Value::Map(sections) = &mut value
         && !sections.iter().any(|(key, _)| key == "services")
     {
-        sections.push(("services".to_owned(), Value::Map(Vec::new())));
+        sections.push(("services".into(), Value::Map(Vec::new())));
     }
     value
 }
@@ -32,7 +32,8 @@ pub fn yaml(project: &Project) -> Value {
 /// Returns a project as `docker compose config --format json` prints it: of keys that start with `x-` only those at the
 /// top, and no models.
 pub fn json(project: &Project) -> Value {
-    let services = project.services.iter().map(|(name, service)| (name.clone(), self::service(service))).collect();
+    let services =
+        project.services.iter().map(|(name, service)| (name.clone().into(), self::service(service))).collect();
     let rest = Project {
         name: project.name.clone(),
         networks: project.networks.clone(),
@@ -46,7 +47,7 @@ pub fn json(project: &Project) -> Value {
     for (_, section) in sections.iter_mut().filter(|(key, _)| !key.starts_with("x-")) {
         each(section, &mut plain);
     }
-    sections.push(("services".to_owned(), Value::Map(services)));
+    sections.push(("services".into(), Value::Map(services)));
     Value::Map(sections)
 }
 
@@ -57,14 +58,10 @@ pub(crate) fn service(service: &Service) -> Value {
     limits(&mut value);
     let Value::Map(keys) = &mut value else { return value };
     for name in ["command", "entrypoint"] {
-        if !keys.iter().any(|(key, _)| key == name) {
-            keys.push((name.to_owned(), Value::Null));
-        }
+        present(keys, name, Service::KEYS, Value::Null);
     }
-    let place = |key: &str| Service::KEYS.iter().position(|known| *known == key);
-    keys.sort_by_key(|(key, _)| place(key));
     for (key, value) in keys {
-        match key.as_str() {
+        match key.as_ref() {
             "blkio_config" => blkio(value),
             "deploy" => deploy(value),
             "develop" => at(value, "watch", &mut |rules| items(rules, &mut watch)),
@@ -100,7 +97,7 @@ fn plain(value: &mut Value) {
             entries.retain(|(key, _)| !key.starts_with("x-"));
             for (key, value) in entries {
                 // Names of the user's own may start with anything.
-                if NAMES.contains(&key.as_str()) {
+                if NAMES.contains(&key.as_ref()) {
                     each(value, &mut plain);
                 } else {
                     plain(value);
@@ -152,10 +149,10 @@ fn blkio(value: &mut Value) {
         items(devices, &mut |device| {
             if let Value::Map(entries) = device {
                 for (key, _) in entries {
-                    *key = match key.as_str() {
-                        "path" => "Path".to_owned(),
-                        "rate" => "Rate".to_owned(),
-                        "weight" => "Weight".to_owned(),
+                    *key = match key.as_ref() {
+                        "path" => "Path".into(),
+                        "rate" => "Rate".into(),
+                        "weight" => "Weight".into(),
                         _ => std::mem::take(key),
                     };
                 }
@@ -164,22 +161,29 @@ fn blkio(value: &mut Value) {
     });
 }
 
+/// Adds a key that is absent, at its place in the order of the schema, which the other keys have.
+fn present(keys: &mut Vec<(Key, Value)>, name: &'static str, order: &[&str], value: Value) {
+    let mut next = 0;
+    for known in order.iter().take_while(|known| **known != name) {
+        next += usize::from(keys.get(next).is_some_and(|(key, _)| key == known));
+    }
+    if keys.get(next).is_none_or(|(key, _)| key != name) {
+        keys.insert(next, (Key::Borrowed(name), value));
+    }
+}
+
 fn deploy(value: &mut Value) {
     let Value::Map(keys) = value else { return };
     for name in ["resources", "placement"] {
-        if !keys.iter().any(|(key, _)| key == name) {
-            keys.push((name.to_owned(), Value::Map(Vec::new())));
-        }
+        present(keys, name, crate::model::Deploy::KEYS, Value::Map(Vec::new()));
     }
-    let place = |key: &str| crate::model::Deploy::KEYS.iter().position(|known| *known == key);
-    keys.sort_by_key(|(key, _)| place(key));
 }
 
 /// A command to run is there even where none is.
 fn watch(rule: &mut Value) {
     let Value::Map(keys) = rule else { return };
     if !keys.iter().any(|(key, _)| key == "exec") {
-        keys.push(("exec".to_owned(), Value::Map(vec![("command".to_owned(), Value::Null)])));
+        keys.push(("exec".into(), Value::Map(vec![("command".into(), Value::Null)])));
     }
     let order = ["path", "action", "target", "exec", "include", "ignore", "initial_sync"];
     keys.sort_by_key(|(key, _)| order.iter().position(|known| known == key));

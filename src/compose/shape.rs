@@ -9,7 +9,7 @@ use claw_types::span::Span;
 
 use crate::template::Template;
 use crate::units::{Bytes, Cpus, Decimal, Duration};
-use crate::value::Value;
+use crate::value::{Key, Value};
 use crate::yaml::{Kind, Node, Resolved};
 
 /// A type of the model.
@@ -84,6 +84,32 @@ impl<'d> Decoder<'d> {
     }
 }
 
+/// The keys that are written, each with the place of its value. There are few, so they are searched from the begin.
+#[derive(Clone, Debug, Default)]
+pub struct Fields(Vec<(&'static str, Span)>);
+
+impl Fields {
+    /// Returns whether a key is written.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Returns where the value of a key stands.
+    pub fn get(&self, key: &str) -> Option<Span> {
+        self.iter().find(|(written, _)| *written == key).map(|(_, span)| span)
+    }
+
+    /// Returns all in the order written.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Span)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Adds a key.
+    pub fn add(&mut self, key: &'static str, span: Span) {
+        self.0.push((key, span));
+    }
+}
+
 /// Where a struct of the model was written. Two origins are always equal, so models compare by value.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -92,7 +118,7 @@ pub struct Origin {
     /// The key it is the value of, in a mapping of names.
     pub key: Option<Span>,
     /// The value of each key written.
-    pub fields: BTreeMap<String, Span>,
+    pub fields: Fields,
 }
 
 impl PartialEq for Origin {
@@ -106,7 +132,7 @@ impl Eq for Origin {}
 impl Origin {
     /// Returns where a key's value stands, else where the whole does, else `fallback`.
     pub fn of(&self, key: &str, fallback: Span) -> Span {
-        self.fields.get(key).copied().unwrap_or(self.place(fallback))
+        self.fields.get(key).unwrap_or(self.place(fallback))
     }
 
     /// Returns where the key stands that this is the value of, else where the whole does, else `fallback`.
@@ -162,7 +188,7 @@ macro_rules! shape {
                             if entry.value.is_null() && !$crate::shape::keeps_null($key) {
                                 continue;
                             }
-                            made.origin.fields.insert($key.to_owned(), entry.value.span);
+                            made.origin.fields.add($key, entry.value.span);
                             if let Some(value) = cx.at($key, |cx| $crate::shape::Shape::decode(&entry.value, cx)) {
                                 made.$field = value;
                             }
@@ -179,10 +205,10 @@ macro_rules! shape {
             fn encode(&self) -> Option<$crate::value::Value> {
                 let mut entries = Vec::new();
                 $(if let Some(value) = $crate::shape::Shape::encode(&self.$field) {
-                    entries.push(($key.to_owned(), value));
+                    entries.push(($crate::value::Key::Borrowed($key), value));
                 })*
                 for (key, node) in &self.extensions {
-                    entries.push((key.clone(), $crate::shape::tree(node)));
+                    entries.push((key.clone().into(), $crate::shape::tree(node)));
                 }
                 Some($crate::value::Value::Map(entries))
             }
@@ -204,7 +230,8 @@ pub fn tree(node: &Node) -> Value {
     match &node.kind {
         Kind::Seq(items) => Value::List(items.iter().map(tree).collect()),
         Kind::Map(entries) => {
-            let mut entries: Vec<_> = entries.iter().map(|entry| (entry.key.clone(), tree(&entry.value))).collect();
+            let mut entries: Vec<(Key, Value)> =
+                entries.iter().map(|entry| (entry.key.clone().into(), tree(&entry.value))).collect();
             entries.sort_by(|left, right| left.0.cmp(&right.0));
             Value::Map(entries)
         }
@@ -214,9 +241,9 @@ pub fn tree(node: &Node) -> Value {
             Resolved::Int(value) => Value::Number(value.to_string()),
             Resolved::Float(text) => match text.parse::<f64>() {
                 Ok(value) if value.is_finite() => Value::Number(value.to_string()),
-                _ => Value::Str(text),
+                _ => Value::Str(text.to_owned()),
             },
-            Resolved::Timestamp(text) | Resolved::Str(text) => Value::Str(text),
+            Resolved::Timestamp(text) | Resolved::Str(text) => Value::Str(text.to_owned()),
         },
     }
 }
@@ -235,7 +262,7 @@ impl Shape for Value {
 impl Shape for String {
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
         match node.scalar().map(crate::yaml::Scalar::resolve) {
-            Some(Resolved::Str(text)) => Some(text),
+            Some(Resolved::Str(text)) => Some(text.to_owned()),
             _ => {
                 cx.wrong_type(node, "a string");
                 None
@@ -340,6 +367,21 @@ impl<T: Shape> Shape for Option<T> {
     }
 }
 
+/// What few services have lies apart, so that a service stays small.
+impl<T: Shape> Shape for Box<T> {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        T::decode(node, cx).map(Self::new)
+    }
+
+    fn encode(&self) -> Option<Value> {
+        T::encode(self)
+    }
+
+    fn set_key(&mut self, key: Span) {
+        T::set_key(self, key);
+    }
+}
+
 impl<T: Shape> Shape for Vec<T> {
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
         let Kind::Seq(items) = &node.kind else {
@@ -372,7 +414,9 @@ impl<T: Shape> Shape for BTreeMap<String, T> {
         if self.is_empty() {
             return None;
         }
-        Some(Value::Map(self.iter().map(|(key, value)| (key.clone(), value.encode().unwrap_or(Value::Null))).collect()))
+        Some(Value::Map(
+            self.iter().map(|(key, value)| (key.clone().into(), value.encode().unwrap_or(Value::Null))).collect(),
+        ))
     }
 }
 

@@ -1,6 +1,11 @@
 //! The neutral value between a typed model and its text: one description of the model for YAML, JSON and the hash.
 
+use std::borrow::Cow;
+
 use crate::template::Template;
+
+/// A key: one of the schema, or a name of the user's own.
+pub type Key = Cow<'static, str>;
 
 /// A value to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +23,7 @@ pub enum Value {
     /// A list.
     List(Vec<Value>),
     /// A mapping, in the order it is written.
-    Map(Vec<(String, Value)>),
+    Map(Vec<(Key, Value)>),
 }
 
 impl Value {

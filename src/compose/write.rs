@@ -3,9 +3,11 @@
 //! YAML quotes every string, so no reader of YAML 1.1 can take one for a boolean, an octal or a time, and doubles `$`,
 //! because compose interpolates the file again. Keys keep the order they have in the value.
 
-use claw_types::doc::json_string;
+use std::borrow::Cow;
 
-use crate::value::Value;
+use claw_types::doc::push_json;
+
+use crate::value::{Key, Value};
 
 /// Returns a value as YAML, with a final newline; `$` is doubled outside templates.
 pub fn yaml(value: &Value) -> String {
@@ -26,7 +28,7 @@ fn indent(depth: usize, out: &mut String) {
     }
 }
 
-fn yaml_map(entries: &[(String, Value)], depth: usize, out: &mut String) {
+fn yaml_map(entries: &[(Key, Value)], depth: usize, out: &mut String) {
     for (key, value) in entries {
         indent(depth, out);
         yaml_key(key, out);
@@ -107,15 +109,24 @@ fn yaml_inline(value: &Value, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Number(number) => out.push_str(number),
-        Value::Str(text) => yaml_string(&text.replace('$', "$$"), out),
+        Value::Str(text) => yaml_string(&doubled(text), out),
         Value::Template(template) => yaml_string(&template.to_string(), out),
         Value::List(_) => out.push_str("[]"),
         Value::Map(_) => out.push_str("{}"),
     }
 }
 
+/// A `$` is doubled, because compose interpolates the file again.
+fn doubled(text: &str) -> Cow<'_, str> {
+    if text.contains('$') { Cow::Owned(text.replace('$', "$$")) } else { Cow::Borrowed(text) }
+}
+
 fn yaml_string(text: &str, out: &mut String) {
     out.push('"');
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+        return out.push('"');
+    }
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),
@@ -145,8 +156,8 @@ fn json_value(value: &Value, depth: usize, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Number(number) => out.push_str(number),
-        Value::Str(text) => out.push_str(&json_string(&text.replace('$', "$$"))),
-        Value::Template(template) => out.push_str(&json_string(&template.to_string())),
+        Value::Str(text) => push_json(&doubled(text), out),
+        Value::Template(template) => push_json(&template.to_string(), out),
         Value::List(items) if items.is_empty() => out.push_str("[]"),
         Value::Map(entries) if entries.is_empty() => out.push_str("{}"),
         Value::List(items) => {
@@ -165,7 +176,7 @@ fn json_value(value: &Value, depth: usize, out: &mut String) {
             out.push_str("{\n");
             for (index, (key, value)) in sorted.iter().enumerate() {
                 indent(depth + 1, out);
-                out.push_str(&json_string(key));
+                push_json(key, out);
                 out.push_str(": ");
                 json_value(value, depth + 1, out);
                 out.push_str(if index + 1 < sorted.len() { ",\n" } else { "\n" });

@@ -77,7 +77,7 @@ pub struct Scalar {
 
 /// What a scalar is by the rules of go-yaml, which compose follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resolved {
+pub enum Resolved<'t> {
     /// Nothing.
     Null,
     /// A boolean; YAML 1.1's other words (`yes`, `off`) are text that a boolean may be read from.
@@ -85,29 +85,34 @@ pub enum Resolved {
     /// An integer.
     Int(i64),
     /// A number that is no integer, as written.
-    Float(String),
+    Float(&'t str),
     /// A date or a time, as written.
-    Timestamp(String),
+    Timestamp(&'t str),
     /// Text.
-    Str(String),
+    Str(&'t str),
 }
 
 impl Scalar {
+    /// Returns whether the scalar is text and nothing else.
+    pub fn is_text(&self) -> bool {
+        matches!(self.resolve(), Resolved::Str(_))
+    }
+
     /// Returns what the scalar is.
-    pub fn resolve(&self) -> Resolved {
+    pub fn resolve(&self) -> Resolved<'_> {
         if !self.is_plain {
-            return Resolved::Str(self.text.clone());
+            return Resolved::Str(&self.text);
         }
         let text = self.text.as_str();
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Resolved::Null,
             "true" | "True" | "TRUE" => return Resolved::Bool(true),
             "false" | "False" | "FALSE" => return Resolved::Bool(false),
-            ".inf" | ".Inf" | "-.inf" | ".nan" | ".NaN" => return Resolved::Float(text.to_owned()),
+            ".inf" | ".Inf" | "-.inf" | ".nan" | ".NaN" => return Resolved::Float(text),
             _ => {}
         }
         if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.')) {
-            return Resolved::Str(text.to_owned());
+            return Resolved::Str(text);
         }
         integer(text).map_or_else(|| number_or_text(text), Resolved::Int)
     }
@@ -137,19 +142,19 @@ fn integer(text: &str) -> Option<i64> {
     value.map(|value| sign * value)
 }
 
-fn number_or_text(text: &str) -> Resolved {
+fn number_or_text(text: &str) -> Resolved<'_> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E'))
         && text.bytes().any(|byte| byte.is_ascii_digit())
         && text.parse::<f64>().is_ok();
     if is_number {
-        return Resolved::Float(text.to_owned());
+        return Resolved::Float(text);
     }
     let digits = |range: std::ops::Range<usize>| {
         text.get(range).is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let is_date =
         digits(0..4) && text.get(4..5) == Some("-") && digits(5..7) && text.get(7..8) == Some("-") && digits(8..10);
-    if is_date { Resolved::Timestamp(text.to_owned()) } else { Resolved::Str(text.to_owned()) }
+    if is_date { Resolved::Timestamp(text) } else { Resolved::Str(text) }
 }
 
 impl Node {
@@ -434,8 +439,7 @@ impl Builder<'_> {
         diag: &mut Diagnostics,
         depth: usize,
     ) -> Result<Node, Reported> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+        let mut entries = Keyed::default();
         let mut merges = Vec::new();
         let mut whole = span;
         loop {
@@ -446,49 +450,81 @@ impl Builder<'_> {
             let key = self.node_of(event, at, parser, diag, depth + 1)?;
             let value = self.node(parser, diag, depth + 1)?;
             whole = whole.to(key.span).to(value.span);
-            let Some(scalar) = key.scalar().filter(|scalar| matches!(scalar.resolve(), Resolved::Str(_))) else {
-                let message = format!("a key must be a string, and this is {}", key.type_name());
-                let help = "put the key in quotes, if it is meant";
-                diag.report(Diagnostic::error(Code::YamlSyntax, key.span, message).help(help));
-                continue;
+            let scalar = match key.kind {
+                Kind::Scalar(scalar) if scalar.is_text() => scalar,
+                _ => {
+                    let message = format!("a key must be a string, and this is {}", key.type_name());
+                    let help = "put the key in quotes, if it is meant";
+                    diag.report(Diagnostic::error(Code::YamlSyntax, key.span, message).help(help));
+                    continue;
+                }
             };
             if scalar.text == "<<" && scalar.is_plain {
                 merges.push(value);
                 continue;
             }
-            if let Some(first) = seen.insert(scalar.text.clone(), key.span) {
+            if let Some(first) = entries.get(&scalar.text) {
                 let message = format!("the key `{}` stands twice", scalar.text);
                 let error = Diagnostic::error(Code::DuplicateKey, key.span, message);
-                let error = error.note_at(first, "it stands here first").help("take one of them out");
+                let error = error.note_at(first.key_span, "it stands here first").help("take one of them out");
                 // The lines of both hold their values.
                 let is_secret = claw_types::secret::is_secret_name(&scalar.text);
                 diag.report(if is_secret { error.masked() } else { error });
                 continue;
             }
-            entries.push(Entry { key: scalar.text.clone(), key_span: key.span, value });
+            entries.push(Entry { key: scalar.text, key_span: key.span, value });
         }
         for merge in merges {
-            merge_into(&mut entries, &mut seen, merge, diag);
+            merge_into(&mut entries, merge, diag);
         }
-        Ok(Node { kind: Kind::Map(entries), span: whole, tag })
+        Ok(Node { kind: Kind::Map(entries.list), span: whole, tag })
+    }
+}
+
+/// The entries of a mapping while it is read.
+#[derive(Default)]
+struct Keyed {
+    list: Vec<Entry>,
+    /// Places by key, once a mapping is too long to be searched.
+    places: BTreeMap<String, usize>,
+}
+
+/// The longest mapping that is searched from its begin.
+const SHORT: usize = 24;
+
+impl Keyed {
+    fn get(&self, key: &str) -> Option<&Entry> {
+        match self.list.len() {
+            0..=SHORT => self.list.iter().find(|entry| entry.key == key),
+            _ => self.places.get(key).and_then(|place| self.list.get(*place)),
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.list.len() == SHORT {
+            self.places = self.list.iter().enumerate().map(|(place, entry)| (entry.key.clone(), place)).collect();
+        }
+        if self.list.len() >= SHORT {
+            self.places.insert(entry.key.clone(), self.list.len());
+        }
+        self.list.push(entry);
     }
 }
 
 /// Adds the entries of a `<<` that are not there yet; of several mappings the first wins.
-fn merge_into(entries: &mut Vec<Entry>, seen: &mut BTreeMap<String, Span>, merge: Node, diag: &mut Diagnostics) {
+fn merge_into(entries: &mut Keyed, merge: Node, diag: &mut Diagnostics) {
     let span = merge.span;
     match merge.kind {
         Kind::Map(more) => {
             for entry in more {
-                if !seen.contains_key(&entry.key) {
-                    seen.insert(entry.key.clone(), entry.key_span);
+                if entries.get(&entry.key).is_none() {
                     entries.push(entry);
                 }
             }
         }
         Kind::Seq(items) if items.iter().all(|item| matches!(item.kind, Kind::Map(_))) => {
             for item in items {
-                merge_into(entries, seen, item, diag);
+                merge_into(entries, item, diag);
             }
         }
         Kind::Seq(_) | Kind::Scalar(_) => {
@@ -519,14 +555,17 @@ mod tests {
 
     #[test]
     fn scalars_resolve_as_go_yaml_does() {
-        let resolve = |text: &str| Scalar { text: text.to_owned(), is_plain: true }.resolve();
-        assert_eq!(resolve("0440"), Resolved::Int(0o440));
-        assert_eq!(resolve("22:22"), Resolved::Str("22:22".to_owned()));
-        assert_eq!(resolve("yes"), Resolved::Str("yes".to_owned()));
-        assert_eq!(resolve("1.5"), Resolved::Float("1.5".to_owned()));
-        assert_eq!(resolve("2001-01-01"), Resolved::Timestamp("2001-01-01".to_owned()));
-        assert_eq!(resolve("1_000"), Resolved::Int(1000));
-        assert_eq!(resolve("-"), Resolved::Str("-".to_owned()));
+        for (text, resolved) in [
+            ("0440", Resolved::Int(0o440)),
+            ("22:22", Resolved::Str("22:22")),
+            ("yes", Resolved::Str("yes")),
+            ("1.5", Resolved::Float("1.5")),
+            ("2001-01-01", Resolved::Timestamp("2001-01-01")),
+            ("1_000", Resolved::Int(1000)),
+            ("-", Resolved::Str("-")),
+        ] {
+            assert_eq!(Scalar { text: text.to_owned(), is_plain: true }.resolve(), resolved);
+        }
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub(crate) struct Newer {
 
 /// Returns the keys of a service that not every engine knows.
 pub(crate) fn newer(service: &Service) -> Vec<Newer> {
-    let any = |has: fn(&Attachment) -> bool| service.networks.values().filter_map(|each| each.0.as_ref()).any(has);
+    let any = |has: fn(&Attachment) -> bool| service.networks.values().filter_map(|each| each.0.as_deref()).any(has);
     let has_mac = service.mac_address.is_some() || any(|network| network.mac_address.is_some());
     let has_interval = service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some());
     let is_part = |mount: &Mount| mount.volume.as_ref().is_some_and(|volume| volume.subpath.is_some());
@@ -178,7 +178,7 @@ pub fn endpoints(name: &str, container: &str, service: &Service, scope: &Scope<'
     if service.network_mode.is_some() {
         return Vec::new();
     }
-    let attachment = |key: &str| service.networks.get(key).and_then(|attachment| attachment.0.as_ref());
+    let attachment = |key: &str| service.networks.get(key).and_then(|attachment| attachment.0.as_deref());
     let mut keys: Vec<&str> = service.networks.keys().map(String::as_str).collect();
     if keys.is_empty() {
         keys.push("default");

@@ -149,10 +149,15 @@ pub struct EmptyPart;
 /// Returns a text as a JSON string, quotes included.
 pub fn json_string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    escape_json(text, &mut out);
-    out.push('"');
+    push_json(text, &mut out);
     out
+}
+
+/// Adds a text as a JSON string, quotes included.
+pub fn push_json(text: &str, out: &mut String) {
+    out.push('"');
+    escape_json(text, out);
+    out.push('"');
 }
 
 /// Returns user text as a piece of one line of Markdown: no line break, no backtick, no mark of a section, no heading, and
@@ -221,6 +226,9 @@ pub fn is_break(character: char) -> bool {
 }
 
 fn escape_json(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        return out.push_str(text);
+    }
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),

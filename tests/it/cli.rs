@@ -365,6 +365,7 @@ fn config_lists_what_it_is_asked_for() {
          profiles: [p]}\nvolumes: {vv: {}}\n",
     );
     let lines = |args: &[&str]| claw(&folder.0, &[&["config"], args].concat()).stdout;
+    assert_eq!(lines(&["-q"]), "");
     assert_eq!(lines(&["--services"]), "a\nb\n");
     assert_eq!(lines(&["--images"]), "i:1\nn-b\n");
     assert_eq!((lines(&["--volumes"]), lines(&["--networks"])), ("vv\n".to_owned(), "default\n".to_owned()));

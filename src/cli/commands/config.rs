@@ -36,7 +36,11 @@ pub(crate) fn run(global: &Global, args: &ConfigArgs, ui: &Ui) -> Result<Exit, C
     if !args.services.is_empty() {
         load::profile::select(&mut project, &args.services);
     }
-    ui.bare(&text(&project, args, global.format));
+    if !args.quiet {
+        ui.bare(&text(&project, args, global.format));
+    }
+    // The process ends here; to give a thousand services back piece by piece takes as long as to print them.
+    std::mem::forget(project);
     Ok(Exit::Done)
 }
 

@@ -26,7 +26,7 @@ fn modes(project: &mut Value) {
         });
     for (_, service) in services.flatten() {
         let Value::Map(keys) = service else { continue };
-        let mounts = keys.iter_mut().filter(|(key, _)| matches!(key.as_str(), "secrets" | "configs"));
+        let mounts = keys.iter_mut().filter(|(key, _)| matches!(key.as_ref(), "secrets" | "configs"));
         for mount in
             mounts.flat_map(|(_, mounts)| if let Value::List(mounts) = mounts { &mut mounts[..] } else { &mut [] })
         {

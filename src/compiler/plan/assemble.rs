@@ -410,9 +410,9 @@ fn networks(made: &mut Service, unit: &AgentUnit) {
         made.networks.clear();
     }
     if !unit.reach.outside.is_empty() && !own {
-        made.networks.insert("default".to_owned(), Maybe(attachment()));
+        made.networks.insert("default".to_owned(), Maybe(attachment().map(Box::new)));
     }
-    made.networks.insert(INTERNAL.to_owned(), Maybe(attachment()));
+    made.networks.insert(INTERNAL.to_owned(), Maybe(attachment().map(Box::new)));
     // A name that nobody knows is given up after a second instead of ten.
     if made.dns_opt.is_empty() {
         made.dns_opt = vec!["timeout:1".to_owned(), "attempts:1".to_owned()];
@@ -446,7 +446,7 @@ fn bind(source: String, target: &str, is_read_only: bool) -> Mount {
         source: Some(source),
         target: target.to_owned(),
         read_only: is_read_only.then_some(true),
-        bind: Some(BindOptions { create_host_path: Some(false), ..BindOptions::default() }),
+        bind: Some(Box::new(BindOptions { create_host_path: Some(false), ..BindOptions::default() })),
         ..Mount::default()
     }
 }

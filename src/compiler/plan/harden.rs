@@ -164,7 +164,7 @@ pub(crate) fn hold(made: &mut Service, hardening: &Hardening) {
         made.restart.get_or_insert_with(|| format!("on-failure:{}", hardening.restarts));
     }
     made.stop_grace_period.get_or_insert(Duration::seconds(hardening.stop_grace_seconds));
-    let logging = made.logging.get_or_insert_with(Logging::default);
+    let logging = made.logging.get_or_insert_with(Box::<Logging>::default);
     let driver = logging.driver.get_or_insert_with(|| "json-file".to_owned());
     if matches!(driver.as_str(), "json-file" | "local") {
         logging.options.entry("max-file".to_owned()).or_insert_with(|| "3".to_owned());
@@ -203,12 +203,13 @@ pub(crate) fn health(made: &mut Service, probe: &Probe, hardening: &Hardening) {
     let Some(command) = probe.command() else { return };
     let mut test = vec!["CMD".to_owned()];
     test.extend(command);
-    made.healthcheck.get_or_insert(Healthcheck {
+    let check = Healthcheck {
         test,
         interval: Some(Duration::seconds(hardening.probe_seconds)),
         timeout: Some(Duration::seconds(4)),
         retries: Some(3),
         start_period: Some(Duration::seconds(hardening.start_seconds)),
         ..Healthcheck::default()
-    });
+    };
+    made.healthcheck.get_or_insert_with(|| Box::new(check));
 }

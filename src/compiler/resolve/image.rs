@@ -95,7 +95,7 @@ fn built(
     let generated = if clawfile.is_plain() { None } else { Some((generated_name(&found.name), clawfile.lower())) };
     let mut build = Build {
         context: context.to_owned(),
-        written: service.build.clone().unwrap_or_default(),
+        written: service.build.as_deref().cloned().unwrap_or_default(),
         ..Build::of(ImageRef::new(image), found.name.clone(), generated, &clawfile)
     };
     if let Some(target) = build.written.target.as_deref().filter(|target| !clawfile.ends_with_stage(target))

@@ -181,8 +181,10 @@ fn doc(node: &Node) -> Doc {
             Resolved::Null => Doc::Null,
             Resolved::Bool(value) => Doc::Bool(value),
             Resolved::Int(number) => Doc::int(number),
-            Resolved::Float(text) if serde_json::from_str::<serde_json::Number>(&text).is_ok() => Doc::Number(text),
-            Resolved::Float(text) | Resolved::Timestamp(text) | Resolved::Str(text) => Doc::Str(text),
+            Resolved::Float(text) if serde_json::from_str::<serde_json::Number>(text).is_ok() => {
+                Doc::Number(text.to_owned())
+            }
+            Resolved::Float(text) | Resolved::Timestamp(text) | Resolved::Str(text) => Doc::Str(text.to_owned()),
         },
     }
 }

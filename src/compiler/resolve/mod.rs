@@ -177,7 +177,10 @@ fn runtime_of(image: &FromImage, agentish: &Agentish<'_>) -> Option<Spanned<Stri
     if let Some(node) = named {
         // Something else than text is told when the block is read.
         let text = node.scalar().map(Scalar::resolve);
-        return Some(Spanned::new(if let Some(Resolved::Str(text)) = text { text } else { String::new() }, node.span));
+        return Some(Spanned::new(
+            if let Some(Resolved::Str(text)) = text { text.to_owned() } else { String::new() },
+            node.span,
+        ));
     }
     let declared = image.directives.iter().find_map(|each| match &each.value {
         Directive::ClawType(runtime) => Some(Spanned::new(runtime.clone(), each.span)),
@@ -291,7 +294,7 @@ impl Row<'_> {
 
     /// Returns whether its `x-claw` has a key, be its value an empty list.
     pub(crate) fn sets(&self, key: &str) -> bool {
-        self.block.origin.fields.contains_key(key)
+        self.block.origin.fields.has(key)
     }
 }
 

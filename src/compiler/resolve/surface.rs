@@ -76,7 +76,7 @@ pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Dia
 pub(crate) fn targets(scheme: &str, block: &AgentBlock, directives: &[Declared]) -> BTreeSet<String> {
     let own = block.surfaces.iter().filter_map(|entry| directive::surface(&entry.text.value, entry.text.span).ok());
     let declared = directives.iter().filter_map(|each| match &each.value {
-        Directive::Surface(surface) if !block.origin.fields.contains_key("surfaces") => Some(surface.clone()),
+        Directive::Surface(surface) if !block.origin.fields.has("surfaces") => Some(surface.clone()),
         _ => None,
     });
     own.chain(declared).filter(|surface| surface.scheme == scheme).map(|surface| surface.target).collect()

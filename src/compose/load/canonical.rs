@@ -514,17 +514,21 @@ pub(crate) fn is_text(node: &Node) -> bool {
 }
 
 /// Returns a scalar that is no date and not nothing as text.
-pub(crate) fn as_text(node: Node) -> Node {
-    let Some(scalar) = node.scalar() else { return node };
-    let text = match scalar.resolve() {
-        Resolved::Bool(value) => value.to_string(),
-        Resolved::Int(value) => value.to_string(),
-        Resolved::Float(text) => match text.parse::<f64>() {
-            Ok(value) if value.is_finite() => value.to_string(),
-            _ => text,
-        },
-        Resolved::Str(text) => text,
+pub(crate) fn as_text(mut node: Node) -> Node {
+    let Kind::Scalar(scalar) = &mut node.kind else { return node };
+    let number = match scalar.resolve() {
+        Resolved::Bool(value) => Some(value.to_string()),
+        Resolved::Int(value) => Some(value.to_string()),
+        Resolved::Float(text) => {
+            text.parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| value.to_string())
+        }
+        Resolved::Str(_) => None,
         Resolved::Timestamp(_) | Resolved::Null => return node,
     };
-    Node::text(text, node.span)
+    if let Some(text) = number {
+        scalar.text = text;
+    }
+    scalar.is_plain = false;
+    node.tag = None;
+    node
 }

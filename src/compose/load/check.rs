@@ -92,7 +92,7 @@ impl Scope<'_> {
             self.service_exists("depends_on", target, dependency.origin.place(self.at), diag);
             let (condition, at) = (dependency.condition.as_str(), dependency.origin.of("condition", self.at));
             if !matches!(condition, "service_started" | "service_healthy" | "service_completed_successfully") {
-                let is_absent = !dependency.origin.fields.contains_key("condition");
+                let is_absent = !dependency.origin.fields.has("condition");
                 let message = if is_absent {
                     format!("the dependency on `{target}` has no `condition`")
                 } else {

@@ -23,7 +23,7 @@ pub(crate) fn service(name: &str, service: &Service, at: Span, diag: &mut Diagno
     }
     for port in &service.ports {
         let at = port.origin.of("target", at);
-        if !port.origin.fields.contains_key("target") {
+        if !port.origin.fields.has("target") {
             let message = format!("a port of `{name}` has no `target`");
             diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `target: 80`, the container's port"));
         } else if !(1..=65535).contains(&port.target) {
@@ -35,7 +35,7 @@ pub(crate) fn service(name: &str, service: &Service, at: Span, diag: &mut Diagno
 
 fn image(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     match service.image.as_deref() {
-        None if !["image", "build", "provider"].iter().any(|key| service.origin.fields.contains_key(*key)) => {
+        None if !["image", "build", "provider"].iter().any(|key| service.origin.fields.has(key)) => {
             let message = format!("the service `{name}` has neither `image` nor `build`");
             diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `image: NAME` or `build: .`"));
         }
@@ -115,7 +115,7 @@ fn requests(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     let reserved = resources.and_then(|resources| resources.reservations.as_ref()).map_or(&[][..], |all| &all.devices);
     let gpus = service.gpus.as_ref().map_or(&[][..], |gpus| &gpus.0);
     let mut missing = |origin: &Origin, what: &str, key: &str| {
-        if !origin.fields.contains_key(key) {
+        if !origin.fields.has(key) {
             let error =
                 Diagnostic::error(Code::MissingKey, origin.place(at), format!("{what} of `{name}` has no `{key}`"));
             diag.push(error.help(format!("add `{key}`")));
@@ -132,9 +132,11 @@ fn requests(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     for hook in service.post_start.iter().chain(&service.pre_stop) {
         missing(&hook.origin, "a hook", "command");
     }
-    for request in reserved.iter().chain(gpus).filter(|request| {
-        request.origin.fields.contains_key("count") && request.origin.fields.contains_key("device_ids")
-    }) {
+    for request in reserved
+        .iter()
+        .chain(gpus)
+        .filter(|request| request.origin.fields.has("count") && request.origin.fields.has("device_ids"))
+    {
         let message = format!("a request for devices of `{name}` has both `count` and `device_ids`");
         let error = Diagnostic::error(Code::ConflictingKeys, request.origin.of("count", at), message);
         diag.push(error.help("keep one of the two"));
@@ -150,7 +152,7 @@ fn resources(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     ];
     for (side, amounts, other, keys) in sides {
         let Some(amounts) = amounts else { continue };
-        for key in keys.iter().filter(|key| amounts.origin.fields.contains_key(**key)) {
+        for key in keys.iter().filter(|key| amounts.origin.fields.has(key)) {
             let message = format!("`services.{name}.deploy.resources.{side}` has no key `{key}`");
             let error = Diagnostic::error(Code::UnknownKey, amounts.origin.of(key, at), message);
             diag.push(error.help(format!("take it out, or put it below `{other}`")));
@@ -240,7 +242,7 @@ fn mount(name: &str, mount: &Mount, at: Span, diag: &mut Diagnostics) {
     let at = mount.origin.span.unwrap_or(at);
     let kind_at = mount.origin.of("type", at);
     // A key with a value of the wrong type is not absent, and was reported.
-    let lacks = |key: &str| !mount.origin.fields.contains_key(key);
+    let lacks = |key: &str| !mount.origin.fields.has(key);
     match mount.kind.as_str() {
         "bind" if mount.source.as_deref().map_or(lacks("source"), str::is_empty) => {
             let message = format!("a bind mount of `{name}` has no `source`");

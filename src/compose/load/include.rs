@@ -174,7 +174,7 @@ fn texts(node: &Node, key: &str, diag: &mut Diagnostics) -> Vec<(String, Span)> 
     let mut found = Vec::new();
     for item in items {
         match item.scalar().map(crate::yaml::Scalar::resolve) {
-            Some(Resolved::Str(text)) => found.push((text, item.span)),
+            Some(Resolved::Str(text)) => found.push((text.to_owned(), item.span)),
             _ => {
                 let message = format!("`{key}` must be a string, and is {}", item.type_name());
                 let error = Diagnostic::error(Code::WrongType, item.span, message);

@@ -15,7 +15,7 @@ const WINDOWS: &str = "it is for Windows";
 
 /// Records the keys of a project that claw does not carry out, and those without effect.
 pub(crate) fn judge(project: &Project, file: Span, diag: &mut Diagnostics) {
-    if project.origin.fields.contains_key("version") {
+    if project.origin.fields.has("version") {
         let message = "`version` has no effect: it is obsolete";
         let warning = Diagnostic::warning(Code::NoEffect, project.origin.of("version", file), message);
         diag.push(warning.help("take it out"));
@@ -33,8 +33,8 @@ pub(crate) fn judge(project: &Project, file: Span, diag: &mut Diagnostics) {
     for (key, network) in &project.networks {
         let path = format!("networks.{key}");
         if network.external == Some(true) {
-            let others = network.origin.fields.keys().filter(|other| !matches!(other.as_str(), "name" | "external"));
-            others.for_each(|other| idle(&path, other, &network.origin, "the network is external", file, diag));
+            let others = network.origin.fields.iter().filter(|(other, _)| !matches!(*other, "name" | "external"));
+            others.for_each(|(other, _)| idle(&path, other, &network.origin, "the network is external", file, diag));
             continue;
         }
     }
@@ -54,15 +54,13 @@ fn idle(path: &str, key: &str, origin: &Origin, why: &str, file: Span, diag: &mu
 
 /// The same for each of these keys that is written.
 fn idle_keys(path: &str, keys: &[&str], origin: &Origin, why: &str, file: Span, diag: &mut Diagnostics) {
-    for key in keys.iter().filter(|key| origin.fields.contains_key(**key)) {
+    for key in keys.iter().filter(|key| origin.fields.has(key)) {
         idle(path, key, origin, why, file, diag);
     }
 }
 
 fn object(path: &str, object: &FileObject, file: Span, diag: &mut Diagnostics) {
-    for key in
-        ["driver", "driver_opts", "template_driver"].iter().filter(|key| object.origin.fields.contains_key(**key))
-    {
+    for key in ["driver", "driver_opts", "template_driver"].iter().filter(|key| object.origin.fields.has(key)) {
         unsupported(&format!("{path}.{key}"), object.origin.of(key, file), SWARM, diag);
     }
 }
@@ -76,7 +74,7 @@ fn service(name: &str, service: &Service, file: Span, diag: &mut Diagnostics) {
         ("provider", "another program would make this service"),
         ("use_api_socket", "a container with the engine's socket is root on the host; mount it by name if it must be"),
     ];
-    for (key, why) in refused.iter().filter(|(key, _)| service.origin.fields.contains_key(*key)) {
+    for (key, why) in refused.iter().filter(|(key, _)| service.origin.fields.has(key)) {
         unsupported(&format!("{path}.{key}"), service.origin.of(key, file), why, diag);
     }
     idle_keys(&path, &["cpu_count", "cpu_percent"], &service.origin, WINDOWS, file, diag);

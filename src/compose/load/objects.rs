@@ -22,10 +22,10 @@ fn external(key: &str, is_external: Option<bool>, origin: &Origin, file: Span, d
     if is_external != Some(true) {
         return;
     }
-    for (other, at) in origin.fields.iter().filter(|(other, _)| !matches!(other.as_str(), "name" | "external")) {
+    for (other, at) in origin.fields.iter().filter(|(other, _)| !matches!(*other, "name" | "external")) {
         let message = format!("the volume `{key}` has both `external: true` and `{other}`");
         diag.push(
-            Diagnostic::error(Code::ConflictingKeys, *at, message)
+            Diagnostic::error(Code::ConflictingKeys, at, message)
                 .note_at(origin.of("external", file), "it is external by this")
                 .help("keep one of the two: what is external is not made here, and takes only `name` beside it"),
         );

@@ -37,7 +37,7 @@ pub(crate) fn implicit(project: &mut Project) {
     for service in project.services.values_mut() {
         let mut implied: BTreeMap<String, Dependency> = BTreeMap::new();
         for need in needs(service).filter(|need| names.contains(need.target)) {
-            let span = service.origin.fields.get(need.key).copied();
+            let span = service.origin.fields.get(need.key);
             implied.entry(need.target.to_owned()).or_insert_with(|| Dependency {
                 condition: "service_started".to_owned(),
                 restart: need.restarts.then_some(true),

@@ -69,7 +69,7 @@ pub struct Word(pub String);
 impl Shape for Word {
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
         match node.scalar().map(crate::yaml::Scalar::resolve) {
-            Some(Resolved::Str(text)) => Some(Self(text)),
+            Some(Resolved::Str(text)) => Some(Self(text.to_owned())),
             Some(Resolved::Bool(value)) => Some(Self(value.to_string())),
             _ => {
                 cx.wrong_type(node, "a string or a boolean");

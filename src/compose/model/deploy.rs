@@ -131,7 +131,7 @@ pub struct DeviceCount(pub i64);
 
 impl Shape for DeviceCount {
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
-        let text = match node.scalar().map(crate::yaml::Scalar::resolve) {
+        let text: &str = match node.scalar().map(crate::yaml::Scalar::resolve) {
             Some(Resolved::Int(count)) => return Some(Self(count)),
             Some(Resolved::Str(text)) => text,
             _ => {
