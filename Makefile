@@ -44,7 +44,7 @@ docs: ## API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
 fuzz: ## each parser for a minute; needs a nightly compiler and cargo-fuzz
-	for target in clawfile pod dotenv labels template; do \
+	for target in clawfile pod load dotenv labels template; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=60 -max_len=4096 || exit 1; \
 	done
 

@@ -131,6 +131,8 @@ codes! {
     PrivilegedSurface = "privileged-surface",
     /// Something risky in a service that is not an agent.
     RiskyService = "risky-service",
+    /// A service of a file without agents is held looser than an agent would be.
+    Unhardened = "unhardened",
     /// A way out to the internet that a later version closes.
     OpenEgress = "open-egress",
     /// A deprecated or surprising form that is taken all the same.

@@ -357,6 +357,38 @@ fn what_an_agent_takes_from_other_files_is_judged_as_its_own() {
 }
 
 #[test]
+fn a_compose_file_without_agents_is_told_how_agents_would_be_held() {
+    let folder = Folder::new("advice");
+    folder.write(
+        "compose.yml",
+        "services:\n  web: {image: nginx, ports: ['80:80', '127.0.0.1:81:81'], restart: always, links: [db]}\n  db:\n    image: 'x:1'\n    \
+         user: '5:5'\n    network_mode: none\n    x-claw: {harden: true}\n",
+    );
+    let run = claw(&folder.0, &["check"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let said: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("warning[")).collect();
+    let held = "cap_drop`, `cpus`, `init`, `logging`, `mem_limit`, `memswap_limit`, `networks`, `pids_limit`, `read_only`, \
+                `security_opt`, `stop_grace_period`, `tmpfs`, `ulimits`, `user`";
+    assert_eq!(
+        said,
+        [
+            &format!("warning[unhardened]: as an agent, `web` would be held by `{held}"),
+            "warning[risky-service]: the image `nginx` of `web` moves: it names no version (CIS 5.28)",
+            "warning[risky-service]: the port `80` of `web` is open on every address of the host (CIS 5.14)",
+        ]
+    );
+    assert!(run.stderr.contains("as an agent it would need `allow: [links, restart]` beside"), "{run:?}");
+    assert_eq!(claw(&folder.0, &["check", "--strict"]).code, Some(3));
+    // Beside an agent the others are there on purpose.
+    folder.write("A.md", "# A\n");
+    let agent = "  bot: {image: 'b:1', entrypoint: [/b], x-claw: {type: generic, agent: A.md}}\n";
+    let services = std::fs::read_to_string(folder.0.join("compose.yml")).expect("read");
+    folder.write("compose.yml", &format!("{services}{agent}"));
+    let run = claw(&folder.0, &["check"]);
+    assert!(!run.stderr.contains("unhardened") && !run.stderr.contains("5.28"), "{run:?}");
+}
+
+#[test]
 fn config_lists_what_it_is_asked_for() {
     let folder = Folder::new("lists");
     folder.write(

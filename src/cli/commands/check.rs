@@ -1,6 +1,8 @@
 //! `claw check`: every diagnostic, nothing written.
 
+use claw_compiler::plan::advise;
 use claw_types::diag::{Code, Severity};
+use claw_types::span::Span;
 
 use crate::args::Global;
 use crate::exit::{CommandError, Exit};
@@ -11,6 +13,9 @@ use crate::ui::Ui;
 pub(crate) fn run(global: &Global, strict: bool, ui: &Ui) -> Result<Exit, CommandError> {
     let mut input = input::read(global)?;
     let plan = block_on(input.plan())?;
+    if let (Some(plan), Some((_, file))) = (&plan, input.files.first()) {
+        advise(plan, Span::start_of(*file), &mut input.diagnostics);
+    }
     let count = |severity: Severity| input.diagnostics.iter().filter(|each| each.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let agents = plan.as_ref().map(|plan| plan.units.len());
@@ -22,7 +27,8 @@ pub(crate) fn run(global: &Global, strict: bool, ui: &Ui) -> Result<Exit, Comman
     }
     let data = serde_json::json!({ "agents": agents, "errors": errors, "warnings": warnings });
     ui.result("check", &parts.join(", "), data, &input.diagnostics, &input.sources);
-    let is_audit = |code: Code| matches!(code, Code::PrivilegedSurface | Code::RiskyService | Code::OpenEgress);
+    let is_audit =
+        |code: Code| matches!(code, Code::PrivilegedSurface | Code::RiskyService | Code::Unhardened | Code::OpenEgress);
     let mut of_compiler =
         input.diagnostics.iter().filter(|each| each.severity == Severity::Error && !is_audit(each.code));
     Ok(match (of_compiler.next(), errors, warnings) {

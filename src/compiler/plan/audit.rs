@@ -15,8 +15,8 @@ use crate::facts::HostFact;
 use crate::resolve::{Agent, Pod};
 
 /// A privileged thing a service has: the word `allow` takes, the compose key, why it matters.
-struct Privilege {
-    word: &'static str,
+pub(super) struct Privilege {
+    pub(super) word: &'static str,
     key: &'static str,
     why: String,
 }
@@ -140,7 +140,7 @@ fn absent(name: &str, agent: &Agent, pod: &Pod, at: Span, diag: &mut Diagnostics
 }
 
 /// The privileged surface of any service.
-fn privileges(service: &Service, mounted: &Service, project: &Project) -> Vec<Privilege> {
+pub(super) fn privileges(service: &Service, mounted: &Service, project: &Project) -> Vec<Privilege> {
     let mut found = Vec::new();
     let mut add = |holds: bool, word: &'static str, key: &'static str, why: &str| {
         if holds {
@@ -272,7 +272,7 @@ fn is_pods_own(source: &str) -> bool {
 }
 
 /// What an agent loosens of how it is held.
-fn loosened(service: &Service) -> Vec<Privilege> {
+pub(super) fn loosened(service: &Service) -> Vec<Privilege> {
     let mut found = Vec::new();
     let mut add = |holds: bool, word: &'static str, key: &'static str, why: &str| {
         if holds {

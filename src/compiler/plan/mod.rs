@@ -17,12 +17,14 @@ use crate::emit::markdown::Peers;
 use crate::facts::Context;
 use crate::resolve::{Build, Pod, SecretSource};
 
+mod advice;
 mod assemble;
 mod audit;
 mod expand;
 mod harden;
 pub mod steps;
 
+pub use advice::advise;
 pub use expand::expand;
 pub use harden::{Hardening, harden};
 
