@@ -138,7 +138,7 @@ impl Input {
             if needs.is_empty() {
                 break;
             }
-            answer(needs, &self.root, &self.environment, &self.engine, &mut self.facts, &mut self.sources).await?;
+            answer(needs, &self.root, &mut self.environment, &self.engine, &mut self.facts, &mut self.sources).await?;
         }
         Ok(claw_compiler::compile(spec, &self.facts, &context(&self.sources), &mut self.diagnostics).ok())
     }

@@ -61,3 +61,12 @@ pub fn read(path: &Path, reading: &Reading<'_>) -> Result<Option<Variables>, Fil
 pub(crate) fn read_alone(path: &Path, lookup: &dyn Lookup) -> Result<Option<Variables>, FileError> {
     read(path, &Reading { lookup, earlier: &BTreeMap::new(), is_raw: false })
 }
+
+/// Returns the variables of an env file of an included file. A directory of the name `.env` is none, as in docker compose, for
+/// that is where one is looked for unasked.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_included(path: &Path, lookup: &dyn Lookup) -> Result<Option<Variables>, FileError> {
+    if path.ends_with(".env") && path.is_dir() { Ok(None) } else { read_alone(path, lookup) }
+}

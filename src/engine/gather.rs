@@ -36,6 +36,8 @@ pub struct Environment {
     bytes: BTreeMap<String, Vec<u8>>,
     /// The file of each variable that the process does not set.
     files: BTreeMap<String, String>,
+    /// Secrets that only env files of included files set, each with its file: below everything else.
+    included: BTreeMap<String, (String, String)>,
 }
 
 impl Environment {
@@ -93,23 +95,51 @@ impl Environment {
         // What the process sets wins over a file, text or not.
         values.retain(|name, _| !bytes.contains_key(name));
         places.retain(|name, _| !process.contains_key(name) && !bytes.contains_key(name));
-        Ok(Self { values, bytes, files: places })
+        Ok(Self { values, bytes, files: places, included: BTreeMap::new() })
+    }
+
+    /// Adds the secrets of an included file's env file: the compiler knows them by name alone, so their values are looked for
+    /// here. Returns the names that have a value now and had none.
+    ///
+    /// # Errors
+    /// Where another included file sets one of them to something else: which is meant cannot be said by its name.
+    fn include(&mut self, path: &Path, variables: &dotenv::Variables) -> Result<Vec<String>, FileError> {
+        let mut fresh = Vec::new();
+        let file = display(path);
+        let secrets = variables.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        for (name, value) in secrets.filter(|(name, value)| is_sealed(name, value)) {
+            match self.included.get(name) {
+                _ if self.values.contains_key(name) || self.bytes.contains_key(name) => {}
+                Some((known, other)) if known != value && *other != file => {
+                    let why = format!("it sets `{name}` otherwise than `{other}` does: set it in the pod's `.env`");
+                    let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+                    return Err(FileError { what: "read the env file", path: path.to_owned(), source });
+                }
+                _ => {
+                    self.included.insert(name.clone(), (value.clone(), file.clone()));
+                    fresh.push(name.clone());
+                }
+            }
+        }
+        Ok(fresh)
     }
 
     /// Returns the bytes of a variable that is set and not empty.
     pub(crate) fn secret(&self, name: &str) -> Option<&[u8]> {
-        let text = self.values.get(name).map(String::as_bytes);
+        let text = self.plain(name).map(str::as_bytes);
         text.or_else(|| self.bytes.get(name).map(Vec::as_slice)).filter(|value| !value.is_empty())
     }
 
     /// Returns the file that sets a variable; nothing where the process does, or nobody.
     pub(crate) fn file_of(&self, name: &str) -> Option<&str> {
-        self.files.get(name).map(String::as_str)
+        let included = || self.included.get(name).map(|(_, file)| file);
+        self.files.get(name).or_else(included).map(String::as_str)
     }
 
     /// Returns the value of a variable that is no secret by its position.
     pub fn plain(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
+        let own = || self.included.get(name).filter(|_| !self.bytes.contains_key(name)).map(|(value, _)| value);
+        self.values.get(name).or_else(own).map(String::as_str)
     }
 
     /// Returns every variable as a line `NAME=value`, sorted. Secrets are among them: for the user's own eyes.
@@ -169,7 +199,7 @@ impl Engine {
 pub async fn answer(
     needs: BTreeSet<Need>,
     root: &Path,
-    environment: &Environment,
+    environment: &mut Environment,
     engine: &Engine,
     facts: &mut Facts,
     sources: &mut SourceMap,
@@ -194,8 +224,12 @@ pub async fn answer(
                 facts.compose_files.insert(path, fact);
             }
             Need::EnvFile(path) => {
-                let fact = env_file(&root.join(&path), environment)?;
-                facts.env_files.insert(path, fact);
+                let path_of = root.join(&path);
+                let variables = envfile::read_included(&path_of, environment)?;
+                for name in variables.iter().map(|found| environment.include(&path_of, found)) {
+                    facts.set.extend(name?.into_iter().map(|name| (name, true)));
+                }
+                facts.env_files.insert(path, variables.map(env_file));
             }
             Need::File(path) => {
                 let fact = file(root, &path, sources)?;
@@ -242,16 +276,19 @@ pub async fn answer(
 }
 
 /// A value whose name makes it secret stays here: the compiler is told that it is there, and no more.
-fn env_file(path: &Path, environment: &Environment) -> Result<Option<EnvFileFact>, FileError> {
-    let Some(variables) = envfile::read_alone(path, environment)? else { return Ok(None) };
-    let mut fact = EnvFileFact::new();
-    for (name, value) in variables {
-        let Some(value) = value else { continue };
-        // Nothing is no secret: the variable is there and empty, as in docker compose.
-        let is_secret = claw_types::secret::is_secret_name(&name) && !value.is_empty();
-        fact.insert(name, if is_secret { None } else { Some(value) });
-    }
-    Ok(Some(fact))
+fn env_file(variables: dotenv::Variables) -> EnvFileFact {
+    let valued = variables.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    valued
+        .map(|(name, value)| {
+            let is_sealed = is_sealed(&name, &value);
+            (name, if is_sealed { None } else { Some(value) })
+        })
+        .collect()
+}
+
+/// Whether a variable is a secret. Nothing is none: the variable is there and empty, as in docker compose.
+fn is_sealed(name: &str, value: &str) -> bool {
+    claw_types::secret::is_secret_name(name) && !value.is_empty()
 }
 
 /// Returns where a path of the host leads, every link followed; `~` is the user's home.

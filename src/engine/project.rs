@@ -55,7 +55,7 @@ impl Disk {
                     self.files.insert(path, fact);
                 }
                 Want::EnvFile(path) => {
-                    let variables = envfile::read_alone(&root.join(&path), lookup)?;
+                    let variables = envfile::read_included(&root.join(&path), lookup)?;
                     self.env_files.insert(path, variables);
                 }
             }

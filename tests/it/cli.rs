@@ -357,6 +357,36 @@ fn what_an_agent_takes_from_other_files_is_judged_as_its_own() {
 }
 
 #[test]
+fn a_secret_of_an_included_files_env_file_is_found_and_two_that_differ_are_an_error() {
+    let folder = Folder::new("included");
+    let bot = |name: &str| {
+        format!(
+            "services:\n  {name}:\n    image: x:1\n    entrypoint: [/b]\n    environment: {{OWN_TOKEN: '${{OWN_TOKEN}}'}}\n    x-claw: {{type: \
+             generic, agent: AGENTS.md}}\n"
+        )
+    };
+    folder.write("AGENTS.md", "# A\n").write("claw-pod.yml", "include: [a/compose.yml]\n");
+    folder
+        .write("a/compose.yml", &bot("one"))
+        .write("a/.env", "OWN_TOKEN=canary-one\n")
+        .write("b/compose.yml", &bot("two"));
+    let run = claw(&folder.0, &["check"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let run = claw(&folder.0, &["secrets", "list"]);
+    assert!(run.stdout.contains("a/.env") && !run.stdout.contains("canary"), "{run:?}");
+    folder.write("claw-pod.yml", "include: [a/compose.yml, b/compose.yml]\n").write("b/.env/x", "");
+    assert_eq!(claw(&folder.0, &["config", "-q"]).code, Some(0), "a directory of that name is no env file");
+    std::fs::remove_dir_all(folder.0.join("b/.env")).expect("removed");
+    folder.write("b/.env", "OWN_TOKEN=canary-two\n");
+    let run = claw(&folder.0, &["check"]);
+    assert_ne!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("it sets `OWN_TOKEN` otherwise than `a/.env` does"), "{run:?}");
+    assert!(!format!("{run:?}").contains("canary"), "{run:?}");
+    folder.write(".env", "OWN_TOKEN=canary-three\n");
+    assert_eq!(claw(&folder.0, &["check"]).code, Some(0), "the pod's own stands above both");
+}
+
+#[test]
 fn a_compose_file_without_agents_is_told_how_agents_would_be_held() {
     let folder = Folder::new("advice");
     folder.write(
