@@ -12,7 +12,7 @@ use claw_compose::load::{EnvFile, Files, Found, Want};
 use claw_compose::model::{Project, Service};
 use claw_compose::template::Lookup;
 use claw_types::image::label::RESERVED;
-use claw_types::span::SourceMap;
+use claw_types::span::{Source, SourceMap};
 
 use crate::envfile::{self, Reading};
 use crate::files::FileError;
@@ -35,6 +35,14 @@ impl Disk {
     /// Returns what a loader reads.
     pub fn files<'d>(&'d self, sources: &'d SourceMap) -> DiskFiles<'d> {
         DiskFiles { disk: self, sources }
+    }
+
+    /// Returns the texts of the compose files that were read.
+    pub fn texts<'d>(&'d self, sources: &'d SourceMap) -> impl Iterator<Item = &'d Source> {
+        self.files.values().filter_map(|fact| match fact.found(sources) {
+            Found::Text(source) => Some(source),
+            Found::Missing | Found::NotRegular | Found::NotText => None,
+        })
     }
 
     /// Reads what a loader wants.

@@ -433,6 +433,11 @@ fn config_lists_what_it_is_asked_for() {
     assert_eq!((lines(&["--volumes"]), lines(&["--networks"])), ("vv\n".to_owned(), "default\n".to_owned()));
     assert_eq!(lines(&["--profiles"]), "p\n");
     assert!(lines(&["--variables"]).contains("V     false     1"), "{}", lines(&["--variables"]));
+    folder
+        .write("more.yml", "include: [in.yml]\nservices: {z: {image: 'z:${Z?}'}}\n")
+        .write("in.yml", "services: {i: {image: 'i:${IN-7}'}}\n");
+    let more = claw(&folder.0, &["-f", "more.yml", "config", "--variables"]).stdout;
+    assert!(more.contains("IN    false     7") && more.contains("Z     true"), "{more}");
     assert_eq!(lines(&["--hash", "a"]).split(' ').next(), Some("a"));
     assert_eq!(lines(&["--services", "b"]), "b\n");
     assert_eq!(claw(&folder.0, &["config", "x"]).code, Some(2));

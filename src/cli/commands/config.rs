@@ -6,8 +6,9 @@ use claw_compose::hash::{self, Level};
 use claw_compose::load::{self, Options, Stop};
 use claw_compose::model::Project;
 use claw_compose::{print, write};
-use claw_engine::project::{Disk, Kept, resolve};
-use claw_types::diag::{Code, Diagnostic};
+use claw_engine::project::{Disk, DiskFiles, Kept, resolve};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::span::Source;
 
 use crate::args::{ConfigArgs, Format, Global};
 use crate::exit::{CommandError, Exit};
@@ -88,16 +89,8 @@ fn load(input: &mut Input, args: &ConfigArgs) -> Result<Option<Project>, Command
         let mut diagnostics = input.diagnostics.clone();
         let files = disk.files(&input.sources);
         let spec = input.spec();
-        let mains: Vec<_> =
-            input.files.iter().filter_map(|(path, file)| Some((path.as_str(), input.sources.get(*file)?))).collect();
-        let options = Options {
-            lookup: &input.environment,
-            keep: &|_, _| false,
-            files: &files,
-            name: input.name.as_deref(),
-            directory: &spec.directory,
-            judges: false,
-        };
+        let options = options(input, &files, &spec.directory);
+        let mains = mains(input);
         let profiles = if args.profiles { &all[..] } else { &input.profiles };
         let found = load::merge(&mains, &options, &mut diagnostics).and_then(|merged| {
             for unset in &merged.unset {
@@ -125,20 +118,44 @@ fn load(input: &mut Input, args: &ConfigArgs) -> Result<Option<Project>, Command
     }
 }
 
-/// Prints the variables that the files name, with their defaults, as a table.
+fn options<'o>(input: &'o Input, files: &'o DiskFiles<'o>, directory: &'o str) -> Options<'o> {
+    Options {
+        lookup: &input.environment,
+        keep: &|_, _| false,
+        files,
+        name: input.name.as_deref(),
+        directory,
+        judges: false,
+    }
+}
+
+fn mains(input: &Input) -> Vec<(&str, &Source)> {
+    input.files.iter().filter_map(|(path, file)| Some((path.as_str(), input.sources.get(*file)?))).collect()
+}
+
+/// Prints the variables that the files name, those they include and extend too, with their defaults, as a table.
 fn variables(input: &mut Input, global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
+    let mut disk = Disk::default();
+    loop {
+        let spec = input.spec();
+        let files = disk.files(&input.sources);
+        // A variable without value may be an error of loading, and is what is asked for here.
+        let merged = load::merge(&mains(input), &options(input, &files, &spec.directory), &mut Diagnostics::new());
+        let Err(Stop::Wanted(wants)) = merged else { break };
+        disk.read(wants, &input.root, &input.environment, &mut input.sources)?;
+    }
     let mut found: BTreeMap<String, print::Variable> = BTreeMap::new();
-    for (_, file) in &input.files {
-        let Some(source) = input.sources.get(*file) else { continue };
-        for tree in claw_compose::yaml::documents(source, &mut input.diagnostics).unwrap_or_default() {
+    let mut diagnostics = input.diagnostics.clone();
+    for source in mains(input).into_iter().map(|(_, source)| source).chain(disk.texts(&input.sources)) {
+        for tree in claw_compose::yaml::documents(source, &mut diagnostics).unwrap_or_default() {
             print::variables(&tree, &mut found);
         }
     }
-    ui.diagnostics(&input.diagnostics, &input.sources);
+    ui.diagnostics(&diagnostics, &input.sources);
     ui.bare(&if global.format == Format::Json {
         print::variables_json(&found)
     } else {
         print::variables_table(&found)
     });
-    Ok(if input.diagnostics.has_errors() { Exit::Wrong } else { Exit::Done })
+    Ok(if diagnostics.has_errors() { Exit::Wrong } else { Exit::Done })
 }
