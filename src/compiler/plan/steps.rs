@@ -432,15 +432,7 @@ fn difference(
 
 /// Why containers must be made anew, by service and number: what differs, and what shares a namespace with what differs.
 fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List) -> BTreeMap<(String, u32), String> {
-    let made: Vec<&Action> = list.steps.iter().map(|step| &step.action).filter(|action| action.is_image()).collect();
-    let is_new_image = |service: &Service| {
-        made.iter().any(|action| match action {
-            Action::Pack => service.image.as_deref() == Some(plan.infra().as_str()),
-            Action::Build(of) => plan.builds.get(of).map(|build| build.image.as_str()) == service.image.as_deref(),
-            Action::Pull(image) | Action::Base(image) => service.image.as_ref() == Some(image),
-            _ => false,
-        })
-    };
+    let is_new_image = |service: &Service| list.steps.iter().any(|step| makes(&step.action, service, plan));
     let mut causes = BTreeMap::new();
     for name in order(plan).iter().filter(|name| mode.has(name)) {
         let Some(service) = plan.project.services.get(name) else { continue };
@@ -461,24 +453,29 @@ fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List) -> BTreeMa
 
 fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
     let causes = causes(plan, observed, mode, list);
-    let first = list.ids(|action| !action.is_image());
-    let all = list.ids(|_| true);
+    let prepared = list.ids(|action| !action.is_image());
     let mut starts: BTreeMap<(String, u32), String> = BTreeMap::new();
     restarts(plan, observed, mode, &causes, &mut starts, list);
-    for (name, service) in mode.services(plan) {
+    orphans(plan, observed, mode, list);
+    for name in order(plan).iter().filter(|name| mode.has(name)) {
+        let Some(service) = plan.project.services.get(name) else { continue };
         let seen = observed.containers.get(name).map_or(&[][..], Vec::as_slice);
+        let needed = needed(name, service, plan, list);
+        let stopped = list.ids(|action| matches!(action, Action::Stop(of, ..) if asks(plan, of, name)));
         for number in 1..=containers_of(service) {
             let key = (name.clone(), number);
             let container = seen.iter().find(|container| container.number == number);
             let Some(container) = container else {
-                list.add(Action::CreateContainer(name.clone(), number), "it is missing", all.clone());
+                list.add(Action::CreateContainer(name.clone(), number), "it is missing", needed.clone());
                 starts.insert(key, "it is new".to_owned());
                 continue;
             };
             match causes.get(&key) {
                 Some(cause) => {
-                    let gone = remove(name, container, cause, first.clone(), list);
-                    list.add(Action::CreateContainer(name.clone(), number), cause, [all.clone(), vec![gone]].concat());
+                    let after = [prepared.clone(), stopped.clone()].concat();
+                    let gone = remove(name, container, cause, after, list);
+                    let after = [needed.clone(), vec![gone]].concat();
+                    list.add(Action::CreateContainer(name.clone(), number), cause, after);
                     starts.insert(key, "it is new".to_owned());
                 }
                 None if container.is_running || (container.is_completed && runs_once(name, service, plan)) => {}
@@ -491,6 +488,12 @@ fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
             remove(name, extra, "the service has fewer containers now", Vec::new(), list);
         }
     }
+    start(plan, &starts, list);
+    tell(plan, observed, mode, &starts, list);
+}
+
+/// Containers of services that are gone.
+fn orphans(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
     let is_orphan = |name: &str| {
         let is_known = plan.project.services.contains_key(name) || plan.disabled.contains(name);
         mode.selected.is_none() && !is_known
@@ -501,8 +504,47 @@ fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
             remove(service, container, "the pod has no such service any more", Vec::new(), list);
         }
     }
-    start(plan, &starts, list);
-    tell(plan, observed, mode, &starts, list);
+}
+
+/// Returns whether a service asks to be restarted with another.
+fn asks(plan: &Plan, service: &str, target: &str) -> bool {
+    let dependency = plan.project.services.get(service).and_then(|service| service.depends_on.get(target));
+    dependency.is_some_and(|dependency| dependency.restart == Some(true))
+}
+
+/// Returns the steps that come before a container of a service is made: its image, its files, its networks and volumes, the
+/// containers of what it depends on, and an orphan that may have its name.
+fn needed(name: &str, service: &Service, plan: &Plan, list: &List) -> Vec<u32> {
+    let has_network = |key: &str| match service.networks.is_empty() {
+        true => key == "default" && service.network_mode.is_none(),
+        false => service.networks.contains_key(key),
+    };
+    let has_volume = |key: &str| {
+        let mut mounts = service.volumes.iter().filter(|mount| mount.kind == "volume");
+        mounts.any(|mount| mount.source.as_deref() == Some(key))
+    };
+    list.ids(|action| match action {
+        Action::Pack | Action::Base(_) | Action::Pull(_) | Action::Build(_) => makes(action, service, plan),
+        Action::Write(unit) => unit.as_str() == name,
+        Action::CreateNetwork(key) => has_network(key),
+        Action::CreateVolume(key) => has_volume(key),
+        Action::Own(volumes, units) => {
+            units.iter().any(|unit| unit.as_str() == name) || volumes.iter().any(|key| has_volume(key))
+        }
+        Action::CreateContainer(made, _) => service.depends_on.contains_key(made),
+        Action::RemoveContainer(of, ..) => service.container_name.is_some() && of != name,
+        Action::Stop(..) | Action::Start(..) | Action::Tell(..) => false,
+    })
+}
+
+/// Returns whether a step makes the image that a service runs.
+fn makes(action: &Action, service: &Service, plan: &Plan) -> bool {
+    match action {
+        Action::Pack => service.image.as_deref() == Some(plan.infra().as_str()),
+        Action::Build(of) => plan.builds.get(of).map(|build| build.image.as_str()) == service.image.as_deref(),
+        Action::Pull(image) | Action::Base(image) => service.image.as_ref() == Some(image),
+        _ => false,
+    }
 }
 
 /// What a runtime is told after its start, told where its container is new or was never told.
@@ -566,6 +608,9 @@ fn start(plan: &Plan, starts: &BTreeMap<(String, u32), String>, list: &mut List)
             let after = list.ids(|action| match action {
                 Action::CreateContainer(created, of) => created == service && of == number,
                 Action::Start(started, _) => needed.is_some_and(|needed| needed.contains_key(started)),
+                Action::Stop(stopped, ..) => stopped == service,
+                // Ports and names are free only then.
+                Action::RemoveContainer(..) => true,
                 _ => false,
             });
             list.add(Action::Start(service.clone(), *number), cause.clone(), after);

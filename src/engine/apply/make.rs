@@ -1,5 +1,6 @@
 //! Steps that make something: images, networks, volumes, containers.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use claw_compiler::plan::steps::base_context;
@@ -163,7 +164,7 @@ impl Run<'_> {
         Ok(self.docker.create_volume(&name, body).await?)
     }
 
-    pub(super) async fn container(&self, name: &str, number: u32, kept: &Kept) -> Result<(), ApplyError> {
+    pub(super) async fn container(&self, name: &str, number: u32, kept: &RefCell<Kept>) -> Result<(), ApplyError> {
         let Some(service) = self.plan.project.services.get(name) else { return Ok(()) };
         let image = service.image.clone().unwrap_or_default();
         let Some(image) = self.observed.images.get(&image) else {
@@ -174,8 +175,8 @@ impl Run<'_> {
         let labels = self.container_labels(name, number, service, &image.id);
         let mut body = body(name, &container, service, &labels, &self.scope);
         let taken = |target: &str| service.volumes.iter().any(|mount| mount.target == target);
-        let volumes = kept.get(&(name.to_owned(), number)).into_iter().flatten();
-        let again = volumes.filter(|(target, _)| !taken(target) || is_anonymous(service, target));
+        let volumes = kept.borrow().get(&(name.to_owned(), number)).cloned().unwrap_or_default();
+        let again = volumes.iter().filter(|(target, _)| !taken(target) || is_anonymous(service, target));
         let again = again.map(|(target, volume)| json!({ "Type": "volume", "Source": volume, "Target": target }));
         if let Value::Array(mounts) = &mut body["HostConfig"]["Mounts"] {
             let again: Vec<Value> = again.collect();
@@ -245,7 +246,7 @@ impl Run<'_> {
     }
 
     /// What a volume without a name holds outlives its container, as with compose: the new one mounts it again.
-    pub(super) async fn keep(&self, service: &str, id: &str, kept: &mut Kept) -> Result<(), EngineError> {
+    pub(super) async fn keep(&self, service: &str, id: &str, kept: &RefCell<Kept>) -> Result<(), EngineError> {
         if !self.plan.project.services.contains_key(service) {
             return Ok(());
         }
@@ -257,7 +258,7 @@ impl Run<'_> {
         // The engine gives them names of 64 hexadecimal digits.
         let unnamed = unnamed.filter(|(_, name)| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let number = seen.label(compose::NUMBER).parse().unwrap_or(1);
-        kept.insert((service.to_owned(), number), unnamed.collect());
+        kept.borrow_mut().insert((service.to_owned(), number), unnamed.collect());
         Ok(())
     }
 }

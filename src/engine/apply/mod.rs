@@ -1,8 +1,10 @@
-//! Apply: carries steps out. Each is a call of the engine or a write on the host; none of them is decided here.
+//! Apply: carries steps out, as many at a time as their order allows. Each is a call of the engine or a write on the host; none
+//! of them is decided here.
 //!
 //! `make.rs` has what makes images, networks, volumes and containers, `start.rs` what waits and starts.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 use claw_compiler::plan::steps::{Action, Observed, Step};
@@ -10,6 +12,8 @@ use claw_compiler::plan::{Plan, PlannedUnit};
 use claw_types::agent::Surface;
 use claw_types::id::UnitId;
 use claw_types::image::{INFRA_PROGRAM, compose, label};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 
 use self::make::Kept;
@@ -96,7 +100,7 @@ pub struct Site<'s> {
     pub interrupt: &'s Interrupt,
 }
 
-/// Carries steps out, one after the other. `done` is told of each step that is.
+/// Carries steps out. `done` is told of each step that is.
 ///
 /// # Errors
 /// Where the engine or the host refuses; what was done before stays, and the next run goes on from there.
@@ -116,6 +120,10 @@ pub async fn apply(
     Ok(state::record_seals(site.root, plan.pod.as_str(), observed)?)
 }
 
+fn is_removal(step: &Step) -> bool {
+    matches!(step.action, Action::RemoveContainer(..))
+}
+
 /// What every step needs to know.
 struct Run<'r> {
     plan: &'r Plan,
@@ -125,37 +133,68 @@ struct Run<'r> {
     scope: Scope<'r>,
 }
 
+/// The most steps at a time: more start no sooner, for the engine starts one container after the other.
+const WIDTH: usize = 16;
+
+/// The most containers that are removed at a time: an engine that removes many leaves networks it takes for used (moby#17217).
+const REMOVALS: usize = 8;
+
 impl Run<'_> {
+    /// Carries steps out as soon as those before them are done. Where one fails, no other is begun, and those under way end.
     async fn carry_out(&self, steps: &[Step], done: &mut usize) -> Result<(), ApplyError> {
         self.leftovers().await?;
         self.externals().await?;
         self.sources()?;
-        let mut kept = Kept::new();
-        for step in steps {
-            if self.site.interrupt.is_asked() {
-                return Err(ApplyError::Interrupted);
+        let kept = &RefCell::new(Kept::new());
+        let mut open: VecDeque<&Step> = steps.iter().collect();
+        let mut undone: BTreeSet<u32> = steps.iter().map(|step| step.id).collect();
+        let mut removals = 0;
+        let mut failure = None;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let is_ending = failure.is_some() || self.site.interrupt.is_asked();
+            while !is_ending && under_way.len() < WIDTH {
+                let is_free = |step: &&Step| !is_removal(step) || removals < REMOVALS;
+                let is_ready = |step: &&Step| is_free(step) && step.after.iter().all(|id| !undone.contains(id));
+                let Some(place) = open.iter().position(|step| is_ready(step)) else { break };
+                let Some(step) = open.remove(place) else { break };
+                removals += usize::from(is_removal(step));
+                (self.site.progress)(&step.to_string());
+                under_way.push(async move { (step, self.step(step, kept).await) });
             }
-            (self.site.progress)(&step.to_string());
-            if let Action::RemoveContainer(service, _, id) = &step.action {
-                self.keep(service, id, &mut kept).await?;
-            }
-            let work = self.one(&step.action, &kept);
-            match step.action {
-                // These take long, and what is left of them when they are dropped does no harm.
-                Action::Base(_) | Action::Pull(_) | Action::Build(_) | Action::Start(..) | Action::Tell(..) => {
-                    tokio::select! {
-                        result = work => result?,
-                        () = self.site.interrupt.asked() => return Err(ApplyError::Interrupted),
-                    }
+            let Some((step, result)) = under_way.next().await else { break };
+            removals -= usize::from(is_removal(step));
+            match result {
+                Ok(()) => {
+                    undone.remove(&step.id);
+                    *done += 1;
                 }
-                _ => work.await?,
+                // What was asked to end is no cause of what failed before.
+                Err(error) => drop(failure.get_or_insert(error)),
             }
-            *done += 1;
         }
-        Ok(())
+        match failure {
+            Some(error) => Err(error),
+            None if open.is_empty() => Ok(()),
+            None => Err(ApplyError::Interrupted),
+        }
     }
 
-    async fn one(&self, action: &Action, kept: &Kept) -> Result<(), ApplyError> {
+    async fn step(&self, step: &Step, kept: &RefCell<Kept>) -> Result<(), ApplyError> {
+        let work = self.one(&step.action, kept);
+        match step.action {
+            // These take long, and what is left of them when they are dropped does no harm.
+            Action::Base(_) | Action::Pull(_) | Action::Build(_) | Action::Start(..) | Action::Tell(..) => {
+                tokio::select! {
+                    result = work => result,
+                    () = self.site.interrupt.asked() => Err(ApplyError::Interrupted),
+                }
+            }
+            _ => work.await,
+        }
+    }
+
+    async fn one(&self, action: &Action, kept: &RefCell<Kept>) -> Result<(), ApplyError> {
         match action {
             Action::Pack => self.pack_infra().await,
             Action::Pull(image) => {
@@ -171,7 +210,8 @@ impl Run<'_> {
             Action::CreateVolume(key) => self.volume(key).await,
             Action::Own(volumes, units) => self.own(volumes, units).await,
             Action::Stop(_, _, id) => self.stop(id).await,
-            Action::RemoveContainer(_, _, id) => {
+            Action::RemoveContainer(service, _, id) => {
+                self.keep(service, id, kept).await?;
                 self.stop(id).await?;
                 Ok(self.docker.remove_container(id, false).await?)
             }

@@ -322,8 +322,8 @@ fn everything_is_made_in_an_order_that_works_where_nothing_is() {
             "2 pull image x: the engine does not have it []",
             "3 create network default: it is missing []",
             "4 create volume data: it is missing []",
-            "5 create container db: it is missing [1, 2, 3, 4]",
-            "6 create container web: it is missing [1, 2, 3, 4]",
+            "5 create container db: it is missing [1, 3, 4]",
+            "6 create container web: it is missing [2, 3, 5]",
             "7 start container db: it is new [5]",
             "8 start container web: it is new [6, 7]",
         ]
