@@ -243,6 +243,9 @@ pub(crate) struct UpArgs {
     /// Remove containers of services that are gone, whoever made them
     #[arg(long)]
     pub(crate) remove_orphans: bool,
+    /// Take over what another directory started under this name
+    #[arg(long)]
+    pub(crate) adopt: bool,
     /// Services, with what they depend on [default: all]
     pub(crate) services: Vec<String>,
 }
@@ -258,6 +261,9 @@ pub(crate) struct DownArgs {
     /// Accepted as docker compose does: `down` removes whatever is the project's
     #[arg(long)]
     pub(crate) remove_orphans: bool,
+    /// Also what another directory started under this name
+    #[arg(long)]
+    pub(crate) adopt: bool,
     /// Images that were built for the pod too
     #[arg(long, value_name = "WHICH", value_parser = ["local"])]
     pub(crate) rmi: Option<String>,

@@ -60,6 +60,9 @@ pub(crate) enum CommandError {
     /// The pod could not be brought up.
     #[error(transparent)]
     Apply(ApplyError),
+    /// Another run works on the pod.
+    #[error(transparent)]
+    Lock(#[from] claw_engine::lock::LockError),
     /// A secret has no value, or cannot be kept.
     #[error(transparent)]
     Vault(#[from] claw_engine::vault::VaultError),
@@ -124,6 +127,7 @@ impl CommandError {
                 Exit::Wrong
             }
             CommandError::File(_)
+            | CommandError::Lock(_)
             | CommandError::Vault(_)
             | CommandError::Reference(_)
             | CommandError::Engine(_)
@@ -143,6 +147,7 @@ impl CommandError {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             CommandError::File(_) | CommandError::Project(_) => "file",
+            CommandError::Lock(_) => "lock",
             CommandError::Reference(_) => "reference",
             CommandError::Engine(_) => "engine",
             CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",

@@ -41,6 +41,15 @@ fn run<T>(interrupt: &Interrupt, work: impl Future<Output = Result<T, CommandErr
     })
 }
 
+/// Refuses a project that another checkout of the same name started.
+pub(crate) fn refuse_elsewhere(project: &str, elsewhere: Option<&str>) -> Result<(), CommandError> {
+    let Some(directory) = elsewhere else { return Ok(()) };
+    let message = format!(
+        "`{project}` was started from `{directory}`: give this pod another name with `-p`, or take it over with `--adopt`"
+    );
+    Err(CommandError::Usage(message))
+}
+
 /// A compiled pod.
 pub(crate) struct Session<'u> {
     pub(crate) input: Input,

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use claw_types::image::compose;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use crate::docker::{Docker, EngineError, Seen};
 use crate::hook;
@@ -28,17 +30,35 @@ pub async fn down(
     docker: &Docker,
     progress: &dyn Fn(&str),
 ) -> Result<usize, EngineError> {
-    let mut removed = 0;
-    for seen in in_order(docker.containers(project).await?) {
+    let containers = docker.containers(project).await?;
+    let remove = async |seen: &Seen| {
         progress(&format!("remove container {}", seen.name));
-        hook::stop(&seen, options.grace, docker, progress).await?;
-        docker.remove_container(&seen.id, options.volumes || seen.is_oneoff()).await?;
-        removed += 1;
+        hook::stop(seen, options.grace, docker, progress).await?;
+        docker.remove_container(&seen.id, options.volumes || seen.is_oneoff()).await
+    };
+    in_order(&containers, &remove).await?;
+    let mut removed = containers.len();
+    if options.volumes {
+        // Those without a name that a newer container took over have a name for the engine, and no label.
+        for volume in containers.iter().flat_map(unnamed) {
+            match docker.remove_volume(&volume).await {
+                Err(error) if error.status == Some(409) => {
+                    progress(&format!("volume {volume} is used by others: kept"))
+                }
+                other => other?,
+            }
+        }
     }
     for network in docker.networks(project).await? {
         progress(&format!("remove network {}", network.key));
-        remove_network(&network.id, docker).await?;
-        removed += 1;
+        match remove_network(&network.id, docker).await {
+            Ok(()) => removed += 1,
+            Err(error) if error.reason.contains("active endpoints") => progress(&format!(
+                "the engine does not let go of network {} (moby#17217): it is kept, and the next `up` uses it; a restart of the engine frees it",
+                network.name
+            )),
+            Err(error) => return Err(error),
+        }
     }
     if options.volumes {
         for volume in docker.volumes(project).await? {
@@ -56,31 +76,65 @@ pub async fn down(
     Ok(removed)
 }
 
-/// Stops a project's containers and leaves them, dependents first.
+/// Stops a project's containers and leaves them, dependents first, each with `grace` seconds or its own.
 ///
 /// # Errors
 /// Where the engine refuses.
-pub async fn stop(project: &str, docker: &Docker, progress: &dyn Fn(&str)) -> Result<(), EngineError> {
-    for seen in in_order(docker.containers(project).await?).iter().filter(|seen| seen.state.is_running) {
+pub async fn stop(
+    project: &str,
+    grace: Option<i32>,
+    docker: &Docker,
+    progress: &dyn Fn(&str),
+) -> Result<(), EngineError> {
+    let mut containers = docker.containers(project).await?;
+    containers.retain(|seen| seen.state.is_running);
+    let stop = async |seen: &Seen| {
         progress(&format!("stop container {}", seen.name));
-        hook::stop(seen, None, docker, progress).await?;
-    }
-    Ok(())
+        hook::stop(seen, grace, docker, progress).await
+    };
+    in_order(&containers, &stop).await
 }
 
-/// Returns containers so that each comes before those it depends on, read from compose's label.
-fn in_order(mut open: Vec<Seen>) -> Vec<Seen> {
-    let needs = |seen: &Seen| -> Vec<String> {
-        let rows = seen.label(compose::DEPENDS_ON).split(',');
-        rows.filter_map(|row| row.split(':').next()).filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
+/// The most containers at a time: an engine that removes many leaves networks it takes for used (moby#17217).
+pub(crate) const WIDTH: usize = 8;
+
+/// Works on containers, each after those that depend on it, read from compose's label; several at a time. The first failure is
+/// returned once what is under way has ended; no other is begun.
+async fn in_order(
+    containers: &[Seen],
+    work: &impl AsyncFn(&Seen) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let needs = |seen: &Seen, target: &Seen| {
+        let mut rows = seen.label(compose::DEPENDS_ON).split(',').filter_map(|row| row.split(':').next());
+        rows.any(|name| name == target.service())
     };
-    let mut ordered = Vec::with_capacity(open.len());
-    while !open.is_empty() {
-        let needed: Vec<String> = open.iter().flat_map(&needs).collect();
-        let next = open.iter().position(|seen| !needed.contains(&seen.service().to_owned())).unwrap_or(0);
-        ordered.push(open.remove(next));
+    let mut open: Vec<&Seen> = containers.iter().collect();
+    let mut busy: Vec<&Seen> = Vec::new();
+    let mut under_way = FuturesUnordered::new();
+    let mut failure = None;
+    loop {
+        while failure.is_none() && busy.len() < WIDTH {
+            let is_needed = |target: &&Seen| open.iter().chain(&busy).any(|seen| needs(seen, target));
+            let free = open.iter().position(|seen| !is_needed(seen));
+            // Labels that go round keep nothing from being removed.
+            let Some(place) = free.or((busy.is_empty() && !open.is_empty()).then_some(0)) else { break };
+            let seen = open.remove(place);
+            busy.push(seen);
+            under_way.push(async move { (seen, work(seen).await) });
+        }
+        let Some((seen, result)) = under_way.next().await else { break };
+        busy.retain(|each| each.id != seen.id);
+        failure = failure.or(result.err());
     }
-    ordered
+    failure.map_or(Ok(()), Err)
+}
+
+/// Returns the volumes without a name of a container: the engine gives them 64 hexadecimal digits.
+pub(crate) fn unnamed(seen: &Seen) -> Vec<String> {
+    let mounts = seen.inspected["Mounts"].as_array().into_iter().flatten().filter(|mount| mount["Type"] == "volume");
+    let names = mounts.filter_map(|mount| mount["Name"].as_str());
+    let is_unnamed = |name: &&str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    names.filter(is_unnamed).map(ToOwned::to_owned).collect()
 }
 
 /// The engine lets go of an endpoint a moment after its container: a refusal is asked again a few times (moby#17217).

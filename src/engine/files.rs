@@ -255,7 +255,7 @@ pub fn remove_state(root: &Path, pod: &str) -> Result<(), FileError> {
 }
 
 /// A link would let whoever wrote the pod's directory choose where secrets are put and what is removed.
-fn refuse_link(path: &Path) -> Result<(), FileError> {
+pub(crate) fn refuse_link(path: &Path) -> Result<(), FileError> {
     if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
         let source =
             io::Error::new(io::ErrorKind::InvalidInput, "it is a link; claw keeps its files beside the pod file");

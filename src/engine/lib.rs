@@ -15,6 +15,7 @@ mod ignore;
 pub mod image;
 pub mod interrupt;
 pub mod live;
+pub mod lock;
 pub mod logs;
 mod manual;
 pub mod observe;

@@ -42,6 +42,14 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     Ok(observed)
 }
 
+/// Returns the directory a container was started from, where it is another checkout's: one that is there, and not this one.
+pub fn elsewhere(seen: &Seen, root: &Path) -> Option<String> {
+    let directory = seen.labels.get(compose::WORKING_DIR)?;
+    let theirs = Path::new(directory).canonicalize().ok()?;
+    let is_own = root.canonicalize().is_ok_and(|own| own == theirs);
+    (!is_own).then(|| directory.clone())
+}
+
 async fn images(plan: &Plan, docker: &Docker, site: &Site<'_>, observed: &mut Observed) -> Result<(), ApplyError> {
     let mut names: BTreeSet<String> =
         plan.project.services.values().filter_map(|service| service.image.clone()).collect();
@@ -127,6 +135,7 @@ fn container(seen: &Seen, plan: &Plan, site: &Site<'_>) -> Container {
         hash: seen.label(compose::HASH).to_owned(),
         image: seen.label(compose::IMAGE).to_owned(),
         seal: seen.labels.get(label::SEAL).cloned().or_else(recorded),
+        elsewhere: elsewhere(seen, site.root),
         is_claws: seen.labels.contains_key(label::SCHEMA),
         is_running: seen.state.is_running || seen.state.is_restarting,
         is_completed: seen.state.status == "exited" && seen.state.exit_code == 0,

@@ -1,15 +1,19 @@
 //! `claw down`: takes a pod away, with or without a file that describes it.
 
+use std::path::Path;
+
 use claw_engine::down::{DownOptions, down};
 use claw_engine::files::remove_state;
 use claw_engine::gather::Engine;
+use claw_engine::lock::lock;
+use claw_engine::observe::elsewhere;
 use serde_json::json;
 
 use crate::args::{DownArgs, Global};
 use crate::exit::{CommandError, Exit};
-use crate::input;
-use crate::session::block_on;
+use crate::session::{block_on, refuse_elsewhere};
 use crate::ui::Ui;
+use crate::{discover, input};
 
 pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, CommandError> {
     block_on(async {
@@ -46,10 +50,24 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             images: if args.rmi.is_some() { local } else { Vec::new() },
         };
         let engine = Engine::new();
-        let removed = down(&name, &options, engine.docker().await?, &|line| ui.progress(line)).await?;
-        if let Some(input) = input.as_ref().filter(|_| args.volumes) {
-            remove_state(&input.root, &name)?;
+        let docker = engine.docker().await?;
+        let root = match &input {
+            Some(input) => input.root.clone(),
+            None => discover::absolute(global.project_directory.as_deref().unwrap_or(Path::new(".")))?,
+        };
+        // What was never brought up from here has no state to lock, and gets none.
+        let has_state = root.join(".claw").join(&name).is_dir();
+        let held = if has_state { Some(lock(&root, &name, "down")?) } else { None };
+        if input.is_some() && !args.adopt {
+            let found = docker.containers(&name).await?;
+            let elsewhere = found.iter().find_map(|seen| elsewhere(seen, &root));
+            refuse_elsewhere(&name, elsewhere.as_deref())?;
         }
+        let removed = down(&name, &options, docker, &|line| ui.progress(line)).await?;
+        if args.volumes && has_state {
+            remove_state(&root, &name)?;
+        }
+        drop(held);
         let text = if removed == 0 { format!("there is nothing of `{name}`") } else { format!("{removed} removed") };
         let (none, sources) = (claw_types::diag::Diagnostics::new(), claw_types::span::SourceMap::new());
         ui.result("down", &text, json!({ "pod": name, "removed": removed }), &none, &sources);

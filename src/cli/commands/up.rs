@@ -6,8 +6,9 @@ use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Action, Mode, Observed, Step, steps};
 use claw_engine::apply::{apply, wait_for};
 use claw_engine::docker::LogOptions;
-use claw_engine::files::{make_state, remove_stale_units, write_atomic};
+use claw_engine::files::{remove_stale_units, write_atomic};
 use claw_engine::live::live;
+use claw_engine::lock::lock;
 use claw_engine::observe::observe;
 use claw_types::agent::Inference;
 use serde_json::{Value, json};
@@ -81,9 +82,12 @@ struct Done {
 /// Carries out what `plan` shows: images first, then, with what they tell, the rest.
 async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, CommandError> {
     let mut done = Vec::new();
-    make_state(&session.input.root)?;
+    let _lock = lock(&session.input.root, session.plan.pod.as_str(), "up")?;
     let mut mode = mode(session, &args.services, args.remove_orphans)?;
     let (mut observed, mut todo) = look(session, &mode).await?;
+    if !args.adopt {
+        session::refuse_elsewhere(session.plan.pod.as_str(), observed.elsewhere())?;
+    }
     let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();
     carry_out(session, &session.plan, &observed, &images).await?;
     if learn(session, &images).await? {
@@ -217,7 +221,7 @@ async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError
         () = session.interrupt.asked() => {}
     }
     session.ui.progress("stopping; Ctrl-C again leaves the rest running");
-    claw_engine::down::stop(session.plan.pod.as_str(), docker, &|line| session.ui.progress(line)).await?;
+    claw_engine::down::stop(session.plan.pod.as_str(), None, docker, &|line| session.ui.progress(line)).await?;
     Ok(Exit::Interrupted)
 }
 

@@ -47,6 +47,13 @@ pub struct Hashes {
     pub volumes: BTreeMap<String, String>,
 }
 
+impl Observed {
+    /// Returns the directory of another checkout that containers of this project's name were started from.
+    pub fn elsewhere(&self) -> Option<&str> {
+        self.containers.values().flatten().find_map(|container| container.elsewhere.as_deref())
+    }
+}
+
 /// An image that was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
@@ -73,6 +80,8 @@ pub struct Container {
     pub seal: Option<String>,
     /// Whether claw made it.
     pub is_claws: bool,
+    /// The directory of another checkout that it was started from.
+    pub elsewhere: Option<String>,
     /// Whether it runs.
     pub is_running: bool,
     /// It ended by itself and without an error.
@@ -415,6 +424,9 @@ fn difference(
     let image = service.image.as_ref().and_then(|image| observed.images.get(image));
     let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
     let seal = unit.and_then(|(id, _)| observed.seals.get(id));
+    if let Some(directory) = &container.elsewhere {
+        return Some(format!("it was started from `{directory}`"));
+    }
     if !observed.hashes.services.get(name).is_some_and(|hashes| hashes.contains(&container.hash)) {
         return Some("its configuration changed".to_owned());
     }

@@ -12,7 +12,7 @@ use super::{ApplyError, Run};
 use crate::container::{body, depends_on, endpoints, newer};
 use crate::docker::{BuildCall, EngineError};
 use crate::image::{Building, Making, base, builder, never};
-use crate::{hook, pack};
+use crate::{down, hook, pack};
 
 /// The variable that names the network of the steps that build claw's own images, as `docker build --network` does.
 const BUILD_NETWORK: &str = "CLAW_BUILD_NETWORK";
@@ -131,13 +131,28 @@ impl Run<'_> {
             "IPAM": { "Driver": ipam.driver, "Config": pools, "Options": ipam.options },
             "Labels": self.project_labels(compose::NETWORK, key, self.observed.hashes.networks.get(key), &network.labels),
         });
-        let id = self.docker.create_network(&name, body).await?;
+        let id = match self.docker.create_network(&name, body).await {
+            Err(error) if is_exhausted(&error) => return Err(self.exhausted(&name).await?),
+            other => other?,
+        };
         // A run that was killed may have asked for it too, and the engine may have made it meanwhile: one is enough.
         let twins = self.docker.networks(self.scope.project).await?;
         if twins.iter().any(|twin| twin.name == name && twin.id != id) {
             self.docker.remove_network(&id).await?;
         }
         Ok(())
+    }
+
+    /// The engine has a few dozen ranges of addresses, one for each network: those that nobody uses are named.
+    async fn exhausted(&self, name: &str) -> Result<ApplyError, EngineError> {
+        let stale = self.docker.idle_networks().await?;
+        let stale = match stale.is_empty() {
+            true => {
+                "every network of a project has containers; give this one `ipam` with a `subnet` of its own".to_owned()
+            }
+            false => format!("nothing runs in `{}`: `docker network rm` frees theirs", stale.join("`, `")),
+        };
+        Ok(ApplyError::Unusable(format!("the engine has no addresses left for the network `{name}`; {stale}")))
     }
 
     pub(super) async fn volume(&self, key: &str) -> Result<(), ApplyError> {
@@ -251,16 +266,19 @@ impl Run<'_> {
             return Ok(());
         }
         let Some(seen) = self.docker.container(id).await? else { return Ok(()) };
-        let mounts =
-            seen.inspected["Mounts"].as_array().into_iter().flatten().filter(|mount| mount["Type"] == "volume");
+        let unnamed = down::unnamed(&seen);
+        let mounts = seen.inspected["Mounts"].as_array().into_iter().flatten();
         let text = |mount: &Value, key: &str| mount[key].as_str().unwrap_or("").to_owned();
-        let unnamed = mounts.map(|mount| (text(mount, "Destination"), text(mount, "Name")));
-        // The engine gives them names of 64 hexadecimal digits.
-        let unnamed = unnamed.filter(|(_, name)| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let pairs = mounts.map(|mount| (text(mount, "Destination"), text(mount, "Name")));
+        let pairs = pairs.filter(|(_, name)| unnamed.contains(name));
         let number = seen.label(compose::NUMBER).parse().unwrap_or(1);
-        kept.borrow_mut().insert((service.to_owned(), number), unnamed.collect());
+        kept.borrow_mut().insert((service.to_owned(), number), pairs.collect());
         Ok(())
     }
+}
+
+fn is_exhausted(error: &EngineError) -> bool {
+    error.reason.contains("non-overlapping IPv4 address pool") || error.reason.contains("predefined address pools")
 }
 
 fn is_anonymous(service: &Service, target: &str) -> bool {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use claw_compiler::plan::steps::{Action, Observed, Step};
 use claw_compiler::plan::{Plan, PlannedUnit};
+use claw_compose::model::Mount;
 use claw_types::agent::Surface;
 use claw_types::id::UnitId;
 use claw_types::image::{INFRA_PROGRAM, compose, label};
@@ -26,7 +27,7 @@ use crate::image::BuildError;
 use crate::interrupt::Interrupt;
 use crate::project::ProjectError;
 use crate::vault::{Vault, VaultError};
-use crate::{observe, pack, state};
+use crate::{down, observe, pack, state};
 
 mod make;
 mod start;
@@ -136,9 +137,6 @@ struct Run<'r> {
 /// The most steps at a time: more start no sooner, for the engine starts one container after the other.
 const WIDTH: usize = 16;
 
-/// The most containers that are removed at a time: an engine that removes many leaves networks it takes for used (moby#17217).
-const REMOVALS: usize = 8;
-
 impl Run<'_> {
     /// Carries steps out as soon as those before them are done. Where one fails, no other is begun, and those under way end.
     async fn carry_out(&self, steps: &[Step], done: &mut usize) -> Result<(), ApplyError> {
@@ -154,7 +152,7 @@ impl Run<'_> {
         loop {
             let is_ending = failure.is_some() || self.site.interrupt.is_asked();
             while !is_ending && under_way.len() < WIDTH {
-                let is_free = |step: &&Step| !is_removal(step) || removals < REMOVALS;
+                let is_free = |step: &&Step| !is_removal(step) || removals < down::WIDTH;
                 let is_ready = |step: &&Step| is_free(step) && step.after.iter().all(|id| !undone.contains(id));
                 let Some(place) = open.iter().position(|step| is_ready(step)) else { break };
                 let Some(step) = open.remove(place) else { break };
@@ -242,20 +240,44 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What agents mount of the host must be there before anything is made.
+    /// What services take of the host must be there before anything is made: mounts that the engine would not make, and files of
+    /// secrets and configs. All that is missing is told at once.
     fn sources(&self) -> Result<(), ApplyError> {
+        let mut missing = Vec::new();
         for planned in self.plan.units.values() {
             for surface in &planned.unit.surfaces {
                 let Surface::Host { path, .. } = surface else { continue };
                 if !Path::new(path.as_str()).exists() {
                     let name = &planned.unit.service;
-                    let why =
-                        format!("`{name}` has the surface `host://{path}`, which is not on this host: make it first");
-                    return Err(ApplyError::Unusable(why));
+                    missing.push(format!("`{name}` has the surface `host://{path}`"));
                 }
             }
         }
-        Ok(())
+        let written = self.site.root.join(".claw").join(self.scope.project).display().to_string();
+        for (name, service) in &self.plan.project.services {
+            let is_kept = |mount: &&Mount| mount.bind.as_ref().is_some_and(|bind| bind.create_host_path == Some(false));
+            let mounts = service.volumes.iter().filter(|mount| mount.kind == "bind").filter(is_kept);
+            let mounts = mounts.filter_map(|mount| mount.source.as_deref()).map(|path| ("mounts", path));
+            let secrets = service.secrets.iter().filter_map(|mount| self.plan.project.secrets.get(&mount.source));
+            let configs = service.configs.iter().filter_map(|mount| self.plan.project.configs.get(&mount.source));
+            let files = secrets.chain(configs).filter_map(|object| object.file.as_deref()).map(|path| ("needs", path));
+            for (verb, path) in mounts.chain(files) {
+                let place = self.scope.path(path);
+                // What claw writes itself is not there yet.
+                if !place.starts_with(&written) && !Path::new(&place).exists() {
+                    missing.push(format!("`{name}` {verb} `{path}`"));
+                }
+            }
+        }
+        missing.sort();
+        missing.dedup();
+        match missing.as_slice() {
+            [] => Ok(()),
+            [one] => Err(ApplyError::Unusable(format!("{one}, which is not on this host: make it first"))),
+            all => {
+                Err(ApplyError::Unusable(format!("{}: none of them is on this host: make them first", all.join(", "))))
+            }
+        }
     }
 
     /// Helpers of a run that was interrupted.

@@ -44,6 +44,28 @@ impl Docker {
         Ok(networks)
     }
 
+    /// Returns the names of networks of any project in which there is no container.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn idle_networks(&self) -> Result<Vec<String>, EngineError> {
+        let filters = labelled(&[claw_types::image::compose::PROJECT.to_owned()]);
+        let options = query::ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let found =
+            self.api.list_networks(Some(options)).await.map_err(failed("list the networks of", "all projects"))?;
+        let mut idle = Vec::new();
+        for name in found.into_iter().filter_map(|network| network.name) {
+            let options = query::ListContainersOptionsBuilder::default().all(true);
+            let filters = std::collections::HashMap::from([("network".to_owned(), vec![name.clone()])]);
+            let used = self.api.list_containers(Some(options.filters(&filters).build())).await;
+            if used.map_err(failed("list the containers of the network", &name))?.is_empty() {
+                idle.push(name);
+            }
+        }
+        idle.sort();
+        Ok(idle)
+    }
+
     /// Returns the volumes of a project.
     ///
     /// # Errors

@@ -171,6 +171,27 @@ fn what_a_volume_without_a_name_holds_outlives_its_container() {
     assert_ne!(pod.id("web"), before);
     assert_eq!(docker(&["exec", &pod.container("web"), "cat", "/data/x"]), "kept");
     assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    let format = "{{range .Mounts}}{{.Name}}{{end}}";
+    let volume = docker(&["inspect", "-f", format, &pod.container("web")]);
+    pod.ok(&["down", "-v"]);
+    assert!(!docker(&["volume", "ls", "-q"]).lines().any(|name| name == volume), "it goes with the pod's memory");
+}
+
+#[test]
+fn what_is_not_on_this_host_is_told_before_anything_is_made() {
+    let bind = "volumes: [{type: bind, source: ./none, target: /n, bind: {create_host_path: false}}]";
+    let pod = pod("absent", &sleeper("web", &format!("    {bind}\n    secrets: [key]\n")));
+    let file = std::fs::read_to_string(pod.folder.0.join("compose.yaml")).expect("read");
+    pod.write("compose.yaml", &format!("{file}secrets: {{key: {{file: ./key}}}}\n"));
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let said = "`web` mounts `./none`, `web` needs `./key`: none of them is on this host: make them first";
+    assert!(run.stderr.contains(said), "{run:?}");
+    assert_eq!(pod.left(&["network", "ls"]), Vec::<String>::new());
+    assert!(!pod.folder.0.join("none").exists());
+    pod.write("none/x", "").write("key", "k");
+    pod.ok(&["up", "-d"]);
+    pod.ok(&["down", "-v"]);
 }
 
 #[test]
@@ -240,4 +261,39 @@ fn up_follows_what_is_attached() {
     assert!(run.stdout.contains("loud | heard") && !run.stdout.contains("unheard"), "{run:?}");
     assert!(pod.ok(&["logs", "silent"]).contains("silent | unheard"));
     pod.ok(&["down", "-v"]);
+}
+
+#[test]
+fn one_run_at_a_time_and_one_checkout_a_name() {
+    let slow = "    healthcheck: {test: [CMD, test, -f, /ready], interval: 200ms, retries: 100}\n";
+    let database =
+        job("database", "sleep 3; touch /ready; exec sleep 1000", &format!("{slow}    stop_signal: SIGKILL\n"));
+    let web = sleeper("web", "    depends_on: {database: {condition: service_healthy}}\n");
+    let first = pod("locked", &format!("{database}{web}"));
+    let mut child = first.start_until(&["up", "-d"], "start container database");
+    let run = first.run(&["down"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let owner =
+        format!("error: another claw works on `{}` here (process {}, `claw up`, since ", first.name, child.id());
+    assert!(run.stderr.contains(&owner), "{run:?}");
+    // A run that was killed holds nothing.
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    first.ok(&["up", "-d"]);
+    let before = first.id("web");
+    let mut other = Pod::new("locked-copy");
+    let own = std::mem::replace(&mut other.name, first.name.clone());
+    shell(&other);
+    compose(&other, &sleeper("web", ""));
+    let run = other.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    let place = first.folder.0.canonicalize().expect("there");
+    assert!(run.stderr.contains(&format!("was started from `{}`", place.display())), "{run:?}");
+    assert_eq!(other.run(&["down"]).code, Some(2));
+    assert_eq!(first.id("web"), before, "nothing was touched");
+    other.ok(&["up", "-d", "--adopt"]);
+    assert_ne!(first.id("web"), before);
+    assert_eq!(other.ok(&["up", "-d"]), "nothing to do\n", "it is this checkout's now");
+    other.ok(&["down", "-v", "--rmi", "local"]);
+    other.name = own;
 }
