@@ -1,6 +1,8 @@
 //! Compose's `config-hash`: SHA-256 over compact JSON of a service, its keys in the order of compose-go's structs. Observed
 //! with docker compose 2.26.1 and 2.40.3, whose `up` recreates a container where this differs.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use crate::model::{Network, Service, Volume};
@@ -19,6 +21,27 @@ pub enum Level {
 
 /// Returns the hash of a service of a normal project, in hexadecimal digits.
 pub fn service(service: &Service, level: Level) -> String {
+    digest(&hashed(service, level))
+}
+
+/// Returns short digests of what [`service`] is taken over at level 2.40, by path: a key, or a key and a name below it. Two
+/// services differ where these do.
+pub fn fields(service: &Service) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    let mut add = |path: String, value: &Value| drop(fields.insert(path, digest(value)[..12].to_owned()));
+    let Value::Map(keys) = hashed(service, Level::V2_40) else { return fields };
+    for (key, value) in &keys {
+        match value {
+            Value::Null => {}
+            Value::Map(entries) => entries.iter().for_each(|(name, value)| add(format!("{key}.{name}"), value)),
+            value => add(key.to_string(), value),
+        }
+    }
+    fields
+}
+
+/// What is hashed of a service.
+fn hashed(service: &Service, level: Level) -> Value {
     let mut service = service.clone();
     service.build = None;
     service.pull_policy = None;
@@ -37,7 +60,7 @@ pub fn service(service: &Service, level: Level) -> String {
     if level == Level::V2_26 {
         older(&mut value);
     }
-    digest(&value)
+    value
 }
 
 /// Returns the hash of a network of a normal project.

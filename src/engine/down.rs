@@ -138,7 +138,7 @@ pub(crate) fn unnamed(seen: &Seen) -> Vec<String> {
 }
 
 /// The engine lets go of an endpoint a moment after its container: a refusal is asked again a few times (moby#17217).
-async fn remove_network(network: &str, docker: &Docker) -> Result<(), EngineError> {
+pub(crate) async fn remove_network(network: &str, docker: &Docker) -> Result<(), EngineError> {
     let mut pause = Duration::from_millis(100);
     loop {
         match docker.remove_network(network).await {

@@ -1,11 +1,12 @@
 //! The plan with every variable filled in: what containers are made from and compared by. It is never written.
 
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::Hashes;
+use claw_compiler::plan::steps::{FILES, Hashes};
 use claw_compose::hash::{self, Level};
 use claw_compose::load::environment;
 use claw_compose::model::Service;
 use claw_compose::template::Template;
+use sha2::{Digest, Sha256};
 
 use crate::apply::{ApplyError, Site};
 use crate::project::{self, Kept};
@@ -59,7 +60,18 @@ pub(crate) fn hashes(live: &Plan, site: &Site<'_>) -> Result<Hashes, ApplyError>
     let mut project = live.project.clone();
     project::resolve(&mut project, site.root, live.pod.as_str(), site.environment, Kept::LabelFiles)?;
     let services = project.services.iter();
+    let fields = services.clone().map(|(key, each)| {
+        let mut fields = hash::fields(each);
+        let unit = live.units.iter().find(|(unit, _)| unit.as_str() == key).map(|(_, unit)| unit);
+        for (path, file) in unit.iter().flat_map(|unit| unit.lowered.files.iter()) {
+            let digest = Sha256::digest(file.content.masked());
+            let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+            fields.insert(format!("{FILES}{path}"), digest);
+        }
+        (key.clone(), fields)
+    });
     Ok(Hashes {
+        fields: fields.collect(),
         services: services.map(|(key, each)| (key.clone(), levels.map(|level| hash::service(each, level)))).collect(),
         networks: project.networks.iter().map(|(key, network)| (key.clone(), hash::network(network))).collect(),
         volumes: project.volumes.iter().map(|(key, volume)| (key.clone(), hash::volume(volume))).collect(),

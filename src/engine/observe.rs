@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::{Container, Image, Observed};
+use claw_compiler::plan::steps::{Container, Image, Network, Observed};
 use claw_types::image::{compose, label};
 
 use crate::apply::{ApplyError, Site};
@@ -22,7 +22,8 @@ use crate::{pack, verify};
 pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Observed, ApplyError> {
     let project = plan.pod.as_str();
     let mut observed = Observed { hashes: hashes(plan, site)?, ..Observed::default() };
-    observed.networks.extend(docker.networks(project).await?.into_iter().map(|network| network.key));
+    let networks = docker.networks(project).await?.into_iter();
+    observed.networks.extend(networks.map(|seen| (seen.key, Network { id: seen.id, hash: seen.hash })));
     observed.volumes.extend(docker.volumes(project).await?.into_iter().map(|volume| volume.key));
     images(plan, docker, site, &mut observed).await?;
     site.vault.fetch(plan).await?;
@@ -133,6 +134,7 @@ fn container(seen: &Seen, plan: &Plan, site: &Site<'_>) -> Container {
         name: seen.name.clone(),
         number: seen.label(compose::NUMBER).parse().unwrap_or(1),
         hash: seen.label(compose::HASH).to_owned(),
+        fields: serde_json::from_str(seen.label(label::FIELDS)).ok(),
         image: seen.label(compose::IMAGE).to_owned(),
         seal: seen.labels.get(label::SEAL).cloned().or_else(recorded),
         elsewhere: elsewhere(seen, site.root),

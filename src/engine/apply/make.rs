@@ -236,6 +236,10 @@ impl Run<'_> {
         if let Some(seal) = seal {
             labels.insert(label::SEAL.to_owned(), json!(seal));
         }
+        let fields = self.observed.hashes.fields.get(name);
+        if let Some(fields) = fields.and_then(|fields| serde_json::to_string(fields).ok()) {
+            labels.insert(label::FIELDS.to_owned(), json!(fields));
+        }
         if let Some(hooks) = hook::label_of(service) {
             labels.insert(label::PRE_STOP.to_owned(), json!(hooks));
         }

@@ -204,6 +204,7 @@ impl Run<'_> {
             Action::Base(name) => self.base(name).await,
             Action::Build(service) => self.build(service).await,
             Action::Write(unit) => self.write(unit),
+            Action::RemoveNetwork(_, id) => Ok(down::remove_network(id, self.docker).await?),
             Action::CreateNetwork(key) => self.network(key).await,
             Action::CreateVolume(key) => self.volume(key).await,
             Action::Own(volumes, units) => self.own(volumes, units).await,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bollard::query_parameters as query;
+use claw_types::image::compose;
 use serde_json::Value;
 
 use super::{Docker, EngineError, failed, is_missing, labelled, of_project, read};
@@ -18,6 +19,8 @@ pub struct Labelled {
     pub id: String,
     /// Whether it has no way out; false for a volume.
     pub is_internal: bool,
+    /// The hash it was made from, where it carries one.
+    pub hash: Option<String>,
 }
 
 impl Docker {
@@ -31,11 +34,13 @@ impl Docker {
         let found = self.api.list_networks(Some(options)).await.map_err(failed("list the networks of", project))?;
         let network = |each: bollard::models::Network| {
             let name = each.name?;
-            let key = each.labels.unwrap_or_default().get(claw_types::image::compose::NETWORK).cloned();
+            let mut labels = each.labels.unwrap_or_default();
+            let key = labels.remove(compose::NETWORK);
             Some(Labelled {
                 key: key.unwrap_or_else(|| name.clone()),
                 id: each.id.unwrap_or_default(),
                 is_internal: each.internal.unwrap_or(false),
+                hash: labels.remove(compose::HASH),
                 name,
             })
         };
@@ -49,7 +54,7 @@ impl Docker {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn idle_networks(&self) -> Result<Vec<String>, EngineError> {
-        let filters = labelled(&[claw_types::image::compose::PROJECT.to_owned()]);
+        let filters = labelled(&[compose::PROJECT.to_owned()]);
         let options = query::ListNetworksOptionsBuilder::default().filters(&filters).build();
         let found =
             self.api.list_networks(Some(options)).await.map_err(failed("list the networks of", "all projects"))?;
@@ -75,10 +80,11 @@ impl Docker {
         let options = query::ListVolumesOptionsBuilder::default().filters(&filters).build();
         let found = self.api.list_volumes(Some(options)).await.map_err(failed("list the volumes of", project))?;
         let volume = |each: bollard::models::Volume| Labelled {
-            key: each.labels.get(claw_types::image::compose::VOLUME).cloned().unwrap_or_else(|| each.name.clone()),
+            key: each.labels.get(compose::VOLUME).cloned().unwrap_or_else(|| each.name.clone()),
             id: each.name.clone(),
             name: each.name,
             is_internal: false,
+            hash: each.labels.get(compose::HASH).cloned(),
         };
         let mut volumes: Vec<Labelled> = found.volumes.unwrap_or_default().into_iter().map(volume).collect();
         volumes.sort_by(|left, right| left.key.cmp(&right.key));

@@ -25,7 +25,7 @@ fn the_quickstart_runs_remembers_converges_and_leaves_nothing() {
     pod.write("AGENTS.md", "# Editor\n\nNew rules.\n");
     let plan = pod.run(&["plan", "--exit-code"]);
     assert_eq!(plan.code, Some(3));
-    let changed = "its configuration changed";
+    let changed = "contract changed";
     assert_eq!(
         plan.stdout,
         format!(

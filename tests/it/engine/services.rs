@@ -297,3 +297,23 @@ fn one_run_at_a_time_and_one_checkout_a_name() {
     other.ok(&["down", "-v", "--rmi", "local"]);
     other.name = own;
 }
+
+#[test]
+fn a_network_that_changed_is_made_anew_and_its_services_find_each_other() {
+    let services = format!("{}{}", sleeper("web", ""), sleeper("db", ""));
+    let pod = pod("renewed", &services);
+    let file = std::fs::read_to_string(pod.folder.0.join("compose.yaml")).expect("read");
+    pod.ok(&["up", "-d"]);
+    let network = format!("{}_default", pod.name);
+    let before = docker(&["network", "inspect", "-f", "{{.Id}}", &network]);
+    let changed = format!("{file}networks: {{default: {{driver_opts: {{com.docker.network.bridge.enable_icc: \"true\"}}}}}}\n");
+    pod.write("compose.yaml", &changed);
+    assert!(pod.ok(&["plan"]).contains("remove network default: it is not as the file says\n"));
+    pod.ok(&["up", "-d"]);
+    assert_ne!(docker(&["network", "inspect", "-f", "{{.Id}}", &network]), before);
+    let found = docker(&["exec", &pod.container("web"), "nslookup", "db"]);
+    assert!(found.contains("Address"), "{found}");
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}

@@ -1,11 +1,11 @@
 //! Plans: how agents are held, what they may not have, and what must be done for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compiler::emit::compose::compose;
 use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::{Container, Image, Mode, Observed, steps};
+use claw_compiler::plan::steps::{Container, Image, Mode, Network, Observed, steps};
 use claw_types::diag::Diagnostics;
 use claw_types::image::ImageFacts;
 use claw_types::span::SourceMap;
@@ -274,7 +274,9 @@ fn an_agent_is_held_by_the_whole_table() {
 /// What an engine has where a plan was carried out.
 fn carried_out(plan: &Plan) -> Observed {
     let mut observed = Observed::default();
-    observed.networks.extend(["claw-internal", "default"].map(ToOwned::to_owned));
+    let network = |key: &str| (key.to_owned(), Network { id: format!("id of {key}"), hash: Some("own".to_owned()) });
+    observed.networks.extend(["claw-internal", "default"].map(network));
+    observed.hashes.networks.extend(["claw-internal", "default"].map(|key| (key.to_owned(), "own".to_owned())));
     observed.volumes.extend(plan.project.volumes.keys().cloned());
     for (name, service) in &plan.project.services {
         let image = service.image.clone().expect("an image");
@@ -370,7 +372,7 @@ fn each_difference_is_told_with_its_cause() {
     };
     assert_eq!(changed(&|o| web(o, &|c| c.hash.clear())), again("its configuration changed"));
     assert_eq!(changed(&|o| web(o, &|c| c.hash = "second web".into())), Vec::<String>::new(), "of the other release");
-    assert_eq!(changed(&|o| web(o, &|c| c.image.clear())), again("its image changed"));
+    assert_eq!(changed(&|o| web(o, &|c| c.image.clear())), again("image id changed"));
     assert_eq!(
         changed(&|o| web(o, &|c| c.drift = vec!["networks".into()])),
         again("it runs otherwise than planned: networks")
@@ -378,6 +380,35 @@ fn each_difference_is_told_with_its_cause() {
     assert_eq!(changed(&|o| web(o, &|c| c.is_running = false)), ["start container web: it does not run"]);
     let completed = |c: &mut Container| (c.is_running, c.is_completed) = (false, true);
     assert_eq!(changed(&|o| web(o, &completed)), Vec::<String>::new(), "a job that ended well is done");
+    let fields = |rows: &[(&str, &str)]| -> BTreeMap<String, String> {
+        rows.iter().map(|(path, digest)| ((*path).to_owned(), (*digest).to_owned())).collect()
+    };
+    let cause = |before: &[(&str, &str)], after: &[(&str, &str)]| {
+        let shown = changed(&|o| {
+            o.hashes.fields.insert("web".into(), fields(after));
+            web(o, &|c| (c.hash, c.fields) = (String::new(), Some(fields(before))));
+        });
+        shown[0].strip_prefix("remove container pod-web-1: ").map(ToOwned::to_owned).expect("removed")
+    };
+    assert_eq!(
+        cause(
+            &[("environment.A", "1"), ("user", "1"), ("image", "1")],
+            &[("environment.A", "2"), ("command", "1"), ("image", "1")]
+        ),
+        "command added, environment.A changed, user removed"
+    );
+    let files = "contract changed, skill deploy changed, file config.json removed";
+    let before = [
+        ("files.claw/AGENTS.md", "1"),
+        ("files.claw/skills/deploy.md", "1"),
+        ("files.config.json", "1"),
+        ("volumes", "1"),
+    ];
+    let after = [("files.claw/AGENTS.md", "2"), ("files.claw/skills/deploy.md", "2"), ("volumes", "2")];
+    assert_eq!(cause(&before, &after), files, "where generated files lie is no change of its own");
+    let many: Vec<(String, String)> = (0..7).map(|index| (format!("labels.{index}"), "1".to_owned())).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(path, digest)| (path.as_str(), digest.as_str())).collect();
+    assert_eq!(cause(&[], &many), "labels.0 added, labels.1 added, labels.2 added, labels.3 added, 3 more");
     let orphan = |is_claws: bool| {
         changed(&|o| {
             let gone =
@@ -387,6 +418,32 @@ fn each_difference_is_told_with_its_cause() {
     };
     assert_eq!(orphan(true), ["remove container pod-old-1: the pod has no such service any more"]);
     assert_eq!(orphan(false), Vec::<String>::new());
+}
+
+#[test]
+fn a_network_that_changed_is_made_anew_with_the_containers_on_it() {
+    let (plan, _) = compile(PAIR);
+    let plan = plan.expect("planned");
+    let mut observed = carried_out(&plan);
+    observed.networks.get_mut("default").expect("there").hash = Some("other".to_owned());
+    let todo = steps(&plan, &observed, &Mode::default());
+    let shown: Vec<String> = todo.iter().map(|step| format!("{} {step} {:?}", step.id, step.after)).collect();
+    assert_eq!(
+        shown,
+        [
+            "1 remove container pod-db-1: its network `default` is made anew []",
+            "2 remove container pod-web-1: its network `default` is made anew []",
+            "3 remove network default: it is not as the file says [1, 2]",
+            "4 create network default: it is made anew [3]",
+            "5 create container db: its network `default` is made anew [4, 1]",
+            "6 create container web: its network `default` is made anew [4, 5, 2]",
+            "7 start container db: it is new [1, 2, 5]",
+            "8 start container web: it is new [1, 2, 6, 7]",
+        ]
+    );
+    // One that another release of docker compose made says nothing of itself.
+    observed.networks.get_mut("default").expect("there").hash = None;
+    assert_eq!(self::shown(&plan, &observed), Vec::<String>::new());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Steps: what must be done so that what runs is what was planned, and why. A function of plan and observation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use claw_compose::model::Service;
@@ -9,86 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::Plan;
 
-/// What an engine and its host were seen to have of a pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// Networks by key.
-    pub networks: BTreeSet<String>,
-    /// Volumes by key.
-    pub volumes: BTreeSet<String>,
-    /// Containers by compose service, in the order of their numbers.
-    pub containers: BTreeMap<String, Vec<Container>>,
-    /// Images by the name the plan gives them, where the engine has them.
-    pub images: BTreeMap<String, Image>,
-    /// The digest of what each image is built from, by service.
-    pub contexts: BTreeMap<String, String>,
-    /// The id of claw's own image as this claw packs it.
-    pub infra: Option<String>,
-    /// The seal each agent with secrets must carry.
-    pub seals: BTreeMap<UnitId, String>,
-    /// Agents whose files are not all where they must be.
-    pub unwritten: BTreeSet<UnitId>,
-    /// Agents whose sealed files do not belong to them.
-    pub unowned: BTreeSet<UnitId>,
-    /// The container of each agent that was last told what is told after a start.
-    pub told: BTreeMap<UnitId, String>,
-    /// What the label `config-hash` says of what is made on this host.
-    pub hashes: Hashes,
-}
+mod causes;
+mod containers;
+mod observed;
 
-/// Docker compose's `config-hash` of everything in a project, by key. Paths of the host and values of variables are in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hashes {
-    /// Of services, for two releases of docker compose: containers get the first, and either is as good.
-    pub services: BTreeMap<String, [String; 2]>,
-    /// Of networks.
-    pub networks: BTreeMap<String, String>,
-    /// Of volumes.
-    pub volumes: BTreeMap<String, String>,
-}
-
-impl Observed {
-    /// Returns the directory of another checkout that containers of this project's name were started from.
-    pub fn elsewhere(&self) -> Option<&str> {
-        self.containers.values().flatten().find_map(|container| container.elsewhere.as_deref())
-    }
-}
-
-/// An image that was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
-    /// Its id.
-    pub id: String,
-    /// The digest of what it was built from, where claw built it.
-    pub context: Option<String>,
-}
-
-/// A container that was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Container {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Which container of its service, from 1.
-    pub number: u32,
-    /// The hash of the service it was made from.
-    pub hash: String,
-    /// The id of the image it was made from.
-    pub image: String,
-    /// The seal it carries, where it has secrets.
-    pub seal: Option<String>,
-    /// Whether claw made it.
-    pub is_claws: bool,
-    /// The directory of another checkout that it was started from.
-    pub elsewhere: Option<String>,
-    /// Whether it runs.
-    pub is_running: bool,
-    /// It ended by itself and without an error.
-    pub is_completed: bool,
-    /// Where it differs from what its service says, by the name of the setting.
-    pub drift: Vec<String>,
-}
+pub use causes::FILES;
+pub use observed::{Container, Hashes, Image, Network, Observed};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +42,8 @@ pub enum Action {
     Build(String),
     /// An agent's files are written.
     Write(UnitId),
+    /// A network is taken away: its key, its id.
+    RemoveNetwork(String, String),
     /// A network is made.
     CreateNetwork(String),
     /// A volume is made.
@@ -143,6 +71,7 @@ impl Action {
             Action::Pull(_) => "pull",
             Action::Build(_) => "build",
             Action::Write(_) => "write",
+            Action::RemoveNetwork(..) => "remove-network",
             Action::CreateNetwork(_) => "create-network",
             Action::CreateVolume(_) => "create-volume",
             Action::Own(..) => "own",
@@ -164,7 +93,7 @@ impl Action {
             Action::Pack => claw_types::image::INFRA_REPOSITORY.to_owned(),
             Action::Base(name) | Action::Pull(name) | Action::Build(name) => name.clone(),
             Action::Write(unit) | Action::Tell(unit, _) => unit.to_string(),
-            Action::CreateNetwork(key) | Action::CreateVolume(key) => key.clone(),
+            Action::RemoveNetwork(key, _) | Action::CreateNetwork(key) | Action::CreateVolume(key) => key.clone(),
             Action::Own(volumes, units) => {
                 volumes.iter().cloned().chain(units.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
             }
@@ -209,6 +138,7 @@ impl fmt::Display for Step {
             Action::Pull(_) => "pull image",
             Action::Build(_) => "build image of",
             Action::Write(_) => "write files of",
+            Action::RemoveNetwork(..) => "remove network",
             Action::CreateNetwork(_) => "create network",
             Action::CreateVolume(_) => "create volume",
             Action::Own(..) => "set owner of",
@@ -327,7 +257,7 @@ pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
         list.add(Action::Write(unit.clone()), "they are new or changed", Vec::new());
     }
     let is_external = |external: Option<bool>| external == Some(true);
-    for key in networks(plan, mode).into_iter().filter(|key| !observed.networks.contains(key)) {
+    for key in networks(plan, mode).into_iter().filter(|key| !observed.networks.contains_key(key)) {
         if !plan.project.networks.get(&key).is_some_and(|network| is_external(network.external)) {
             list.add(Action::CreateNetwork(key), "it is missing", Vec::new());
         }
@@ -341,7 +271,7 @@ pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
     }
     let sealed = units().filter(|unit| observed.unowned.contains(*unit)).cloned().collect();
     own(plan, fresh, sealed, &mut list);
-    containers(plan, observed, mode, &mut list);
+    containers::containers(plan, observed, mode, &mut list);
     list.steps
 }
 
@@ -411,223 +341,6 @@ fn own(plan: &Plan, fresh: BTreeSet<String>, units: BTreeSet<UnitId>, list: &mut
         _ => false,
     });
     list.add(Action::Own(volumes, units), "new volumes and secrets belong to root or to you", after);
-}
-
-/// Why a container is not what its service says; nothing where it is.
-fn difference(
-    name: &str,
-    service: &Service,
-    container: &Container,
-    plan: &Plan,
-    observed: &Observed,
-) -> Option<String> {
-    let image = service.image.as_ref().and_then(|image| observed.images.get(image));
-    let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
-    let seal = unit.and_then(|(id, _)| observed.seals.get(id));
-    if let Some(directory) = &container.elsewhere {
-        return Some(format!("it was started from `{directory}`"));
-    }
-    if !observed.hashes.services.get(name).is_some_and(|hashes| hashes.contains(&container.hash)) {
-        return Some("its configuration changed".to_owned());
-    }
-    if image.is_some_and(|image| image.id != container.image) {
-        return Some("its image changed".to_owned());
-    }
-    if seal.is_some() && seal != container.seal.as_ref() {
-        return Some("a secret of it changed".to_owned());
-    }
-    if !container.drift.is_empty() {
-        return Some(format!("it runs otherwise than planned: {}", container.drift.join(", ")));
-    }
-    None
-}
-
-/// Why containers must be made anew, by service and number: what differs, and what shares a namespace with what differs.
-fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List) -> BTreeMap<(String, u32), String> {
-    let is_new_image = |service: &Service| list.steps.iter().any(|step| makes(&step.action, service, plan));
-    let mut causes = BTreeMap::new();
-    for name in order(plan).iter().filter(|name| mode.has(name)) {
-        let Some(service) = plan.project.services.get(name) else { continue };
-        let modes = [&service.network_mode, &service.pid, &service.ipc];
-        let mut shared = modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"));
-        let shared = shared.find(|target| causes.contains_key(&((*target).to_owned(), 1)));
-        for container in observed.containers.get(name).map_or(&[][..], Vec::as_slice) {
-            let difference = difference(name, service, container, plan, observed)
-                .or_else(|| shared.map(|target| format!("it shares a namespace with `{target}`, which is made anew")))
-                .or_else(|| is_new_image(service).then(|| FORECAST.to_owned()));
-            if let Some(cause) = difference {
-                causes.insert((name.clone(), container.number), cause);
-            }
-        }
-    }
-    causes
-}
-
-fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
-    let causes = causes(plan, observed, mode, list);
-    let prepared = list.ids(|action| !action.is_image());
-    let mut starts: BTreeMap<(String, u32), String> = BTreeMap::new();
-    restarts(plan, observed, mode, &causes, &mut starts, list);
-    orphans(plan, observed, mode, list);
-    for name in order(plan).iter().filter(|name| mode.has(name)) {
-        let Some(service) = plan.project.services.get(name) else { continue };
-        let seen = observed.containers.get(name).map_or(&[][..], Vec::as_slice);
-        let needed = needed(name, service, plan, list);
-        let stopped = list.ids(|action| matches!(action, Action::Stop(of, ..) if asks(plan, of, name)));
-        for number in 1..=containers_of(service) {
-            let key = (name.clone(), number);
-            let container = seen.iter().find(|container| container.number == number);
-            let Some(container) = container else {
-                list.add(Action::CreateContainer(name.clone(), number), "it is missing", needed.clone());
-                starts.insert(key, "it is new".to_owned());
-                continue;
-            };
-            match causes.get(&key) {
-                Some(cause) => {
-                    let after = [prepared.clone(), stopped.clone()].concat();
-                    let gone = remove(name, container, cause, after, list);
-                    let after = [needed.clone(), vec![gone]].concat();
-                    list.add(Action::CreateContainer(name.clone(), number), cause, after);
-                    starts.insert(key, "it is new".to_owned());
-                }
-                None if container.is_running || (container.is_completed && runs_once(name, service, plan)) => {}
-                None => {
-                    starts.insert(key, "it does not run".to_owned());
-                }
-            }
-        }
-        for extra in seen.iter().filter(|container| container.number > containers_of(service)) {
-            remove(name, extra, "the service has fewer containers now", Vec::new(), list);
-        }
-    }
-    start(plan, &starts, list);
-    tell(plan, observed, mode, &starts, list);
-}
-
-/// Containers of services that are gone.
-fn orphans(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
-    let is_orphan = |name: &str| {
-        let is_known = plan.project.services.contains_key(name) || plan.disabled.contains(name);
-        mode.selected.is_none() && !is_known
-    };
-    for (service, seen) in observed.containers.iter().filter(|(name, _)| is_orphan(name)) {
-        // What another tool made is not claw's to remove: the command line tells of it.
-        for container in seen.iter().filter(|container| container.is_claws || mode.removes_orphans) {
-            remove(service, container, "the pod has no such service any more", Vec::new(), list);
-        }
-    }
-}
-
-/// Returns whether a service asks to be restarted with another.
-fn asks(plan: &Plan, service: &str, target: &str) -> bool {
-    let dependency = plan.project.services.get(service).and_then(|service| service.depends_on.get(target));
-    dependency.is_some_and(|dependency| dependency.restart == Some(true))
-}
-
-/// Returns the steps that come before a container of a service is made: its image, its files, its networks and volumes, the
-/// containers of what it depends on, and an orphan that may have its name.
-fn needed(name: &str, service: &Service, plan: &Plan, list: &List) -> Vec<u32> {
-    let has_network = |key: &str| match service.networks.is_empty() {
-        true => key == "default" && service.network_mode.is_none(),
-        false => service.networks.contains_key(key),
-    };
-    let has_volume = |key: &str| {
-        let mut mounts = service.volumes.iter().filter(|mount| mount.kind == "volume");
-        mounts.any(|mount| mount.source.as_deref() == Some(key))
-    };
-    list.ids(|action| match action {
-        Action::Pack | Action::Base(_) | Action::Pull(_) | Action::Build(_) => makes(action, service, plan),
-        Action::Write(unit) => unit.as_str() == name,
-        Action::CreateNetwork(key) => has_network(key),
-        Action::CreateVolume(key) => has_volume(key),
-        Action::Own(volumes, units) => {
-            units.iter().any(|unit| unit.as_str() == name) || volumes.iter().any(|key| has_volume(key))
-        }
-        Action::CreateContainer(made, _) => service.depends_on.contains_key(made),
-        Action::RemoveContainer(of, ..) => service.container_name.is_some() && of != name,
-        Action::Stop(..) | Action::Start(..) | Action::Tell(..) => false,
-    })
-}
-
-/// Returns whether a step makes the image that a service runs.
-fn makes(action: &Action, service: &Service, plan: &Plan) -> bool {
-    match action {
-        Action::Pack => service.image.as_deref() == Some(plan.infra().as_str()),
-        Action::Build(of) => plan.builds.get(of).map(|build| build.image.as_str()) == service.image.as_deref(),
-        Action::Pull(image) | Action::Base(image) => service.image.as_ref() == Some(image),
-        _ => false,
-    }
-}
-
-/// What a runtime is told after its start, told where its container is new or was never told.
-fn tell(plan: &Plan, observed: &Observed, mode: &Mode, starts: &BTreeMap<(String, u32), String>, list: &mut List) {
-    for (id, unit) in plan.units.iter().filter(|(id, _)| mode.has(id.as_str())) {
-        let name = id.as_str().to_owned();
-        let told = observed.told.get(id);
-        let is_started = starts.contains_key(&(name.clone(), 1));
-        let seen = observed.containers.get(&name).and_then(|seen| seen.first());
-        let is_told = told.is_some() && !is_started && seen.map(|seen| &seen.id) == told;
-        for each in unit.lowered.after_start.iter().filter(|each| each.has_content || told.is_some()) {
-            if !is_told && (is_started || seen.is_some_and(|seen| seen.is_running)) {
-                let after = list.ids(|action| *action == Action::Start(name.clone(), 1));
-                let cause = if is_started { "it starts" } else { "it was not told yet" };
-                list.add(Action::Tell(id.clone(), each.what), cause, after);
-            }
-        }
-    }
-}
-
-/// `depends_on: {x: {restart: true}}`: who asks for it is stopped before what it needs goes, and started after it is back.
-fn restarts(
-    plan: &Plan,
-    observed: &Observed,
-    mode: &Mode,
-    causes: &BTreeMap<(String, u32), String>,
-    starts: &mut BTreeMap<(String, u32), String>,
-    list: &mut List,
-) {
-    let is_made_anew = |target: &str| causes.keys().any(|(service, _)| service == target);
-    for (name, service) in mode.services(plan) {
-        let mut asks = service.depends_on.iter().filter(|(_, dependency)| dependency.restart == Some(true));
-        let Some((target, _)) = asks.find(|(target, _)| is_made_anew(target)) else { continue };
-        for container in observed.containers.get(name).into_iter().flatten() {
-            let key = (name.clone(), container.number);
-            if container.is_running && !causes.contains_key(&key) {
-                let cause = format!("it restarts with `{target}`");
-                let action = Action::Stop(name.clone(), container.name.clone(), container.id.clone());
-                list.add(action, cause.clone(), Vec::new());
-                starts.insert(key, cause);
-            }
-        }
-    }
-}
-
-fn remove(service: &str, container: &Container, cause: &str, after: Vec<u32>, list: &mut List) -> u32 {
-    let action = Action::RemoveContainer(service.to_owned(), container.name.clone(), container.id.clone());
-    list.add(action, cause, after)
-}
-
-/// A service that is no agent and is not restarted has done its work when it ended without an error.
-fn runs_once(name: &str, service: &Service, plan: &Plan) -> bool {
-    let is_agent = plan.units.keys().any(|unit| unit.as_str() == name);
-    !is_agent && !matches!(service.restart.as_deref(), Some("always" | "unless-stopped"))
-}
-
-fn start(plan: &Plan, starts: &BTreeMap<(String, u32), String>, list: &mut List) {
-    for name in order(plan) {
-        for ((service, number), cause) in starts.iter().filter(|((service, _), _)| *service == name) {
-            let needed = plan.project.services.get(service).map(|service| &service.depends_on);
-            let after = list.ids(|action| match action {
-                Action::CreateContainer(created, of) => created == service && of == number,
-                Action::Start(started, _) => needed.is_some_and(|needed| needed.contains_key(started)),
-                Action::Stop(stopped, ..) => stopped == service,
-                // Ports and names are free only then.
-                Action::RemoveContainer(..) => true,
-                _ => false,
-            });
-            list.add(Action::Start(service.clone(), *number), cause.clone(), after);
-        }
-    }
 }
 
 /// Returns the services, each after those it depends on.
