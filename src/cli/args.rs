@@ -169,6 +169,62 @@ pub(crate) enum Command {
         /// Agents [default: all]
         agents: Vec<String>,
     },
+    /// Run a command in a service's container
+    #[command(after_help = "Example: claw exec web sh\nExample: claw exec -T db pg_dump > dump.sql")]
+    Exec(ExecArgs),
+    /// Copy files into a container, or out of one
+    #[command(after_help = "Example: claw cp web:/var/log/app.log .\nExample: claw cp ./notes writer:/var/lib/claw")]
+    Cp {
+        /// Which container of the service
+        #[arg(long, default_value_t = 1)]
+        index: u32,
+        /// A path, or `SERVICE:PATH`
+        from: String,
+        /// `SERVICE:PATH`, or a path
+        to: String,
+    },
+    /// Stop containers; they stay
+    #[command(after_help = "Example: claw stop web")]
+    Stop(LifecycleArgs),
+    /// Start containers that were stopped, as they are
+    #[command(after_help = "Example: claw start web")]
+    Start(LifecycleArgs),
+    /// Stop and start containers, and those that ask to be restarted with them
+    #[command(after_help = "Example: claw restart web")]
+    Restart(LifecycleArgs),
+    /// Wait until containers have ended; the exit code is that of the first
+    #[command(after_help = "Example: claw wait migrate")]
+    Wait {
+        /// Services
+        #[arg(required = true)]
+        services: Vec<String>,
+    },
+    /// Processes
+    #[command(after_help = "Example: claw top writer")]
+    Top {
+        /// Services [default: all]
+        services: Vec<String>,
+    },
+    /// Images that containers were made from
+    #[command(after_help = "Example: claw images --json")]
+    Images {
+        /// Services [default: all]
+        services: Vec<String>,
+    },
+    /// The address of this host that leads to a port of a service
+    #[command(after_help = "Example: claw port web 80")]
+    Port {
+        /// `tcp` or `udp`
+        #[arg(long, default_value = "tcp", value_parser = ["tcp", "udp"])]
+        protocol: String,
+        /// Which container of the service
+        #[arg(long, default_value_t = 1)]
+        index: u32,
+        /// The service
+        service: String,
+        /// The port in its container
+        port: u16,
+    },
     /// Whether what runs is what the pod file says; nothing is changed
     #[command(after_help = "Example: claw verify || claw up -d")]
     Verify,
@@ -270,6 +326,42 @@ pub(crate) struct DownArgs {
     /// Do not ask before data is destroyed
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LifecycleArgs {
+    /// Seconds containers are given to finish
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<i32>,
+    /// Services [default: all]
+    pub(crate) services: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    /// No terminal, whatever standard input is
+    #[arg(short = 'T', long = "no-tty")]
+    pub(crate) no_tty: bool,
+    /// As whom [default: the container's user]
+    #[arg(short, long)]
+    pub(crate) user: Option<String>,
+    /// Where [default: the container's directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) workdir: Option<String>,
+    /// Variables of the command
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// With all privileges
+    #[arg(long)]
+    pub(crate) privileged: bool,
+    /// Which container of the service
+    #[arg(long, default_value_t = 1)]
+    pub(crate) index: u32,
+    /// The service
+    pub(crate) service: String,
+    /// The command
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Args, Debug)]

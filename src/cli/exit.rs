@@ -118,6 +118,14 @@ impl From<ApplyError> for CommandError {
 }
 
 impl CommandError {
+    /// Returns the error of a run that stopped after some of its steps.
+    pub(crate) fn halfway(done: usize, all: usize, source: ApplyError) -> Self {
+        match source {
+            ApplyError::Interrupted => CommandError::Interrupted,
+            source => CommandError::Halfway { done, all, source: Box::new(source) },
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             // What a user named and cannot be read is wrong input; what claw writes and cannot is a failure.

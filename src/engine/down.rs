@@ -76,23 +76,23 @@ pub async fn down(
     Ok(removed)
 }
 
-/// Stops a project's containers and leaves them, dependents first, each with `grace` seconds or its own.
+/// Stops containers and leaves them, dependents first, each with `grace` seconds or its own. Returns how many ran.
 ///
 /// # Errors
 /// Where the engine refuses.
 pub async fn stop(
-    project: &str,
+    mut containers: Vec<Seen>,
     grace: Option<i32>,
     docker: &Docker,
     progress: &dyn Fn(&str),
-) -> Result<(), EngineError> {
-    let mut containers = docker.containers(project).await?;
-    containers.retain(|seen| seen.state.is_running);
+) -> Result<usize, EngineError> {
+    containers.retain(|seen| seen.state.is_running || seen.state.is_restarting);
     let stop = async |seen: &Seen| {
         progress(&format!("stop container {}", seen.name));
         hook::stop(seen, grace, docker, progress).await
     };
-    in_order(&containers, &stop).await
+    in_order(&containers, &stop).await?;
+    Ok(containers.len())
 }
 
 /// The most containers at a time: an engine that removes many leaves networks it takes for used (moby#17217).

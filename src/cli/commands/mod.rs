@@ -1,5 +1,6 @@
 //! One file a command, or a few that are alike: arguments, calls, messages.
 
+use self::lifecycle::Change;
 use crate::args::{Arguments, Command, Format};
 use crate::exit::{CommandError, Exit};
 use crate::session;
@@ -10,11 +11,15 @@ mod build;
 mod check;
 mod compile;
 mod config;
+mod cp;
 mod doctor;
 mod down;
+mod exec;
 mod explain;
 mod health;
 mod inspect;
+mod lifecycle;
+mod listing;
 mod logs;
 mod plan;
 mod ps;
@@ -44,6 +49,17 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Health { agents } => {
             session::with(global, "health", ui, async |session| health::run(&session, agents).await)
         }
+        Command::Exec(args) => exec::run(global, args, ui),
+        Command::Cp { index, from, to } => cp::run(global, from, to, *index, ui),
+        Command::Stop(args) => lifecycle::run(global, Change::Stop, args, ui),
+        Command::Start(args) => lifecycle::run(global, Change::Start, args, ui),
+        Command::Restart(args) => lifecycle::run(global, Change::Restart, args, ui),
+        Command::Wait { services } => lifecycle::wait(global, services, ui),
+        Command::Top { services } => listing::top(global, services, ui),
+        Command::Images { services } => listing::images(global, services, ui),
+        Command::Port { protocol, index, service, port } => {
+            listing::port(global, (service, *port), (protocol, *index), ui)
+        }
         Command::Verify => session::with(global, "verify", ui, async |session| verify::run(&session).await),
         Command::Ask { agent, text } => {
             session::with(global, "ask", ui, async |session| ask::run(&session, agent, text).await)
@@ -68,9 +84,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
 
 /// Commands that later versions carry out.
 const PLANNED: &[&str] = &[
-    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "cp", "demo", "dev", "egress", "eject", "events",
-    "exec", "init", "lock", "lsp", "persona", "recipe", "restart", "restore", "run", "schema", "service", "start",
-    "stop", "top", "update", "wait",
+    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "eject", "events",
+    "init", "lock", "lsp", "persona", "recipe", "restore", "run", "schema", "service", "update",
 ];
 
 /// Commands that are there.
@@ -80,19 +95,28 @@ const KNOWN: &[&str] = &[
     "check",
     "compile",
     "config",
+    "cp",
     "doctor",
     "down",
+    "exec",
     "explain",
     "health",
+    "images",
     "inspect",
     "logs",
     "plan",
+    "port",
     "ps",
     "reference",
+    "restart",
     "secrets",
+    "start",
+    "stop",
+    "top",
     "up",
     "verify",
     "version",
+    "wait",
 ];
 
 fn unknown(word: &str) -> CommandError {

@@ -140,10 +140,7 @@ async fn carry_out(session: &Session<'_>, plan: &Plan, observed: &Observed, todo
             apply(todo, &live, observed, docker, site, &mut done).await
         })
         .await;
-    result.map_err(|source| match source {
-        claw_engine::apply::ApplyError::Interrupted => CommandError::Interrupted,
-        source => CommandError::Halfway { done, all: todo.len(), source: Box::new(source) },
-    })
+    result.map_err(|source| CommandError::halfway(done, todo.len(), source))
 }
 
 /// Compiles again with what images tell that were just made. Returns whether any were.
@@ -221,7 +218,8 @@ async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError
         () = session.interrupt.asked() => {}
     }
     session.ui.progress("stopping; Ctrl-C again leaves the rest running");
-    claw_engine::down::stop(session.plan.pod.as_str(), None, docker, &|line| session.ui.progress(line)).await?;
+    let containers = docker.containers(session.plan.pod.as_str()).await?;
+    claw_engine::down::stop(containers, None, docker, &|line| session.ui.progress(line)).await?;
     Ok(Exit::Interrupted)
 }
 

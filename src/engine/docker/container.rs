@@ -223,12 +223,77 @@ impl Docker {
         Ok(Some(inside(&archive, limit)))
     }
 
+    /// Returns what is at a path of a container as an archive: its first entry is the path's last part.
+    ///
+    /// # Errors
+    /// Where nothing is there, or the engine refuses.
+    pub async fn archive(&self, container: &str, path: &str) -> Result<Vec<u8>, EngineError> {
+        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut stream = std::pin::pin!(self.api.download_from_container(container, Some(options)));
+        let mut archive = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            archive.extend_from_slice(&chunk.map_err(failed("copy from", container))?);
+        }
+        Ok(archive)
+    }
+
+    /// Unpacks an archive in a directory of a container.
+    ///
+    /// # Errors
+    /// Where the directory is not there or cannot be written, or the engine refuses.
+    pub async fn unpack(&self, container: &str, directory: &str, archive: Vec<u8>) -> Result<(), EngineError> {
+        let options = query::UploadToContainerOptionsBuilder::default().path(directory).build();
+        let sent = self.api.upload_to_container(container, Some(options), bollard::body_full(archive.into())).await;
+        sent.map_err(failed("copy to", container))
+    }
+
+    /// Returns whether a directory is at a path of a container; nothing where nothing is.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn is_directory(&self, container: &str, path: &str) -> Result<Option<bool>, EngineError> {
+        /// The bit of a mode, in the words of Go, that says so.
+        const DIRECTORY: u64 = 1 << 31;
+        let options = query::ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+        match self.api.get_container_archive_info(container, Some(options)).await {
+            Ok(found) => Ok(Some(u64::from(found.file_mode) & DIRECTORY != 0)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(failed("look into", container)(error)),
+        }
+    }
+
     /// Starts a container.
     ///
     /// # Errors
     /// Where the engine refuses.
     pub async fn start(&self, container: &str) -> Result<(), EngineError> {
         self.api.start_container(container, None).await.map_err(failed("start the container", container))
+    }
+
+    /// Returns the exit code of a container once it has ended.
+    ///
+    /// # Errors
+    /// Where the engine does not answer, or the container is taken away.
+    pub async fn wait(&self, container: &str) -> Result<i64, EngineError> {
+        let mut ended = std::pin::pin!(self.api.wait_container(container, None));
+        match ended.next().await {
+            Some(Ok(ended)) => Ok(ended.status_code),
+            // The library takes a code of its own for a failure.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(failed("wait for the container", container)(error)),
+            None => Ok(0),
+        }
+    }
+
+    /// Returns the processes of a container: titles, then a row for each.
+    ///
+    /// # Errors
+    /// Where the engine refuses: the container must run.
+    pub async fn processes(&self, container: &str) -> Result<Vec<Vec<String>>, EngineError> {
+        let found =
+            self.api.top_processes(container, None).await.map_err(failed("list the processes of", container))?;
+        let titles = found.titles.unwrap_or_default();
+        Ok(std::iter::once(titles).chain(found.processes.unwrap_or_default()).collect())
     }
 
     /// Stops a container, with its own grace in seconds unless another is given; one that is gone is stopped.

@@ -8,14 +8,16 @@ use bollard::Docker as Api;
 
 mod container;
 mod endpoint;
+mod exec;
 mod image;
 mod resource;
 mod stream;
 
 pub use container::{Inside, Seen, State};
+pub use exec::{ExecCall, Input};
 pub use image::{BuildCall, Builder};
 pub use resource::Labelled;
-pub use stream::{Changes, ExecCall, LogLine, LogOptions};
+pub use stream::{Changes, LogLine, LogOptions};
 
 /// Why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]

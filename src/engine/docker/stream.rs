@@ -1,13 +1,11 @@
-//! What comes in pieces: events, output of commands, logs.
+//! What comes in pieces: events, logs.
 
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::container::LogOutput;
-use bollard::exec::StartExecResults;
-use bollard::models::{EventMessage, ExecConfig};
+use bollard::models::EventMessage;
 use bollard::query_parameters as query;
-use claw_types::driver::ProbeOutput;
 use futures_util::{Stream, StreamExt};
 
 use super::{Docker, EngineError, failed, of_project};
@@ -58,21 +56,6 @@ pub struct LogOptions {
     pub since: Option<i32>,
 }
 
-/// A command to run in a container.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ExecCall<'c> {
-    /// Its words.
-    pub command: &'c [String],
-    /// As whom, where not as the container's user.
-    pub user: Option<&'c str>,
-    /// With all privileges.
-    pub is_privileged: bool,
-    /// Where, where not in the container's directory.
-    pub directory: Option<&'c str>,
-    /// Variables beside the container's, `NAME=value`.
-    pub environment: &'c [String],
-}
-
 impl Docker {
     /// Returns what happens to the containers of a project from now on.
     pub fn changes(&self, project: &str) -> Changes<'_> {
@@ -86,67 +69,6 @@ impl Docker {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let options = query::EventsOptionsBuilder::default().since(&now.to_string()).filters(&filters).build();
         Changes { events: Box::pin(self.api.events(Some(options))) }
-    }
-
-    /// Runs a command in a container, as its own user.
-    ///
-    /// # Errors
-    /// Where the engine refuses, or the command does not end in time.
-    pub async fn exec(&self, container: &str, command: &[String], limit: Duration) -> Result<ProbeOutput, EngineError> {
-        self.exec_call(container, &ExecCall { command, ..ExecCall::default() }, limit).await
-    }
-
-    /// Runs a command in a container.
-    ///
-    /// # Errors
-    /// Where the engine refuses, or the command does not end in time.
-    pub async fn exec_call(
-        &self,
-        container: &str,
-        call: &ExecCall<'_>,
-        limit: Duration,
-    ) -> Result<ProbeOutput, EngineError> {
-        let work = self.exec_unlimited(container, call);
-        match tokio::time::timeout(limit, work).await {
-            Ok(done) => done,
-            Err(_) => Err(EngineError {
-                call: "run a command in",
-                resource: container.to_owned(),
-                reason: format!("it did not end within {} seconds", limit.as_secs()),
-                status: None,
-            }),
-        }
-    }
-
-    async fn exec_unlimited(&self, container: &str, call: &ExecCall<'_>) -> Result<ProbeOutput, EngineError> {
-        let refused = || failed("run a command in", container);
-        let config = ExecConfig {
-            cmd: Some(call.command.to_vec()),
-            user: call.user.map(ToOwned::to_owned),
-            privileged: Some(call.is_privileged),
-            working_dir: call.directory.map(ToOwned::to_owned),
-            env: Some(call.environment.to_vec()),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            ..ExecConfig::default()
-        };
-        let made = self.api.create_exec(container, config).await.map_err(refused())?;
-        let started = self.api.start_exec(&made.id, None).await.map_err(refused())?;
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        if let StartExecResults::Attached { mut output, .. } = started {
-            while let Some(piece) = output.next().await {
-                match piece.map_err(refused())? {
-                    LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
-                    other => stdout.extend_from_slice(&other.into_bytes()),
-                }
-            }
-        }
-        let ended = self.api.inspect_exec(&made.id).await.map_err(refused())?;
-        Ok(ProbeOutput {
-            exit_code: ended.exit_code.unwrap_or(0),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        })
     }
 
     /// Returns what a container printed, line by line in the engine's order; the last line needs no end.

@@ -306,7 +306,8 @@ fn a_network_that_changed_is_made_anew_and_its_services_find_each_other() {
     pod.ok(&["up", "-d"]);
     let network = format!("{}_default", pod.name);
     let before = docker(&["network", "inspect", "-f", "{{.Id}}", &network]);
-    let changed = format!("{file}networks: {{default: {{driver_opts: {{com.docker.network.bridge.enable_icc: \"true\"}}}}}}\n");
+    let changed =
+        format!("{file}networks: {{default: {{driver_opts: {{com.docker.network.bridge.enable_icc: \"true\"}}}}}}\n");
     pod.write("compose.yaml", &changed);
     assert!(pod.ok(&["plan"]).contains("remove network default: it is not as the file says\n"));
     pod.ok(&["up", "-d"]);

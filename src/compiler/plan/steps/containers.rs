@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use claw_compose::model::Service;
 
 use super::causes::causes;
-use super::{Action, Container, List, Mode, Network, Observed, containers_of, order};
+use super::{Action, Container, List, Mode, Network, Observed, Step, containers_of, order};
 use crate::plan::Plan;
 
 pub(super) fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
@@ -201,6 +201,13 @@ fn remove(service: &str, container: &Container, cause: &str, after: Vec<u32>, li
 fn runs_once(name: &str, service: &Service, plan: &Plan) -> bool {
     let is_agent = plan.units.keys().any(|unit| unit.as_str() == name);
     !is_agent && !matches!(service.restart.as_deref(), Some("always" | "unless-stopped"))
+}
+
+/// Returns the steps that start containers of services, each after those it depends on, and nothing else.
+pub fn starts(plan: &Plan, which: &BTreeMap<(String, u32), String>) -> Vec<Step> {
+    let mut list = List::default();
+    start(plan, which, &mut list);
+    list.steps
 }
 
 fn start(plan: &Plan, starts: &BTreeMap<(String, u32), String>, list: &mut List) {

@@ -14,6 +14,7 @@ mod containers;
 mod observed;
 
 pub use causes::FILES;
+pub use containers::starts;
 pub use observed::{Container, Hashes, Image, Network, Observed};
 
 /// One thing to do.

@@ -1,0 +1,90 @@
+//! `claw cp`: files into a container and out of one.
+
+use std::path::Path;
+
+use claw_types::image::compose;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::exit::{CommandError, Exit};
+use crate::session::{self, Session};
+use crate::ui::Ui;
+
+/// A path here, or in a service's container.
+enum Place<'p> {
+    Here(&'p str),
+    There(&'p str, &'p str),
+}
+
+fn place(text: &str) -> Place<'_> {
+    match text.split_once(':') {
+        // A colon behind a slash belongs to a path.
+        Some((service, path)) if !service.is_empty() && !service.contains('/') => Place::There(service, path),
+        _ => Place::Here(text),
+    }
+}
+
+pub(crate) fn run(global: &Global, from: &str, to: &str, index: u32, ui: &Ui) -> Result<Exit, CommandError> {
+    session::with(global, "cp", ui, async |session| {
+        match (place(from), place(to)) {
+            (Place::There(service, path), Place::Here(target)) => out(&session, service, index, path, target).await?,
+            (Place::Here(source), Place::There(service, path)) => into(&session, service, index, source, path).await?,
+            _ => return Err(CommandError::Usage("one of the two is `SERVICE:PATH`, the other a path here".to_owned())),
+        }
+        session.result("cp", &format!("copied {from} to {to}"), json!({ "from": from, "to": to }));
+        Ok(Exit::Done)
+    })
+}
+
+async fn container(session: &Session<'_>, service: &str, index: u32) -> Result<String, CommandError> {
+    let containers = session.containers(&[service.to_owned()]).await?;
+    let number = index.to_string();
+    let found = containers.into_iter().find(|seen| seen.label(compose::NUMBER) == number);
+    found.map(|seen| seen.id).ok_or_else(|| CommandError::Usage(format!("`{service}` has no container {index}")))
+}
+
+/// As `docker cp`: into a directory that is there, else under the name of the target.
+async fn out(session: &Session<'_>, service: &str, index: u32, path: &str, target: &str) -> Result<(), CommandError> {
+    let id = container(session, service, index).await?;
+    let archive = session.docker().await?.archive(&id, path).await?;
+    let target = Path::new(target);
+    let failed = |source| claw_engine::files::FileError { what: "write", path: target.to_owned(), source };
+    let mut archive = tar::Archive::new(archive.as_slice());
+    if target.is_dir() {
+        // It keeps to the directory, whatever the names in the archive are.
+        return Ok(archive.unpack(target).map_err(failed)?);
+    }
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let scratch = parent.join(format!(".claw-cp-{}", std::process::id()));
+    std::fs::create_dir(&scratch).map_err(failed)?;
+    let moved = archive.unpack(&scratch).and_then(|()| {
+        let first = std::fs::read_dir(&scratch)?.next().transpose()?;
+        first.map_or(Ok(()), |first| std::fs::rename(first.path(), target))
+    });
+    let removed = std::fs::remove_dir_all(&scratch);
+    Ok(moved.and(removed).map_err(failed)?)
+}
+
+async fn into(session: &Session<'_>, service: &str, index: u32, source: &str, path: &str) -> Result<(), CommandError> {
+    let id = container(session, service, index).await?;
+    let docker = session.docker().await?;
+    let source = Path::new(source);
+    let failed = |error| claw_engine::files::FileError { what: "read", path: source.to_owned(), source: error };
+    let own = source.canonicalize().map_err(failed)?;
+    let own = own.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (directory, name) = match docker.is_directory(&id, path).await? {
+        Some(true) => (path, own),
+        _ => match path.trim_end_matches('/').rsplit_once('/') {
+            Some(("", name)) => ("/", name.to_owned()),
+            Some((directory, name)) => (directory, name.to_owned()),
+            None => return Err(CommandError::Usage(format!("`{path}` is not absolute: write `{service}:/path`"))),
+        },
+    };
+    let mut archive = tar::Builder::new(Vec::new());
+    let added = match source.is_dir() {
+        true => archive.append_dir_all(&name, source),
+        false => archive.append_path_with_name(source, &name),
+    };
+    let archive = added.and_then(|()| archive.into_inner()).map_err(failed)?;
+    Ok(docker.unpack(&id, directory, archive).await?)
+}

@@ -1,0 +1,76 @@
+//! `claw top`, `images`, `port`: what containers run, are made of, and are reached by.
+
+use claw_types::image::compose;
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::exit::{CommandError, Exit};
+use crate::session;
+use crate::table::{row, table};
+use crate::ui::Ui;
+
+pub(crate) fn top(global: &Global, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+    session::with(global, "top", ui, async |session| {
+        let docker = session.docker().await?;
+        let mut lines: Vec<Vec<String>> = Vec::new();
+        let mut data = Vec::new();
+        for seen in session.containers(services).await?.iter().filter(|seen| seen.state.is_running) {
+            let mut found = docker.processes(&seen.id).await?.into_iter();
+            let titles = found.next().unwrap_or_default();
+            if lines.is_empty() {
+                lines.push(std::iter::once("SERVICE".to_owned()).chain(titles.iter().cloned()).collect());
+            }
+            for process in found {
+                let fields: serde_json::Map<String, Value> =
+                    titles.iter().zip(&process).map(|(title, cell)| (title.to_lowercase(), json!(cell))).collect();
+                data.push(json!({ "service": seen.service(), "name": seen.name, "process": fields }));
+                lines.push(std::iter::once(seen.service().to_owned()).chain(process).collect());
+            }
+        }
+        session.result("top", &table(&lines), json!({ "pod": session.plan.pod.as_str(), "processes": data }));
+        Ok(Exit::Done)
+    })
+}
+
+pub(crate) fn images(global: &Global, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+    session::with(global, "images", ui, async |session| {
+        let mut lines = vec![row(["SERVICE", "IMAGE", "ID"])];
+        let mut data = Vec::new();
+        for seen in session.containers(services).await? {
+            let image = seen.inspected["Config"]["Image"].as_str().unwrap_or("").to_owned();
+            let id = seen.label(compose::IMAGE).to_owned();
+            let short: String = id.trim_start_matches("sha256:").chars().take(12).collect();
+            lines.push(row([seen.service(), &image, &short]));
+            data.push(json!({ "service": seen.service(), "name": seen.name, "image": image, "id": id }));
+        }
+        session.result("images", &table(&lines), json!({ "pod": session.plan.pod.as_str(), "images": data }));
+        Ok(Exit::Done)
+    })
+}
+
+/// Prints the address of the host that leads to a port of a container.
+pub(crate) fn port(
+    global: &Global,
+    (service, port): (&str, u16),
+    (protocol, index): (&str, u32),
+    ui: &Ui,
+) -> Result<Exit, CommandError> {
+    session::with(global, "port", ui, async |session| {
+        let containers = session.containers(&[service.to_owned()]).await?;
+        let number = index.to_string();
+        let seen = containers.iter().find(|seen| seen.label(compose::NUMBER) == number);
+        let Some(seen) = seen else {
+            return Err(CommandError::Usage(format!("`{service}` has no container {index}")));
+        };
+        let bound = &seen.inspected["NetworkSettings"]["Ports"][format!("{port}/{protocol}")];
+        let text = |each: &Value, key: &str| each[key].as_str().unwrap_or("").to_owned();
+        let addresses = bound.as_array().into_iter().flatten();
+        let addresses: Vec<String> =
+            addresses.map(|each| format!("{}:{}", text(each, "HostIp"), text(each, "HostPort"))).collect();
+        if addresses.is_empty() {
+            return Err(CommandError::Usage(format!("`{service}` does not publish {port}/{protocol}")));
+        }
+        session.result("port", &addresses.join("\n"), json!({ "service": service, "addresses": addresses }));
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,162 @@
+//! Commands run inside containers: to an end whose output is kept, or beside a person at a terminal.
+
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::exec::{ResizeExecOptions, StartExecOptions, StartExecResults};
+use bollard::models::ExecConfig;
+use claw_types::driver::ProbeOutput;
+use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Docker, EngineError, failed};
+
+/// A command to run in a container.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExecCall<'c> {
+    /// Its words.
+    pub command: &'c [String],
+    /// As whom, where not as the container's user.
+    pub user: Option<&'c str>,
+    /// With all privileges.
+    pub is_privileged: bool,
+    /// Where, where not in the container's directory.
+    pub directory: Option<&'c str>,
+    /// Variables beside the container's, `NAME=value`.
+    pub environment: &'c [String],
+}
+
+impl ExecCall<'_> {
+    fn config(&self) -> ExecConfig {
+        ExecConfig {
+            cmd: Some(self.command.to_vec()),
+            user: self.user.map(ToOwned::to_owned),
+            privileged: Some(self.is_privileged),
+            working_dir: self.directory.map(ToOwned::to_owned),
+            env: Some(self.environment.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        }
+    }
+}
+
+/// What a person's end of a command sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Bytes of standard input.
+    Bytes(Vec<u8>),
+    /// Standard input has ended.
+    End,
+    /// The terminal has another size: rows, columns.
+    Size(u16, u16),
+}
+
+impl Docker {
+    /// Runs a command in a container, as its own user.
+    ///
+    /// # Errors
+    /// Where the engine refuses, or the command does not end in time.
+    pub async fn exec(&self, container: &str, command: &[String], limit: Duration) -> Result<ProbeOutput, EngineError> {
+        self.exec_call(container, &ExecCall { command, ..ExecCall::default() }, limit).await
+    }
+
+    /// Runs a command in a container.
+    ///
+    /// # Errors
+    /// Where the engine refuses, or the command does not end in time.
+    pub async fn exec_call(
+        &self,
+        container: &str,
+        call: &ExecCall<'_>,
+        limit: Duration,
+    ) -> Result<ProbeOutput, EngineError> {
+        let work = self.exec_unlimited(container, call);
+        match tokio::time::timeout(limit, work).await {
+            Ok(done) => done,
+            Err(_) => Err(EngineError {
+                call: "run a command in",
+                resource: container.to_owned(),
+                reason: format!("it did not end within {} seconds", limit.as_secs()),
+                status: None,
+            }),
+        }
+    }
+
+    async fn exec_unlimited(&self, container: &str, call: &ExecCall<'_>) -> Result<ProbeOutput, EngineError> {
+        let refused = || failed("run a command in", container);
+        let config = call.config();
+        let made = self.api.create_exec(container, config).await.map_err(refused())?;
+        let started = self.api.start_exec(&made.id, None).await.map_err(refused())?;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        if let StartExecResults::Attached { mut output, .. } = started {
+            while let Some(piece) = output.next().await {
+                match piece.map_err(refused())? {
+                    LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
+                    other => stdout.extend_from_slice(&other.into_bytes()),
+                }
+            }
+        }
+        let ended = self.api.inspect_exec(&made.id).await.map_err(refused())?;
+        Ok(ProbeOutput {
+            exit_code: ended.exit_code.unwrap_or(0),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        })
+    }
+
+    /// Runs a command beside a person: `input` goes in, what comes out goes to `output`, whether it is an error first.
+    /// With `has_terminal` the command sees a terminal, and errors come with the rest. Returns its exit code.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn exec_live(
+        &self,
+        container: &str,
+        call: &ExecCall<'_>,
+        has_terminal: bool,
+        mut input: UnboundedReceiver<Input>,
+        output: &mut dyn FnMut(bool, &[u8]),
+    ) -> Result<i64, EngineError> {
+        let refused = || failed("run a command in", container);
+        let config = ExecConfig { attach_stdin: Some(true), tty: Some(has_terminal), ..call.config() };
+        let made = self.api.create_exec(container, config).await.map_err(refused())?;
+        let options = StartExecOptions { tty: has_terminal, ..StartExecOptions::default() };
+        let started = self.api.start_exec(&made.id, Some(options)).await.map_err(refused())?;
+        if let StartExecResults::Attached { output: mut pieces, input: sink } = started {
+            let mut sink = Some(sink);
+            let mut is_open = true;
+            loop {
+                tokio::select! {
+                    piece = pieces.next() => match piece {
+                        Some(Ok(LogOutput::StdErr { message })) => output(true, &message),
+                        Some(Ok(other)) => output(false, &other.into_bytes()),
+                        Some(Err(error)) => return Err(refused()(error)),
+                        None => break,
+                    },
+                    event = input.recv(), if is_open => match (event, &mut sink) {
+                        (Some(Input::Bytes(bytes)), Some(writer)) => {
+                            // A command that reads no more is no failure.
+                            if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
+                                sink = None;
+                            }
+                        }
+                        (Some(Input::Size(height, width)), _) => {
+                            // A command that has ended has no terminal any more.
+                            let _ = self.api.resize_exec(&made.id, ResizeExecOptions { height, width }).await;
+                        }
+                        (Some(Input::End), Some(writer)) => {
+                            let _ = writer.shutdown().await;
+                            sink = None;
+                        }
+                        (Some(_), None) => {}
+                        (None, _) => is_open = false,
+                    },
+                }
+            }
+        }
+        let ended = self.api.inspect_exec(&made.id).await.map_err(refused())?;
+        Ok(ended.exit_code.unwrap_or(0))
+    }
+}
