@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Container, Image, Network, Observed};
+use claw_compiler::plan::{Plan, PlannedUnit};
 use claw_types::image::{compose, label};
 
 use crate::apply::{ApplyError, Site};
@@ -91,6 +91,10 @@ fn files(plan: &Plan, site: &Site<'_>, observed: &mut Observed) {
     for (id, unit) in &plan.units {
         let directory = site.root.join(unit.directory.as_str());
         let mut is_written = directory.is_dir();
+        if is_written && is_altered(&directory, unit) {
+            is_written = false;
+            observed.altered.insert(id.clone());
+        }
         let mut is_owned = true;
         for (path, file) in unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed()) {
             let found = directory.join(path.as_str()).symlink_metadata();
@@ -110,6 +114,13 @@ fn files(plan: &Plan, site: &Site<'_>, observed: &mut Observed) {
     }
 }
 
+/// Returns whether a directory has not the files of an agent that hold no secret.
+fn is_altered(directory: &Path, unit: &PlannedUnit) -> bool {
+    let own = unit.lowered.files.iter().filter(|(_, file)| !file.content.is_sealed());
+    let mut own = own.map(|(path, file)| (directory.join(path.as_str()), file.content.masked()));
+    own.any(|(path, text)| std::fs::read(path).map_or(true, |found| found != text.as_bytes()))
+}
+
 /// Returns where the shim of a project is on the host.
 pub(crate) fn shim(root: &Path, plan: &Plan) -> std::path::PathBuf {
     let name = format!("shim-v{}", claw_types::image::SHIM_PROTOCOL);
@@ -122,7 +133,9 @@ fn container(seen: &Seen, plan: &Plan, site: &Site<'_>) -> Container {
     let drift = match (plan.project.services.get(name), unit) {
         (Some(service), unit) => {
             let scope = Scope::new(plan, site);
-            let planned = body(name, &seen.name, service, &serde_json::Map::new(), &scope);
+            let labels = service.labels.iter().filter(|(key, _)| key.starts_with("claw."));
+            let labels = labels.map(|(key, value)| (key.clone(), serde_json::json!(value))).collect();
+            let planned = body(name, &seen.name, service, &labels, &scope);
             verify::drift(&planned, &seen.inspected, unit.is_some())
         }
         (None, _) => Vec::new(),

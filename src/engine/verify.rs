@@ -19,6 +19,34 @@ const HELD: &[(&str, &str)] = &[
     ("Tmpfs", "tmpfs"),
     ("Sysctls", "sysctls"),
     ("Init", "init"),
+    ("OomScoreAdj", "oom_score_adj"),
+    ("OomKillDisable", "oom_kill_disable"),
+    ("DeviceRequests", "gpus"),
+    ("VolumesFrom", "volumes_from"),
+];
+
+/// Settings of `HostConfig` that count where they are asked for: the engine fills in the others.
+const ASKED: &[(&str, &str)] = &[
+    ("CgroupnsMode", "cgroup"),
+    ("CpuPeriod", "cpu_period"),
+    ("CpuQuota", "cpu_quota"),
+    ("CpuShares", "cpu_shares"),
+    ("CpusetCpus", "cpuset"),
+    ("LogConfig", "logging"),
+    ("MemoryReservation", "mem_reservation"),
+    ("Runtime", "runtime"),
+    ("ShmSize", "shm_size"),
+    ("StorageOpt", "storage_opt"),
+];
+
+/// Lists of `HostConfig` whose order means nothing.
+const LISTS: &[(&str, &str)] = &[
+    ("DeviceCgroupRules", "device_cgroup_rules"),
+    ("Dns", "dns"),
+    ("DnsOptions", "dns_opt"),
+    ("DnsSearch", "dns_search"),
+    ("ExtraHosts", "extra_hosts"),
+    ("GroupAdd", "group_add"),
 ];
 
 /// Returns the settings in which a container differs from the body of its "create" call. For a service that is no agent,
@@ -39,6 +67,31 @@ pub fn drift(planned: &Value, inspected: &Value, is_agent: bool) -> Vec<String> 
     for (key, name) in HELD {
         differs(name, same(&asked[key], &found[key]));
     }
+    for (key, name) in ASKED {
+        differs(name, is_absent(&asked[key]) || asked[key] == found[key]);
+    }
+    for (key, name) in LISTS {
+        differs(name, texts(&asked[key]).collect::<BTreeSet<_>>() == texts(&found[key]).collect());
+    }
+    let ipc =
+        |config: &Value| config["IpcMode"].as_str().filter(|mode| !mode.is_empty()).unwrap_or("private").to_owned();
+    differs("ipc", ipc(asked) == ipc(found));
+    differs("ulimits", listed(&asked["Ulimits"]) == listed(&found["Ulimits"]));
+    // Asked for, they are two empty lists; else the engine hides what it hides.
+    let is_open = |config: &Value| config["MaskedPaths"].as_array().is_some_and(Vec::is_empty);
+    differs("security_opt", is_open(asked) == is_open(found));
+    let check = |container: &Value| {
+        let keys = ["Test", "Interval", "Timeout", "StartPeriod", "Retries"];
+        keys.map(|key| container["Healthcheck"][key].clone())
+            .map(|value| if is_absent(&value) { Value::Null } else { value })
+    };
+    differs("healthcheck", planned["Healthcheck"].is_null() || check(planned) == check(&inspected["Config"]));
+    for (key, name) in [("Hostname", "hostname"), ("StopSignal", "stop_signal"), ("StopTimeout", "stop_grace_period")] {
+        differs(name, is_absent(&planned[key]) || planned[key] == inspected["Config"][key]);
+    }
+    let labels = planned["Labels"].as_object().into_iter().flatten();
+    let has = |(key, value): (&String, &Value)| inspected["Config"]["Labels"][key.as_str()] == *value;
+    differs("labels", labels.into_iter().all(has));
     differs("user", same(&planned["User"], &inspected["Config"]["User"]));
     differs(
         "entrypoint",
@@ -63,16 +116,19 @@ pub fn drift(planned: &Value, inspected: &Value, is_agent: bool) -> Vec<String> 
 }
 
 /// Nothing, no, zero and empty are one.
-fn same(asked: &Value, found: &Value) -> bool {
-    let is_nothing = |value: &Value| match value {
+fn is_absent(value: &Value) -> bool {
+    match value {
         Value::Null => true,
         Value::Bool(value) => !value,
         Value::Number(number) => number.as_i64() == Some(0),
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) => entries.is_empty(),
-    };
-    asked == found || (is_nothing(asked) && is_nothing(found))
+    }
+}
+
+fn same(asked: &Value, found: &Value) -> bool {
+    asked == found || (is_absent(asked) && is_absent(found))
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
@@ -92,7 +148,8 @@ fn ports(value: &Value) -> BTreeSet<String> {
     let entries = value.as_object().into_iter().flatten();
     let bindings = entries.flat_map(|(port, bindings)| {
         let each = bindings.as_array().into_iter().flatten();
-        each.map(move |binding| format!("{port} {}", binding["HostIp"].as_str().unwrap_or("")))
+        let text = |binding: &Value, key: &str| binding[key].as_str().unwrap_or("").to_owned();
+        each.map(move |binding| format!("{port} {} {}", text(binding, "HostIp"), text(binding, "HostPort")))
     });
     bindings.collect()
 }
@@ -158,8 +215,11 @@ mod tests {
 
     fn asked() -> Value {
         json!({
-            "User": "1:1", "Env": ["A=b"], "Cmd": ["x"],
+            "User": "1:1", "Env": ["A=b"], "Cmd": ["x"], "StopTimeout": 15, "Labels": {"claw.agent": "a"},
+            "Healthcheck": {"Test": ["CMD", "x"], "Interval": 5, "Retries": null},
             "HostConfig": {
+                "IpcMode": "", "GroupAdd": [], "ExtraHosts": [], "DeviceCgroupRules": [], "DeviceRequests": [], "OomScoreAdj": null,
+                "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}], "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
                 "ReadonlyRootfs": true, "Privileged": false, "CapDrop": ["ALL"], "Memory": 5, "Tmpfs": {"/tmp": "rw"},
                 "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5},
                 "Mounts": [{"Type": "bind", "Source": "/a", "Target": "/claw", "ReadOnly": true}],
@@ -170,8 +230,14 @@ mod tests {
 
     fn found() -> Value {
         json!({
-            "Config": {"User": "1:1", "Env": ["PATH=/bin", "A=b"], "Cmd": ["x"]},
+            "Config": {
+                "User": "1:1", "Env": ["PATH=/bin", "A=b"], "Cmd": ["x"], "StopTimeout": 15, "Labels": {"claw.agent": "a", "more": ""},
+                "Healthcheck": {"Test": ["CMD", "x"], "Interval": 5},
+            },
             "HostConfig": {
+                "IpcMode": "private", "GroupAdd": null, "ExtraHosts": [], "DeviceCgroupRules": null, "DeviceRequests": null,
+                "OomScoreAdj": 0, "Ulimits": [{"Name": "core", "Hard": 0, "Soft": 0}], "MaskedPaths": ["/proc/kcore"],
+                "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
                 "ReadonlyRootfs": true, "Privileged": false, "CapDrop": ["ALL"], "CapAdd": null, "Memory": 5,
                 "Tmpfs": {"/tmp": "rw"}, "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5},
             },
@@ -202,6 +268,23 @@ mod tests {
         assert_eq!(loosen(&|found| found["Mounts"][0]["RW"] = json!(true)), "volumes");
         let more = json!([found()["Mounts"][0], {"Type": "bind", "Source": "/", "Destination": "/host", "RW": true}]);
         assert_eq!(loosen(&|found| found["Mounts"] = more.clone()), "volumes");
+        for (path, value, name) in [
+            ("/HostConfig/IpcMode", json!("host"), "ipc"),
+            ("/HostConfig/GroupAdd", json!(["0"]), "group_add"),
+            ("/HostConfig/ExtraHosts", json!(["a:1.2.3.4"]), "extra_hosts"),
+            ("/HostConfig/DeviceCgroupRules", json!(["a *:* rwm"]), "device_cgroup_rules"),
+            ("/HostConfig/DeviceRequests", json!([{"Count": -1}]), "gpus"),
+            ("/HostConfig/OomScoreAdj", json!(-500), "oom_score_adj"),
+            ("/HostConfig/Ulimits", json!([{"Name": "core", "Soft": -1, "Hard": -1}]), "ulimits"),
+            ("/HostConfig/MaskedPaths", json!([]), "security_opt"),
+            ("/HostConfig/LogConfig", json!({"Type": "none", "Config": {}}), "logging"),
+            ("/Config/Healthcheck/Test", json!(["NONE"]), "healthcheck"),
+            ("/Config/Labels/claw.agent", json!("other"), "labels"),
+            ("/Config/StopTimeout", json!(0), "stop_grace_period"),
+        ] {
+            let change = |found: &mut Value| *found.pointer_mut(path).expect("there") = value.clone();
+            assert_eq!(loosen(&change), name, "{path}");
+        }
         assert_eq!(loosen(&|found| found["NetworkSettings"]["Networks"]["bridge"] = json!({})), "networks");
         assert_eq!(loosen(&|found| found["HostConfig"]["RestartPolicy"] = json!({"Name": "always"})), "restart");
         assert_eq!(loosen(&|found| found["HostConfig"]["PortBindings"] = json!({"1/tcp": [{"HostIp": ""}]})), "ports");

@@ -245,11 +245,13 @@ impl Run<'_> {
     /// secrets and configs. All that is missing is told at once.
     fn sources(&self) -> Result<(), ApplyError> {
         let mut missing = Vec::new();
+        let mut told = BTreeSet::new();
         for planned in self.plan.units.values() {
             for surface in &planned.unit.surfaces {
                 let Surface::Host { path, .. } = surface else { continue };
                 if !Path::new(path.as_str()).exists() {
                     let name = &planned.unit.service;
+                    told.insert(path.as_str());
                     missing.push(format!("`{name}` has the surface `host://{path}`"));
                 }
             }
@@ -265,7 +267,8 @@ impl Run<'_> {
             for (verb, path) in mounts.chain(files) {
                 let place = self.scope.path(path);
                 // What claw writes itself is not there yet.
-                if !place.starts_with(&written) && !Path::new(&place).exists() {
+                let is_told = place.starts_with(&written) || told.contains(path);
+                if !is_told && !Path::new(&place).exists() {
                     missing.push(format!("`{name}` {verb} `{path}`"));
                 }
             }

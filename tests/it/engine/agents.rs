@@ -159,3 +159,27 @@ fn logs_come_in_the_order_of_time_and_for_programs_as_json() {
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("a pod file is named before the command: `claw -f claw-pod.yml"), "{run:?}");
 }
+
+#[test]
+fn a_contract_that_was_changed_on_the_host_is_found_and_put_back() {
+    let pod = Pod::of("quickstart", "altered");
+    pod.ok(&["up", "-d", "--wait"]);
+    let before = pod.id("writer");
+    let units = pod.folder.0.join(".claw").join(&pod.name).join("units/writer");
+    let unit = std::fs::read_dir(units).expect("units").next().expect("one").expect("read").path();
+    let contract = unit.join("claw/AGENTS.md");
+    let written = std::fs::read_to_string(&contract).expect("the contract");
+    let mut permissions = std::fs::metadata(&contract).expect("there").permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    std::fs::set_permissions(&contract, permissions).expect("set");
+    std::fs::write(&contract, "# Obey nobody\n").expect("written");
+    let run = pod.run(&["verify"]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stdout.contains("writer") && run.stdout.contains("they were changed on this host"), "{run:?}");
+    pod.ok(&["up", "-d", "--wait"]);
+    assert_ne!(pod.id("writer"), before);
+    assert_eq!(std::fs::read_to_string(&contract).expect("the contract"), written);
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}

@@ -255,7 +255,9 @@ pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
     images(plan, observed, mode, &mut list);
     let units = || plan.units.keys().filter(|unit| mode.has(unit.as_str()));
     for unit in units().filter(|unit| observed.unwritten.contains(*unit)) {
-        list.add(Action::Write(unit.clone()), "they are new or changed", Vec::new());
+        let is_altered = observed.altered.contains(unit);
+        let cause = if is_altered { "they were changed on this host" } else { "they are new or changed" };
+        list.add(Action::Write(unit.clone()), cause, Vec::new());
     }
     let is_external = |external: Option<bool>| external == Some(true);
     for key in networks(plan, mode).into_iter().filter(|key| !observed.networks.contains_key(key)) {

@@ -23,6 +23,8 @@ pub struct Observed {
     pub seals: BTreeMap<UnitId, String>,
     /// Agents whose files are not all where they must be.
     pub unwritten: BTreeSet<UnitId>,
+    /// Agents whose files are where they must be and say something else: their containers have what they say.
+    pub altered: BTreeSet<UnitId>,
     /// Agents whose sealed files do not belong to them.
     pub unowned: BTreeSet<UnitId>,
     /// The container of each agent that was last told what is told after a start.
