@@ -1,6 +1,6 @@
 //! Observe: what engine and host have of a pod. Nothing is changed and nothing is decided here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -36,7 +36,8 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     let told = crate::state::told(site.root, project);
     let told = plan.units.keys().filter_map(|unit| Some((unit.clone(), told.get(unit.as_str())?.clone())));
     observed.told.extend(told);
-    for seen in docker.containers(project).await?.iter().filter(|seen| !seen.is_oneoff()) {
+    let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT);
+    for seen in docker.overview(project, &is_agent).await?.iter().filter(|seen| !seen.is_oneoff()) {
         let container = container(seen, plan, site);
         observed.containers.entry(seen.service().to_owned()).or_default().push(container);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters as query;
 use claw_types::image::compose;
 use futures_util::StreamExt;
@@ -91,6 +91,38 @@ fn seen(found: ContainerInspectResponse) -> Seen {
     }
 }
 
+/// How many containers are looked into at a time.
+const AT_ONCE: usize = 8;
+
+/// What a list tells of a container.
+fn listed(found: ContainerSummary) -> Seen {
+    let status = found.state.map(|state| state.to_string()).unwrap_or_default();
+    // `Up 5 minutes (healthy)`, `Exited (3) 2 hours ago`.
+    let told = found.status.clone().unwrap_or_default();
+    let word = told.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map_or("", |(word, _)| word);
+    let health = match word {
+        "healthy" | "unhealthy" => Some(word.to_owned()),
+        "health: starting" => Some("starting".to_owned()),
+        _ => None,
+    };
+    let name = found.names.iter().flatten().next().map_or("", |name| name.trim_start_matches('/')).to_owned();
+    let networks = found.network_settings.and_then(|settings| settings.networks);
+    Seen {
+        id: found.id.unwrap_or_default(),
+        name,
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        state: State {
+            is_running: status == "running",
+            is_restarting: status == "restarting",
+            exit_code: word.parse().unwrap_or(0),
+            health,
+            status,
+            ..State::default()
+        },
+        inspected: serde_json::json!({ "Mounts": found.mounts, "NetworkSettings": { "Networks": networks } }),
+    }
+}
+
 /// What is at a path of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inside {
@@ -123,12 +155,29 @@ impl Docker {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn containers(&self, project: &str) -> Result<Vec<Seen>, EngineError> {
+        self.overview(project, &|_| true).await
+    }
+
+    /// The same, looked into where `inspects` holds for a container's labels; of the others what a list tells: labels, state,
+    /// mounts and networks.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn overview(
+        &self,
+        project: &str,
+        inspects: &dyn Fn(&BTreeMap<String, String>) -> bool,
+    ) -> Result<Vec<Seen>, EngineError> {
         let filters = labelled(&[of_project(project)]);
         let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let found = self.api.list_containers(Some(options)).await.map_err(failed("list the containers of", project))?;
-        let mut containers = Vec::new();
-        for id in found.into_iter().filter_map(|each| each.id) {
-            containers.extend(self.container(&id).await?);
+        let (inspected, listed): (Vec<Seen>, Vec<Seen>) =
+            found.into_iter().map(listed).partition(|each| inspects(&each.labels));
+        let looks = inspected.iter().map(|each| self.container(&each.id));
+        let looks: Vec<_> = futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await;
+        let mut containers = listed;
+        for look in looks {
+            containers.extend(look?);
         }
         let number = |each: &Seen| each.label(compose::NUMBER).parse::<u32>().unwrap_or(0);
         containers.sort_by_key(|each| (each.service().to_owned(), number(each), each.name.clone()));
