@@ -97,9 +97,13 @@ impl Ui {
 
     /// Prints diagnostics for people.
     pub(crate) fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
-        if self.is_json() {
-            return;
+        if !self.is_json() {
+            self.findings(diagnostics, sources);
         }
+    }
+
+    /// Prints diagnostics on standard error, whatever standard output is for.
+    pub(crate) fn findings(&self, diagnostics: &Diagnostics, sources: &SourceMap) {
         for diagnostic in diagnostics.sorted() {
             self.err(&format!("{}\n\n", render::text(diagnostic, sources, self.is_coloured)));
         }

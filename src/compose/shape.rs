@@ -29,12 +29,13 @@ pub struct Decoder<'d> {
     diag: &'d mut Diagnostics,
     path: Vec<String>,
     keep: &'d dyn Fn(&[String], Span) -> bool,
+    takes_nothing: bool,
 }
 
 impl<'d> Decoder<'d> {
     /// Returns a decoder; scalars at paths that `keep` holds for are templates still.
     pub fn new(diag: &'d mut Diagnostics, keep: &'d dyn Fn(&[String], Span) -> bool) -> Self {
-        Self { diag, path: Vec::new(), keep }
+        Self { diag, path: Vec::new(), keep, takes_nothing: false }
     }
 
     /// Returns the result of `f` one step deeper in the path.
@@ -68,6 +69,23 @@ impl<'d> Decoder<'d> {
     /// Records a finding.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.diag.push(diagnostic);
+    }
+
+    /// Records a key without value, where one is needed.
+    pub fn nothing(&mut self, node: &Node, key: &str, at: Span) {
+        // Docker compose takes these for absent.
+        if self.takes_nothing || matches!(key, "deploy" | "develop") {
+            return;
+        }
+        let place = if node.span.start == node.span.end { at } else { node.span };
+        let error = Diagnostic::error(Code::WrongType, place, format!("`{}` is nothing", self.path.join(".")));
+        self.diag.push(error.help("give it a value, or take the key out"));
+    }
+
+    /// Returns the decoder, to which a key without value is an absent one.
+    pub fn taking_nothing(mut self) -> Self {
+        self.takes_nothing = true;
+        self
     }
 
     /// Returns the path of the node being decoded.
@@ -186,6 +204,7 @@ macro_rules! shape {
                     match entry.key.as_str() {
                         $($key => {
                             if entry.value.is_null() && !$crate::shape::keeps_null($key) {
+                                cx.at($key, |cx| cx.nothing(&entry.value, $key, entry.key_span));
                                 continue;
                             }
                             made.origin.fields.add($key, entry.value.span);

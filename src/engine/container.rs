@@ -161,10 +161,13 @@ pub(crate) fn newer(service: &Service) -> Vec<Newer> {
     let has_mac = service.mac_address.is_some() || any(|network| network.mac_address.is_some());
     let has_interval = service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some());
     let is_part = |mount: &Mount| mount.volume.as_ref().is_some_and(|volume| volume.subpath.is_some());
+    let recursive = |mount: &Mount| mount.bind.as_ref().and_then(|bind| bind.recursive.clone());
+    let is_read = |mount: &Mount| matches!(recursive(mount).as_deref(), Some("writable" | "readonly"));
     let rows = [
         ("annotations", 24, false, !service.annotations.is_empty()),
         ("healthcheck.start_interval", 25, true, has_interval),
         ("mac_address", 25, true, has_mac),
+        ("volumes.bind.recursive", 25, true, service.volumes.iter().any(is_read)),
         ("volumes.volume.subpath", 26, true, service.volumes.iter().any(is_part)),
         ("networks.gw_priority", 28, true, any(|network| network.gw_priority.is_some_and(|priority| priority != 0))),
         ("networks.interface_name", 28, true, any(|network| network.interface_name.is_some())),
@@ -336,6 +339,12 @@ fn port_bindings(service: &Service) -> Map<String, Value> {
     ports
 }
 
+/// Returns the file of a security option that is a seccomp profile.
+pub(crate) fn seccomp(option: &str) -> Option<&str> {
+    let (key, profile) = option.split_once(['=', ':'])?;
+    (key == "seccomp" && !matches!(profile, "unconfined" | "builtin" | "")).then_some(profile)
+}
+
 /// A seccomp profile is sent whole, read from the pod's directory; `systempaths=unconfined` is no option of the engine but
 /// two empty lists.
 fn security_options(service: &Service, scope: &Scope<'_>) -> (Vec<String>, bool) {
@@ -345,7 +354,8 @@ fn security_options(service: &Service, scope: &Scope<'_>) -> (Vec<String>, bool)
         let (key, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
         match (key, value) {
             ("systempaths", "unconfined") => is_masked = false,
-            ("seccomp", profile) if !matches!(profile, "unconfined" | "builtin" | "") => {
+            _ if seccomp(option).is_some() => {
+                let profile = seccomp(option).unwrap_or_default();
                 let text = std::fs::read_to_string(scope.path(profile)).unwrap_or_default();
                 let compact = serde_json::from_str::<Value>(&text).map(|profile| profile.to_string());
                 options.push(format!("seccomp={}", compact.unwrap_or(text)));
@@ -361,7 +371,10 @@ fn volumes(service: &Service, scope: &Scope<'_>) -> (Vec<String>, Vec<Value>) {
     let (mut binds, mut mounts) = (Vec::new(), Vec::new());
     for mount in &service.volumes {
         let options = mount.bind.as_ref();
-        let may_be_made = options.is_none_or(|options| options.create_host_path != Some(false));
+        let may_be_made = options.is_none_or(|options| {
+            // Only the other form of a mount says how inner mounts are taken along.
+            options.create_host_path != Some(false) && options.recursive.is_none()
+        });
         let has_label = options.is_some_and(|options| options.selinux.is_some());
         if mount.kind == "bind" && (may_be_made || has_label) {
             let source = scope.path(mount.source.as_deref().unwrap_or("."));
@@ -387,8 +400,15 @@ fn mount_of(mount: &Mount, scope: &Scope<'_>) -> Value {
     if let Some(consistency) = &mount.consistency {
         made["Consistency"] = json!(consistency);
     }
-    if let Some(propagation) = mount.bind.as_ref().and_then(|bind| bind.propagation.as_ref()) {
-        made["BindOptions"] = json!({ "Propagation": propagation });
+    let bind = mount.bind.as_ref();
+    if let Some(propagation) = bind.and_then(|bind| bind.propagation.as_ref()) {
+        made["BindOptions"]["Propagation"] = json!(propagation);
+    }
+    match bind.and_then(|bind| bind.recursive.as_deref()) {
+        Some("disabled") => made["BindOptions"]["NonRecursive"] = json!(true),
+        Some("writable") => made["BindOptions"]["ReadOnlyNonRecursive"] = json!(true),
+        Some("readonly") => made["BindOptions"]["ReadOnlyForceRecursive"] = json!(true),
+        _ => {}
     }
     if let Some(volume) = &mount.volume {
         made["VolumeOptions"] = json!({ "NoCopy": volume.nocopy.unwrap_or(false), "Labels": volume.labels });

@@ -57,10 +57,12 @@ impl Hook {
     }
 }
 
-/// Returns what the label `claw.pre-stop` of a service's container says; nothing where it has no such hooks.
-pub(crate) fn label_of(service: &Service) -> Option<String> {
+/// Returns what the label `claw.pre-stop` of a service's container says.
+///
+/// The label is always written: a container has those of its image where it says nothing itself.
+pub(crate) fn label_of(service: &Service) -> String {
     let hooks: Vec<Hook> = service.pre_stop.iter().map(Hook::of).collect();
-    if hooks.is_empty() { None } else { serde_json::to_string(&hooks).ok() }
+    serde_json::to_string(&hooks).unwrap_or_default()
 }
 
 /// Runs a service's `post_start` in its container, one after the other; returns why one failed, where one did.
@@ -92,7 +94,13 @@ pub(crate) async fn stop(
     progress: &dyn Fn(&str),
 ) -> Result<(), EngineError> {
     // What is no list of hooks is of another version of claw.
-    let hooks: Vec<Hook> = serde_json::from_str(seen.label(label::PRE_STOP)).unwrap_or_default();
+    let mut hooks: Vec<Hook> = serde_json::from_str(seen.label(label::PRE_STOP)).unwrap_or_default();
+    // Whoever made the image has no say in what is run on this host with more rights than the container has.
+    if !hooks.is_empty() {
+        let image = docker.image(seen.inspected["Image"].as_str().unwrap_or("")).await?;
+        let is_own = image.is_some_and(|image| image.labels.get(label::PRE_STOP).map(String::as_str) != Some(seen.label(label::PRE_STOP)));
+        hooks.retain(|_| is_own);
+    }
     for hook in hooks.iter().filter(|_| seen.state.is_running) {
         match hook.run(&seen.id, docker).await {
             Ok(None) => {}

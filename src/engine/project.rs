@@ -182,7 +182,6 @@ pub fn resolve(
             service.label_file = files;
         }
     }
-    environment::contents(project, lookup);
     Ok(())
 }
 

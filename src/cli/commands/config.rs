@@ -27,7 +27,8 @@ pub(crate) fn run(global: &Global, args: &ConfigArgs, ui: &Ui) -> Result<Exit, C
     }
     let has_errors = input.diagnostics.has_errors();
     let loaded = load(&mut input, args)?;
-    ui.diagnostics(&input.diagnostics, &input.sources);
+    // Standard output is compose's form, which has no place for them.
+    ui.findings(&input.diagnostics, &input.sources);
     let Some(mut project) = loaded.filter(|_| !has_errors) else { return Ok(Exit::Wrong) };
     for name in &args.services {
         if !project.services.contains_key(name) {
@@ -151,7 +152,7 @@ fn variables(input: &mut Input, global: &Global, ui: &Ui) -> Result<Exit, Comman
             print::variables(&tree, &mut found);
         }
     }
-    ui.diagnostics(&diagnostics, &input.sources);
+    ui.findings(&diagnostics, &input.sources);
     ui.bare(&if global.format == Format::Json {
         print::variables_json(&found)
     } else {

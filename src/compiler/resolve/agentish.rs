@@ -41,7 +41,7 @@ impl<'l> Agentish<'l> {
     /// Returns its `x-claw` as types. What is wrong with the pod's defaults is said once, where they stand.
     pub(crate) fn decode(&self, diag: &mut Diagnostics) -> AgentBlock {
         let read = |node: &Node, diag: &mut Diagnostics| {
-            let mut decoder = Decoder::new(diag, &crate::facts::keeps_at);
+            let mut decoder = Decoder::new(diag, &crate::facts::keeps_at).taking_nothing();
             let at = |cx: &mut Decoder<'_>| cx.at("x-claw", |cx| AgentBlock::decode(node, cx));
             decoder.at("services", |cx| cx.at(self.name, at))
         };

@@ -318,7 +318,7 @@ pub(crate) fn sources_of(loaded: &Loaded) -> BTreeMap<SecretName, SecretSource> 
 
 fn pod_block(loaded: &Loaded, diag: &mut Diagnostics) -> PodBlock {
     let Some(node) = loaded.tree.get("x-claw") else { return PodBlock::default() };
-    let mut decoder = Decoder::new(diag, &crate::facts::keeps_at);
+    let mut decoder = Decoder::new(diag, &crate::facts::keeps_at).taking_nothing();
     if let Some(defaults) = agentish::defaults(Some(node)) {
         decoder.at("x-claw", |cx| AgentBlock::decode(&defaults, cx));
     }

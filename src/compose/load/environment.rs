@@ -2,7 +2,7 @@
 
 use super::dotenv;
 use super::files::Scope;
-use crate::model::{FileObject, Project, Service, Variables};
+use crate::model::{Service, Variables};
 use crate::shape::Maybe;
 use crate::template::{Lookup, Template};
 use crate::yaml::{Kind, Node};
@@ -36,14 +36,4 @@ pub fn resolve(service: &mut Service, files: dotenv::Variables, lookup: &dyn Loo
     }
     service.environment = variables;
     service.env_file.clear();
-}
-
-/// Gives configs that are variables their content, as docker compose prints it. Secrets stay names.
-pub fn contents(project: &mut Project, lookup: &dyn Lookup) {
-    for config in project.configs.values_mut() {
-        let FileObject { environment, content, .. } = config;
-        if let Some(value) = environment.as_deref().and_then(|name| lookup.get(name)) {
-            *content = Some(value.to_owned());
-        }
-    }
 }

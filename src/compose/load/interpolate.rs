@@ -111,6 +111,8 @@ impl Interpolation<'_> {
                 };
                 if let Some(text) = value {
                     scalar.text = text;
+                    // What came out of a variable is text, and a number or a boolean only where the schema wants one.
+                    scalar.is_plain = false;
                 }
             }
         }

@@ -7,6 +7,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
 use super::canonical::{as_text, context, entry, keyed, started};
+use crate::shape::keeps_null;
 use crate::yaml::{Entry, Kind, Node};
 
 /// How two values of a key become one.
@@ -108,6 +109,10 @@ impl Merge<'_> {
     }
 
     fn values(&mut self, earlier: Node, later: Node) -> Node {
+        // Nothing takes nothing back, but where it is a value of its own.
+        if later.is_null() && !self.path.last().is_some_and(|key| keeps_null(key)) {
+            return earlier;
+        }
         match self.rule() {
             Some(Rule::Replace) => later,
             Some(Rule::Lines) => self.lists(lines(earlier), lines(later)),

@@ -240,9 +240,7 @@ impl Run<'_> {
         if let Some(fields) = fields.and_then(|fields| serde_json::to_string(fields).ok()) {
             labels.insert(label::FIELDS.to_owned(), json!(fields));
         }
-        if let Some(hooks) = hook::label_of(service) {
-            labels.insert(label::PRE_STOP.to_owned(), json!(hooks));
-        }
+        labels.insert(label::PRE_STOP.to_owned(), json!(hook::label_of(service)));
         let file = self.site.root.join("compose.generated.yml").display().to_string();
         let rows = [
             (compose::HASH, self.hash_of(name)),

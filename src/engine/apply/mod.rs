@@ -18,7 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 
 use self::make::Kept;
-use crate::container::Scope;
+use crate::container::{Scope, seccomp};
 use crate::context::ContextError;
 use crate::docker::{Docker, EngineError};
 use crate::files::{FileError, write_bytes, write_units};
@@ -263,6 +263,17 @@ impl Run<'_> {
             let mounts = mounts.filter_map(|mount| mount.source.as_deref()).map(|path| ("mounts", path));
             let secrets = service.secrets.iter().filter_map(|mount| self.plan.project.secrets.get(&mount.source));
             let configs = service.configs.iter().filter_map(|mount| self.plan.project.configs.get(&mount.source));
+            for profile in service.security_opt.iter().filter_map(|option| seccomp(option)) {
+                let text = std::fs::read_to_string(self.scope.path(profile));
+                match text.map(|text| serde_json::from_str::<serde_json::Value>(&text)) {
+                    Err(_) => missing.push(format!("`{name}` needs `{profile}`")),
+                    Ok(Err(error)) => {
+                        let why = format!("`{name}`: `{profile}` is no seccomp profile: {error}");
+                        return Err(ApplyError::Unusable(why));
+                    }
+                    Ok(Ok(_)) => {}
+                }
+            }
             let files = secrets.chain(configs).filter_map(|object| object.file.as_deref()).map(|path| ("needs", path));
             for (verb, path) in mounts.chain(files) {
                 let place = self.scope.path(path);
