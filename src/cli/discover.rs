@@ -18,8 +18,6 @@ const NAMES: &[&str] =
 pub(crate) struct Discovered {
     /// Its files, each over those before it.
     pub(crate) files: Vec<PathBuf>,
-    /// Nobody named them: they were found by their names.
-    pub(crate) is_found: bool,
     /// Env files that were named.
     pub(crate) env_files: Vec<PathBuf>,
     /// What is odd about it.
@@ -29,7 +27,7 @@ pub(crate) struct Discovered {
 /// Returns the files of a project: `-f`, else `COMPOSE_FILE`, else by name, here or above.
 pub(crate) fn files(global: &Global) -> Result<Discovered, CommandError> {
     let env_files = env_files(global);
-    let named = |files| Discovered { files, is_found: false, env_files: env_files.clone(), warning: None };
+    let named = |files| Discovered { files, env_files: env_files.clone(), warning: None };
     if !global.file.is_empty() {
         return Ok(named(global.file.clone()));
     }
@@ -37,7 +35,8 @@ pub(crate) fn files(global: &Global) -> Result<Discovered, CommandError> {
     let start = start.as_path();
     // What is odd in an env file is told when it is read for the values of the project.
     let (mut sources, mut unused) = (SourceMap::new(), Diagnostics::new());
-    let environment = Environment::read(&[start], &env_files, &mut sources, &mut unused)?;
+    let directories = if has_default_env() { &[start][..] } else { &[] };
+    let environment = Environment::read(directories, &env_files, &mut sources, &mut unused)?;
     let set = |name: &str| environment.plain(name).filter(|value| !value.is_empty());
     if let Some(list) = set("COMPOSE_FILE") {
         let separator = set("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
@@ -45,6 +44,12 @@ pub(crate) fn files(global: &Global) -> Result<Discovered, CommandError> {
         return Ok(named(files.map(|file| if file == "-" { PathBuf::from(file) } else { start.join(file) }).collect()));
     }
     find(start).map(|found| Discovered { env_files, ..found })
+}
+
+/// Returns whether `.env` is read where no env file is named: `COMPOSE_DISABLE_ENV_FILE` switches it off.
+pub(crate) fn has_default_env() -> bool {
+    let asked = std::env::var("COMPOSE_DISABLE_ENV_FILE").unwrap_or_default();
+    !matches!(asked.to_ascii_lowercase().as_str(), "1" | "t" | "true" | "y" | "yes" | "on")
 }
 
 /// Looks for a pod file in a folder and above it, and for what overrides it beside it.
@@ -60,7 +65,7 @@ pub(crate) fn find(folder: &Path) -> Result<Discovered, CommandError> {
         });
         let mut files = vec![first.clone()];
         files.extend(overrides(first).into_iter().find(|path| path.is_file()));
-        return Ok(Discovered { files, is_found: true, env_files: Vec::new(), warning });
+        return Ok(Discovered { files, env_files: Vec::new(), warning });
     }
     Err(CommandError::NoPodFile)
 }

@@ -79,12 +79,14 @@ pub(crate) fn read_softening(global: &Global, codes: &[Code]) -> Result<Input, C
         diagnostics.push(warning.help("name the one you mean with `-f`, or take the other away"));
     }
     let here = discover::absolute(Path::new("."))?;
-    let directories: Vec<&Path> =
-        if found.is_found { vec![here.as_path(), root.as_path()] } else { vec![root.as_path()] };
-    let directories = if here == root { vec![root.as_path()] } else { directories };
+    // What the working directory sets stands above what the project's does, unless the command line says where the project is.
+    let is_placed = global.project_directory.is_some() || !global.file.is_empty() || here == root;
+    let directories = if is_placed { vec![root.as_path()] } else { vec![here.as_path(), root.as_path()] };
+    let directories = if discover::has_default_env() { directories } else { Vec::new() };
     let environment = Environment::read(&directories, &found.env_files, &mut sources, &mut diagnostics)?;
     let set = |name: &str| environment.plain(name).filter(|value| !value.is_empty());
-    let name = global.project_name.clone().or_else(|| set("COMPOSE_PROJECT_NAME").map(ToOwned::to_owned));
+    let name = global.project_name.clone().filter(|name| !name.is_empty());
+    let name = name.or_else(|| set("COMPOSE_PROJECT_NAME").map(ToOwned::to_owned));
     if let Some(name) = &name
         && claw_compose::load::normal_name(name).as_deref() != Some(name)
     {

@@ -1,7 +1,7 @@
 //! Env files: read in one way, whoever asks. A line that cannot be read is an error by line, and shows no value.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use claw_compose::load::dotenv::{self, Variables};
@@ -22,7 +22,7 @@ pub struct Reading<'r> {
     pub is_raw: bool,
 }
 
-/// Returns the variables of an env file, nothing for a name without value that nobody sets; nothing where there is no file.
+/// Returns the variables of an env file, nothing where there is no file.
 ///
 /// # Errors
 /// Where it cannot be read, or one of its lines cannot.
@@ -36,7 +36,7 @@ pub fn read(path: &Path, reading: &Reading<'_>) -> Result<Option<Variables>, Fil
         Found::Text(text) => text,
         Found::Missing | Found::Outside => return Ok(None),
         Found::NotText => return Err(invalid("it is not UTF-8 text, or longer than 16 MiB".to_owned())),
-        Found::NotRegular => return Err(invalid("it is no regular file".to_owned())),
+        Found::NotRegular => stream(path)?,
     };
     let mut sources = SourceMap::new();
     let file = sources.add(display(path), text);
@@ -47,12 +47,31 @@ pub fn read(path: &Path, reading: &Reading<'_>) -> Result<Option<Variables>, Fil
     if let Some(bad) = diag.iter().next() {
         return Err(invalid(format!("line {}: {}", sources.position(bad.primary).line, bad.message)));
     }
-    let valued = variables.into_iter().map(|(name, value)| {
-        let value = value.or_else(|| reading.lookup.get(&name).map(ToOwned::to_owned));
-        (name, value)
+    // A name alone that nobody sets is left out.
+    let valued = variables.into_iter().filter_map(|(name, value)| {
+        let value = value.or_else(|| reading.lookup.get(&name).map(ToOwned::to_owned))?;
+        Some((name, Some(value)))
     });
     Ok(Some(valued.collect()))
 }
+
+/// Returns what a pipe or a device gives, such as `/dev/null`: whoever names one means it.
+///
+/// # Errors
+/// Where it is a directory, or gives what is no text.
+pub(crate) fn stream(path: &Path) -> Result<String, FileError> {
+    let failed = |source| FileError { what: "read the env file", path: path.to_owned(), source };
+    if path.is_dir() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is a directory")));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(LIMIT).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// The most bytes of an env file that is no file.
+const LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Returns the variables of an env file that stands alone.
 ///

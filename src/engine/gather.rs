@@ -67,28 +67,24 @@ impl Environment {
         let default: Vec<PathBuf> = directories.iter().rev().map(|directory| directory.join(".env")).collect();
         let files = if env_files.is_empty() { &default[..] } else { env_files };
         for path in files {
-            match read_text(path)? {
-                Found::Text(text) => {
-                    let file = sources.add(display(path), text);
-                    let Some(source) = sources.get(file) else { continue };
-                    let earlier =
-                        values.iter().map(|(name, value): (&String, &String)| (name.clone(), Some(value.clone())));
-                    for (name, value) in dotenv::parse_after(source, &process, &earlier.collect(), false, diag) {
-                        let Some(value) = value else { continue };
-                        places.insert(name.clone(), display(path));
-                        values.insert(name, value);
-                    }
-                }
-                Found::Missing | Found::NotRegular if env_files.is_empty() => {}
-                found => {
-                    let why = match found {
-                        Found::NotText => "it is not UTF-8 text",
-                        Found::NotRegular => "it is no regular file",
-                        _ => "there is no such file",
-                    };
-                    let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
-                    return Err(FileError { what: "read the env file", path: path.clone(), source });
-                }
+            let refused = |why: &str| {
+                let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+                FileError { what: "read the env file", path: path.clone(), source }
+            };
+            let text = match read_text(path)? {
+                Found::Text(text) => text,
+                Found::Missing | Found::NotRegular if env_files.is_empty() => continue,
+                Found::NotRegular => envfile::stream(path)?,
+                Found::NotText => return Err(refused("it is not UTF-8 text")),
+                Found::Missing | Found::Outside => return Err(refused("there is no such file")),
+            };
+            let file = sources.add(display(path), text);
+            let Some(source) = sources.get(file) else { continue };
+            let earlier = values.iter().map(|(name, value): (&String, &String)| (name.clone(), Some(value.clone())));
+            for (name, value) in dotenv::parse_after(source, &process, &earlier.collect(), false, diag) {
+                let Some(value) = value else { continue };
+                places.insert(name.clone(), display(path));
+                values.insert(name, value);
             }
         }
         values.extend(process.clone());

@@ -25,7 +25,7 @@ pub fn live(plan: &Plan, site: &Site<'_>) -> Result<Plan, ApplyError> {
         templates(name, service, site)?;
         environment::resolve(service, files, site.environment);
         let files = service.label_file.clone();
-        project::label(name, service, site.root, site.environment)?;
+        project::label(name, service, site.root)?;
         // Their names are a part of docker compose's hash.
         service.label_file = files;
     }

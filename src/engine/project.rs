@@ -177,7 +177,7 @@ pub fn resolve(
             service.env_file = files;
         }
         let files = service.label_file.clone();
-        label(name, service, root, lookup)?;
+        label(name, service, root)?;
         if kept == Kept::LabelFiles {
             service.label_file = files;
         }
@@ -189,10 +189,10 @@ pub fn resolve(
 ///
 /// # Errors
 /// Where a file cannot be read or is not there, or sets a label of claw's.
-pub(crate) fn label(name: &str, service: &mut Service, root: &Path, lookup: &dyn Lookup) -> Result<(), ProjectError> {
+pub(crate) fn label(name: &str, service: &mut Service, root: &Path) -> Result<(), ProjectError> {
     let mut labels = BTreeMap::new();
     for path in std::mem::take(&mut service.label_file) {
-        let Some(found) = envfile::read_alone(&root.join(&path), lookup)? else {
+        let Some(found) = envfile::read_alone(&root.join(&path), &BTreeMap::<String, String>::new())? else {
             return Err(ProjectError::Missing { service: name.to_owned(), path });
         };
         if let Some(label) = found.keys().find(|label| RESERVED.contains(&label.as_str())) {

@@ -41,57 +41,98 @@ pub fn parse_after(
     diag: &mut Diagnostics,
 ) -> Variables {
     let mut variables = Variables::new();
-    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
-    let mut at = source.text.len() - text.len();
-    while at < source.text.len() {
-        let end = line_end(&source.text, at);
-        let line = source.text[at..end].trim_end_matches('\r');
-        let here = |from: usize, to: usize| Span::new(source.id, from, to);
-        let trimmed = line.trim_start();
-        let start = at + (line.len() - trimmed.len());
-        if trimmed.is_empty() || trimmed.starts_with('#') {
-            at = end + 1;
+    let text = source.text.as_str();
+    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    if is_raw {
+        raw(source, at, &mut variables, diag);
+        return variables;
+    }
+    loop {
+        let rest = text[at..].trim_start();
+        at = text.len() - rest.len();
+        if rest.is_empty() {
+            return variables;
+        }
+        if rest.starts_with('#') {
+            at = line_end(text, at);
             continue;
         }
-        let bare = trimmed.strip_prefix("export ").map_or(trimmed, str::trim_start);
-        let name_start = start + (trimmed.len() - bare.len());
-        let separator = bare.find(['=', ':']);
-        let name = separator.map_or(bare, |found| &bare[..found]).trim_end();
-        if name.is_empty() || name.contains(char::is_whitespace) {
-            diag.push(
-                Diagnostic::error(Code::DotenvSyntax, here(name_start, at + line.len()), "this is not a variable")
-                    .help("write NAME=value; a name holds no space")
-                    .masked(),
-            );
-            at = end + 1;
-            continue;
-        }
+        let name_at = exported(text, at);
+        let (name, separator) = match name(&text[name_at..]) {
+            Ok(found) => found,
+            Err(help) => {
+                let end = line_end(text, at);
+                diag.push(no_variable(Span::new(source.id, name_at, end), help));
+                at = end;
+                continue;
+            }
+        };
         let Some(separator) = separator else {
             variables.insert(name.to_owned(), None);
-            at = end + 1;
+            at = line_end(text, name_at);
             continue;
         };
-        let value_at = name_start + separator + 1;
-        if is_raw {
-            variables.insert(name.to_owned(), Some(source.text[value_at..at + line.len()].to_owned()));
-            at = end + 1;
-            continue;
-        }
         let chain = Chain { first: lookup, then: &variables, last: earlier };
-        match value(&source.text, value_at, &chain) {
+        match value(text, name_at + separator + 1, &chain) {
             Ok((value, next)) => {
                 variables.insert(name.to_owned(), Some(value));
                 at = next;
             }
             Err((fault, next)) => {
-                let span = here(name_start, name_start + name.len());
+                let span = Span::new(source.id, name_at, name_at + name.len());
                 let message = format!("the value of `{name}` {}", fault.why());
                 diag.push(Diagnostic::error(Code::DotenvSyntax, span, message).help(fault.help()).masked());
                 at = next;
             }
         }
     }
-    variables
+}
+
+/// Lines `NAME=value` without quotes and variables; a name that stands alone is taken from the environment.
+fn raw(source: &Source, from: usize, variables: &mut Variables, diag: &mut Diagnostics) {
+    let mut at = from;
+    for line in source.text[from..].split_inclusive('\n') {
+        let text = line.trim_end_matches(['\n', '\r']);
+        let here = Span::new(source.id, at, at + text.len());
+        at += line.len();
+        if text.trim().is_empty() || text.trim_start().starts_with('#') {
+            continue;
+        }
+        let text = text.trim_start();
+        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            diag.push(no_variable(here, "write NAME=value without spaces before `=`: the file is read as it stands"));
+            continue;
+        }
+        variables.insert(name.to_owned(), value.map(ToOwned::to_owned));
+    }
+}
+
+fn no_variable(at: Span, help: &str) -> Diagnostic {
+    Diagnostic::error(Code::DotenvSyntax, at, "this is not a variable").help(help).masked()
+}
+
+/// Returns where a name starts: behind `export`, where that is there.
+fn exported(text: &str, at: usize) -> usize {
+    let rest = &text[at..];
+    match rest.strip_prefix("export") {
+        Some(after) if after.starts_with(char::is_whitespace) => text.len() - after.trim_start().len(),
+        _ => at,
+    }
+}
+
+/// Returns the name that a statement starts with, and where the sign behind it is; nothing for one that stands alone.
+fn name(text: &str) -> Result<(&str, Option<usize>), &'static str> {
+    let is_part = |each: char| each.is_alphanumeric() || matches!(each, '_' | '.' | '-' | '[' | ']');
+    let stop = text.char_indices().find(|(_, each)| *each == '\n' || !(is_part(*each) || each.is_whitespace()));
+    let (end, separator) = match stop {
+        Some((at, '=' | ':')) => (at, Some(at)),
+        Some((at, '\n')) => (at, None),
+        None => (text.len(), None),
+        Some(_) => return Err("write NAME=value; a name has letters, digits and `_.-[]`"),
+    };
+    let name = text[..end].trim_end();
+    if name.contains(char::is_whitespace) { Err("write NAME=value; a name holds no space") } else { Ok((name, separator)) }
 }
 
 /// Why a value cannot be read.
@@ -124,45 +165,46 @@ fn line_end(text: &str, from: usize) -> usize {
     text[from..].find('\n').map_or(text.len(), |found| from + found)
 }
 
-/// Returns the value that starts at `from`, and where the line after it starts; the same place with the fault, because the
+/// Returns the value that starts at `from`, and where the next statement starts; the same place with the fault, because the
 /// lines of a value that cannot be read are no variables. An open quote takes the rest of the text.
 fn value(text: &str, from: usize, lookup: &dyn Lookup) -> Result<(String, usize), (Fault, usize)> {
+    let line = line_end(text, from);
+    // Blanks of any kind, but for the end of the line.
+    let from = from + (text[from..line].len() - text[from..line].trim_start().len());
     let rest = &text[from..];
-    let skipped = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-    let rest = &rest[skipped..];
-    let from = from + skipped;
     let open = (Fault::OpenQuote, text.len());
-    let after = |close: usize| line_end(text, from + close + 2) + 1;
+    // What stands behind the quote is the next statement.
+    let after = |close: usize| from + close + 2;
     if let Some(inner) = rest.strip_prefix('\'') {
-        let close = inner.find('\'').ok_or(open)?;
-        return Ok((inner[..close].to_owned(), after(close)));
+        let close = closing(inner, b'\'').ok_or(open)?;
+        return Ok((inner[..close].replace("\\'", "'"), after(close)));
     }
     if let Some(inner) = rest.strip_prefix('"') {
-        let close = closing(inner).ok_or(open)?;
+        let close = closing(inner, b'"').ok_or(open)?;
         let value = expand(&unescape(&inner[..close]), lookup).map_err(|fault| (fault, after(close)))?;
         return Ok((value, after(close)));
     }
-    let end = line_end(text, from);
-    let line = text[from..end].trim_end_matches('\r');
-    let cut = if line.starts_with('#') { 0 } else { line.find(" #").unwrap_or(line.len()) };
-    let value = expand(line[..cut].trim_end(), lookup).map_err(|fault| (fault, end + 1))?;
-    Ok((value, end + 1))
+    let line = line_end(text, from);
+    let written = text[from.min(line)..line].trim_end_matches('\r');
+    let cut = written.find(" #").unwrap_or(written.len());
+    let value = expand(written[..cut].trim_end(), lookup).map_err(|fault| (fault, line))?;
+    Ok((value, line))
 }
 
-fn closing(text: &str) -> Option<usize> {
+fn closing(text: &str, quote: u8) -> Option<usize> {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' => is_escaped = true,
-            b'"' => return Some(at),
+            _ if byte == quote => return Some(at),
             _ => {}
         }
     }
     None
 }
 
-/// Resolves `\n`, `\t`, `\r`, `\"` and `\\`; `\$` becomes `$$`, which expansion leaves as `$`.
+/// Resolves `\a`, `\b`, `\f`, `\n`, `\r`, `\t`, `\v`, `\"` and `\\`; `\$` becomes `$$`, which expansion leaves as `$`.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars();
@@ -172,9 +214,21 @@ fn unescape(text: &str) -> String {
             continue;
         }
         match characters.next() {
+            Some('a') => out.push('\u{7}'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
             Some('n') => out.push('\n'),
             Some('r') => out.push('\r'),
             Some('t') => out.push('\t'),
+            Some('v') => out.push('\u{b}'),
+            Some('0') => {
+                let digits: String = characters.clone().take(3).take_while(char::is_ascii_digit).collect();
+                characters.by_ref().nth(digits.len().wrapping_sub(1)).filter(|_| !digits.is_empty());
+                match u8::from_str_radix(&digits, 8).ok().filter(|_| digits.len() == 3) {
+                    Some(byte) => out.push(char::from(byte)),
+                    None => out.extend(['\\'].into_iter().chain(digits.chars())),
+                }
+            }
             Some('$') => out.push_str("$$"),
             Some(other @ ('"' | '\\')) => out.push(other),
             Some(other) => out.extend(['\\', other]),
@@ -213,7 +267,6 @@ mod tests {
             "A=\"${1canary}\"\n",
             "A=${B:?canary}\n",
             "canary is no name\n",
-            "=canary\n",
             "A canary=1\n",
         ] {
             let (_, diag) = read(text);

@@ -6,7 +6,7 @@ use claw_types::span::Span;
 use super::extends::{missing_file, remote};
 use super::files::{EnvFile, Found, Scope, Want};
 use super::layer::{Layer, Merger, schema};
-use super::{canonical, environment, merge, paths};
+use super::{canonical, merge, paths};
 use crate::yaml::{Entry, Kind, Node, Resolved};
 
 /// What is taken in of a file.
@@ -79,7 +79,6 @@ impl Merger<'_> {
             None => paths::parent(&paths::plain(&include.paths.first()?.0)),
         };
         paths::rebase(&mut said, &from);
-        environment::inherit(&mut said, &scope);
         Some(said)
     }
 
@@ -140,12 +139,13 @@ fn entry(item: &Node, diag: &mut Diagnostics) -> Option<Include> {
                     "env_file" => include.env_files = texts(&field.value, "include.env_file", diag),
                     "project_directory" => {
                         let found = texts(&field.value, "include.project_directory", diag);
-                        include.directory = found.into_iter().next().map(|(text, _)| text);
+                        include.directory = found.into_iter().next().map(|(text, _)| text).filter(|text| !text.is_empty());
                     }
                     key if key.starts_with("x-") => {}
                     key => {
                         let message = format!("`include` has no key `{key}`");
-                        let error = Diagnostic::error(Code::UnknownKey, field.key_span, message);
+                        // Docker compose takes it without a word.
+                        let error = Diagnostic::warning(Code::UnknownKey, field.key_span, message);
                         let known = ["path", "project_directory", "env_file"];
                         diag.push(error.help("write `path`, `project_directory` and `env_file`").suggest(key, known));
                     }
