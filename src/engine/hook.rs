@@ -98,7 +98,9 @@ pub(crate) async fn stop(
     // Whoever made the image has no say in what is run on this host with more rights than the container has.
     if !hooks.is_empty() {
         let image = docker.image(seen.inspected["Image"].as_str().unwrap_or("")).await?;
-        let is_own = image.is_some_and(|image| image.labels.get(label::PRE_STOP).map(String::as_str) != Some(seen.label(label::PRE_STOP)));
+        let is_own = image.is_some_and(|image| {
+            image.labels.get(label::PRE_STOP).map(String::as_str) != Some(seen.label(label::PRE_STOP))
+        });
         hooks.retain(|_| is_own);
     }
     for hook in hooks.iter().filter(|_| seen.state.is_running) {

@@ -1,5 +1,7 @@
 //! The plan with every variable filled in: what containers are made from and compared by. It is never written.
 
+use std::collections::BTreeMap;
+
 use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{FILES, Hashes};
 use claw_compose::hash::{self, Level};
@@ -44,11 +46,42 @@ fn templates(name: &str, service: &mut Service, site: &Site<'_>) -> Result<(), A
     Ok(())
 }
 
+/// Names containers by their ids where a service names another one's.
+fn by_id(service: &mut Service, ids: &BTreeMap<String, String>) {
+    for mode in [&mut service.network_mode, &mut service.ipc, &mut service.pid].into_iter().flatten() {
+        if let Some(id) = mode.strip_prefix("service:").and_then(|name| ids.get(name)) {
+            *mode = format!("container:{id}");
+        }
+    }
+    for from in &mut service.volumes_from {
+        // The mode behind the name is left out.
+        let mut parts = from.split(':');
+        let named = match (parts.next(), parts.next()) {
+            (Some("container"), Some(container)) => Some(container.to_owned()),
+            (Some(service), _) => ids.get(service).cloned(),
+            (None, _) => None,
+        };
+        if let Some(named) = named {
+            *from = named;
+        }
+    }
+}
+
+/// Returns whether a service names the container of another.
+pub(crate) fn is_bound(service: &Service) -> bool {
+    let modes = [&service.network_mode, &service.ipc, &service.pid];
+    let mut modes = modes.into_iter().flatten();
+    !service.volumes_from.is_empty() || modes.any(|mode| mode.starts_with("service:"))
+}
+
 /// Returns what docker compose's `config-hash` of everything in a live plan is on this host.
 ///
 /// # Errors
 /// Where a file cannot be read, or `CLAW_COMPOSE_LEVEL` is none.
-pub(crate) fn hashes(live: &Plan, site: &Site<'_>) -> Result<Hashes, ApplyError> {
+///
+/// What shares a namespace or the volumes of another service is hashed with the id of that one's container: `ids` has the first of
+/// each service that is there (observed with 2.26.1 and 2.40.3, in the label alone).
+pub(crate) fn hashes(live: &Plan, site: &Site<'_>, ids: &BTreeMap<String, String>) -> Result<Hashes, ApplyError> {
     let levels = match site.environment.plain(COMPOSE_LEVEL) {
         None | Some("" | "2.40") => [Level::V2_40, Level::V2_26],
         Some("2.26") => [Level::V2_26, Level::V2_40],
@@ -59,6 +92,7 @@ pub(crate) fn hashes(live: &Plan, site: &Site<'_>) -> Result<Hashes, ApplyError>
     };
     let mut project = live.project.clone();
     project::resolve(&mut project, site.root, live.pod.as_str(), site.environment, Kept::LabelFiles)?;
+    project.services.values_mut().for_each(|service| by_id(service, ids));
     let services = project.services.iter();
     let fields = services.clone().map(|(key, each)| {
         let mut fields = hash::fields(each);

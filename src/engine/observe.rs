@@ -21,7 +21,11 @@ use crate::{pack, verify};
 /// Where the engine does not answer, a build context cannot be read, or a secret has no value.
 pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Observed, ApplyError> {
     let project = plan.pod.as_str();
-    let mut observed = Observed { hashes: hashes(plan, site)?, ..Observed::default() };
+    let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT);
+    let mut containers = docker.overview(project, &is_agent).await?;
+    containers.retain(|seen| !seen.is_oneoff());
+    let first = containers.iter().rev().map(|seen| (seen.service().to_owned(), seen.id.clone()));
+    let mut observed = Observed { hashes: hashes(plan, site, &first.collect())?, ..Observed::default() };
     let networks = docker.networks(project).await?.into_iter();
     observed.networks.extend(networks.map(|seen| (seen.key, Network { id: seen.id, hash: seen.hash })));
     observed.volumes.extend(docker.volumes(project).await?.into_iter().map(|volume| volume.key));
@@ -36,8 +40,7 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     let told = crate::state::told(site.root, project);
     let told = plan.units.keys().filter_map(|unit| Some((unit.clone(), told.get(unit.as_str())?.clone())));
     observed.told.extend(told);
-    let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT);
-    for seen in docker.overview(project, &is_agent).await?.iter().filter(|seen| !seen.is_oneoff()) {
+    for seen in &containers {
         let container = container(seen, plan, site);
         observed.containers.entry(seen.service().to_owned()).or_default().push(container);
     }

@@ -132,7 +132,11 @@ fn name(text: &str) -> Result<(&str, Option<usize>), &'static str> {
         Some(_) => return Err("write NAME=value; a name has letters, digits and `_.-[]`"),
     };
     let name = text[..end].trim_end();
-    if name.contains(char::is_whitespace) { Err("write NAME=value; a name holds no space") } else { Ok((name, separator)) }
+    if name.contains(char::is_whitespace) {
+        Err("write NAME=value; a name holds no space")
+    } else {
+        Ok((name, separator))
+    }
 }
 
 /// Why a value cannot be read.

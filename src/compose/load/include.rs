@@ -139,7 +139,8 @@ fn entry(item: &Node, diag: &mut Diagnostics) -> Option<Include> {
                     "env_file" => include.env_files = texts(&field.value, "include.env_file", diag),
                     "project_directory" => {
                         let found = texts(&field.value, "include.project_directory", diag);
-                        include.directory = found.into_iter().next().map(|(text, _)| text).filter(|text| !text.is_empty());
+                        include.directory =
+                            found.into_iter().next().map(|(text, _)| text).filter(|text| !text.is_empty());
                     }
                     key if key.starts_with("x-") => {}
                     key => {

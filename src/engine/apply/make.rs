@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use claw_compiler::plan::steps::base_context;
+use claw_compiler::plan::steps::{Hashes, base_context};
 use claw_compose::model::Service;
 use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
@@ -12,6 +12,7 @@ use super::{ApplyError, Run};
 use crate::container::{body, depends_on, endpoints, newer};
 use crate::docker::{BuildCall, EngineError};
 use crate::image::{Building, Making, base, builder, never};
+use crate::live::{hashes, is_bound};
 use crate::{down, hook, pack};
 
 /// The variable that names the network of the steps that build claw's own images, as `docker build --network` does.
@@ -187,7 +188,8 @@ impl Run<'_> {
             return Err(ApplyError::NotReady { service: name.to_owned(), why });
         };
         let container = self.scope.container(name, number);
-        let labels = self.container_labels(name, number, service, &image.id);
+        let hash = self.hash_of(name, service).await?;
+        let labels = self.container_labels(name, number, service, (&image.id, &hash));
         let mut body = body(name, &container, service, &labels, &self.scope);
         let taken = |target: &str| service.volumes.iter().any(|mount| mount.target == target);
         let volumes = kept.borrow().get(&(name.to_owned(), number)).cloned().unwrap_or_default();
@@ -224,11 +226,28 @@ impl Run<'_> {
     }
 
     /// Returns the hash that a new container of a service carries.
-    fn hash_of(&self, service: &str) -> String {
-        self.observed.hashes.services.get(service).map(|[first, _]| first.clone()).unwrap_or_default()
+    async fn hash_of(&self, name: &str, service: &Service) -> Result<String, ApplyError> {
+        let first = |hashes: &Hashes| hashes.services.get(name).map(|[first, _]| first.clone()).unwrap_or_default();
+        if !is_bound(service) {
+            return Ok(first(&self.observed.hashes));
+        }
+        // The containers it names were made since things were looked at.
+        let mut ids = BTreeMap::new();
+        for target in service.depends_on.keys() {
+            if let Some(seen) = self.docker.container(&self.scope.container(target, 1)).await? {
+                ids.insert(target.clone(), seen.id);
+            }
+        }
+        Ok(first(&hashes(self.plan, self.site, &ids)?))
     }
 
-    fn container_labels(&self, name: &str, number: u32, service: &Service, image: &str) -> Map<String, Value> {
+    fn container_labels(
+        &self,
+        name: &str,
+        number: u32,
+        service: &Service,
+        (image, hash): (&str, &str),
+    ) -> Map<String, Value> {
         let mut labels: Map<String, Value> =
             service.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         let seal =
@@ -243,7 +262,7 @@ impl Run<'_> {
         labels.insert(label::PRE_STOP.to_owned(), json!(hook::label_of(service)));
         let file = self.site.root.join("compose.generated.yml").display().to_string();
         let rows = [
-            (compose::HASH, self.hash_of(name)),
+            (compose::HASH, hash.to_owned()),
             (compose::NUMBER, number.to_string()),
             (compose::DEPENDS_ON, depends_on(service)),
             (compose::IMAGE, image.to_owned()),

@@ -43,6 +43,8 @@ services:
     stop_signal: SIGKILL
     scale: 2
     network_mode: none
+  near: {image: IMAGE, command: [sleep, "1000"], stop_signal: SIGKILL, network_mode: "service:web", pid: "service:web", volumes_from: ["plain:ro"]}
+  plain: {image: IMAGE, command: [sleep, "1000"], stop_signal: SIGKILL, volumes: ["vol:/v"]}
 networks: {front: {driver_opts: {com.docker.network.bridge.enable_icc: "true"}, labels: {a: b}}}
 volumes: {vol: {labels: {x: "y"}}}
 secrets: {one: {file: ./one}, two: {environment: UNTOLD}}
@@ -96,7 +98,7 @@ fn what_claw_started_runs_for_docker_compose_and_the_reverse() {
     for release in ["2.40", "2.26"] {
         let Some(peer) = peer(release) else { continue };
         let pod = shared(&format!("peer{}", release.replace('.', "")), release);
-        let running = ["pod-bot-1 Running", "pod-db-1 Running", "pod-db-2 Running", "pod-web-1 Running"];
+        let running = ["bot-1", "db-1", "db-2", "near-1", "plain-1", "web-1"].map(|name| format!("pod-{name} Running"));
         pod.ok(&["up", "-d"]);
         let before = ids(&pod);
         assert_eq!(compose(&peer, &pod, &["up", "-d"]), running, "{release}");

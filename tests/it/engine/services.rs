@@ -318,3 +318,40 @@ fn a_network_that_changed_is_made_anew_and_its_services_find_each_other() {
     pod.ok(&["down", "-v"]);
     pod.leaves_nothing();
 }
+
+#[test]
+fn an_images_label_runs_nothing_when_its_container_is_stopped() {
+    let pod = pod(
+        "hostile",
+        &job("web", "exec sleep 1000", "    user: \"65534\"\n    volumes: ['./out:/out']\n    stop_signal: SIGKILL\n"),
+    );
+    let dockerfile = std::fs::read_to_string(pod.folder.0.join("box/Dockerfile")).expect("read");
+    let hook = r#"[{"command":["/bin/sh","-c","id > /out/owned"],"user":"0","privileged":false,"working_dir":null,"environment":[]}]"#;
+    pod.write("box/Dockerfile", &format!("{dockerfile}LABEL claw.pre-stop='{hook}'\n")).write("out/.keep", "");
+    pod.ok(&["up", "-d"]);
+    let label = "{{index .Config.Labels \"claw.pre-stop\"}}";
+    assert_eq!(docker(&["inspect", "-f", label, &pod.container("web")]), "[]");
+    pod.ok(&["stop"]);
+    assert!(!pod.folder.0.join("out/owned").exists());
+    // A container that another tool made has the label of its image.
+    docker(&["rm", "-f", &pod.container("web")]);
+    let (project, image) = (format!("com.docker.compose.project={}", pod.name), format!("{}-box", pod.name));
+    let volume = format!("{}:/out", pod.folder.0.join("out").canonicalize().expect("there").display());
+    docker(&[
+        "run",
+        "-d",
+        "--name",
+        &pod.container("web"),
+        "-l",
+        &project,
+        "-l",
+        "com.docker.compose.service=web",
+        "-v",
+        &volume,
+        &image,
+        "sleep",
+        "1000",
+    ]);
+    pod.ok(&["down", "-v"]);
+    assert!(!pod.folder.0.join("out/owned").exists());
+}
