@@ -314,11 +314,22 @@ impl Shape for bool {
     }
 }
 
+/// Numbers that the schema lets have decimals, which are then cut off.
+const CUT: &[&str] = &["cpu_period", "cpu_quota", "cpu_shares", "pids_limit", "priority", "retries"];
+
 impl Shape for i64 {
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
         let scalar = node.scalar();
         match scalar.map(crate::yaml::Scalar::resolve) {
             Some(Resolved::Int(value)) => return Some(value),
+            Some(Resolved::Float(text)) if !cx.path.iter().any(|key| key == "ulimits") => {
+                let value = text.parse::<f64>().unwrap_or(f64::NAN);
+                let is_cut = cx.path.last().is_some_and(|key| CUT.contains(&key.as_str()));
+                if value.abs() < 9.0e18 && (value.fract() == 0.0 || is_cut) {
+                    return Some(value as i64);
+                }
+                cx.wrong_type(node, "an integer");
+            }
             Some(Resolved::Str(text)) => {
                 if let Ok(value) = text.parse() {
                     return Some(value);
@@ -332,6 +343,14 @@ impl Shape for i64 {
 
     fn encode(&self) -> Option<Value> {
         Some(Value::Number(self.to_string()))
+    }
+}
+
+/// A scalar that may be text or a number, as text: an integer in decimal digits, whatever its notation.
+fn number<'n>(node: &'n Node, wanted: &str, cx: &mut Decoder<'_>) -> Option<std::borrow::Cow<'n, str>> {
+    match node.scalar().map(crate::yaml::Scalar::resolve) {
+        Some(Resolved::Int(value)) => Some(value.to_string().into()),
+        _ => loose(node, wanted, cx).map(Into::into),
     }
 }
 
@@ -350,8 +369,12 @@ macro_rules! quantity {
     ($($type:ty, $wanted:literal, $help:literal, $encode:expr;)+) => {$(
         impl Shape for $type {
             fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
-                let text = loose(node, $wanted, cx)?;
-                let value = <$type>::parse(text);
+                let text = number(node, $wanted, cx)?;
+                if <$type>::IS_TEXT && !matches!(node.scalar().map(crate::yaml::Scalar::resolve), Some(Resolved::Str(_))) {
+                    cx.bad_value(node, &format!("is not {}: `{text}`", $wanted), $help);
+                    return None;
+                }
+                let value = <$type>::parse(&text);
                 if value.is_none() {
                     cx.bad_value(node, &format!("is not {}: `{text}`", $wanted), $help);
                 }
@@ -367,10 +390,33 @@ macro_rules! quantity {
 }
 
 quantity! {
-    Bytes, "a size", "write a number and a unit, such as `64m`", |bytes| Value::Str(bytes.0.to_string());
     Duration, "a duration", "write numbers and units, such as `1m30s`", |duration| Value::Str(duration.to_string());
     Decimal, "a number", "write a number, such as `0.5`", |number| Value::Number(number.to_string());
     Cpus, "a number of CPUs", "write a number, such as `0.5`", |cpus| Value::Number(cpus.to_string());
+}
+
+impl Shape for Bytes {
+    fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
+        let text = loose(node, "a size", cx)?;
+        let value = match node.scalar().map(crate::yaml::Scalar::resolve) {
+            Some(Resolved::Int(bytes)) => Some(Bytes(bytes)),
+            // Compose takes a number with decimals for none.
+            Some(Resolved::Float(text)) => {
+                let is_whole = text.parse::<f64>().is_ok_and(|value| value.fract() == 0.0);
+                let is_strict = cx.path.last().is_some_and(|key| matches!(key.as_str(), "mem_reservation" | "mem_swappiness"));
+                (is_whole || !is_strict).then_some(Bytes(0))
+            }
+            _ => Bytes::parse(text),
+        };
+        if value.is_none() {
+            cx.bad_value(node, &format!("is not a size: `{text}`"), "write a number and a unit, such as `64m`");
+        }
+        value
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(Value::Str(self.0.to_string()))
+    }
 }
 
 impl<T: Shape> Shape for Option<T> {

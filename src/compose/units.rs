@@ -5,12 +5,12 @@
 pub struct Bytes(pub i64);
 
 impl Bytes {
-    /// Returns the size of a text: a number, decimals allowed, and one of `b k kb kib m … p`, in any case, binary.
+    /// Returns the size of a text as docker's library reads it: a number, decimals allowed, a space at most, and one of
+    /// `b k kb kib m … p`, in any case, binary. A size below zero is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let split =
-            text.find(|first: char| !(first.is_ascii_digit() || matches!(first, '.' | '-'))).unwrap_or(text.len());
-        let (number, unit) = (&text[..split], text[split..].trim().to_ascii_lowercase());
+        let last = text.rfind(|each: char| each.is_ascii_digit() || matches!(each, '.' | ' '))?;
+        let unit = text[last + 1..].to_ascii_lowercase();
+        let number = if text.as_bytes().get(last) == Some(&b' ') { &text[..last] } else { &text[..=last] };
         let power = match unit.as_str() {
             "" | "b" => 0,
             "k" | "kb" | "kib" => 1,
@@ -21,11 +21,14 @@ impl Bytes {
             _ => return None,
         };
         let factor = 1024i64.pow(power);
-        if let Ok(whole) = number.parse::<i64>() {
-            return whole.checked_mul(factor).map(Bytes);
-        }
-        let value = number.parse::<f64>().ok()? * factor as f64;
-        if value.is_finite() && value.abs() < 9.0e18 { Some(Bytes(value as i64)) } else { None }
+        let value = match number.parse::<i64>() {
+            Ok(whole) => whole.checked_mul(factor)?,
+            Err(_) => {
+                let value = number.parse::<f64>().ok()? * factor as f64;
+                if value.is_finite() && value.abs() < 9.0e18 { value as i64 } else { return None }
+            }
+        };
+        (value >= 0).then_some(Bytes(value))
     }
 }
 
@@ -46,6 +49,9 @@ const UNITS: &[(&str, i64)] = &[
 ];
 
 impl Duration {
+    /// A number alone says nothing of its unit.
+    pub(crate) const IS_TEXT: bool = true;
+
     /// Returns a duration of whole seconds.
     pub fn seconds(seconds: u32) -> Self {
         Self(i64::from(seconds) * 1_000_000_000)
@@ -119,6 +125,9 @@ impl std::fmt::Display for Duration {
 pub struct Cpus(pub i64);
 
 impl Cpus {
+    /// A number is one.
+    pub(crate) const IS_TEXT: bool = false;
+
     /// Returns the number of CPUs of a text such as `0.5`.
     pub fn parse(text: &str) -> Option<Self> {
         let value: f64 = text.trim().parse().ok()?;
@@ -137,6 +146,9 @@ impl std::fmt::Display for Cpus {
 pub struct Decimal(pub String);
 
 impl Decimal {
+    /// A number is one.
+    pub(crate) const IS_TEXT: bool = false;
+
     /// Returns the number of a text.
     pub fn parse(text: &str) -> Option<Self> {
         let value: f64 = text.trim().parse().ok()?;
@@ -150,17 +162,32 @@ impl std::fmt::Display for Decimal {
     }
 }
 
+/// Returns a number as Go prints it: the shortest digits, with an exponent of two digits below -4 and from 6 on.
+pub(crate) fn go_float(value: f64) -> String {
+    if !value.is_finite() {
+        return if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        return value.to_string();
+    }
+    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn bytes_are_binary_whatever_the_unit_is_called() {
-        for (text, bytes) in [("64m", 67_108_864), ("1.5g", 1_610_612_736), ("1 kb", 1024), ("-1", -1), ("10", 10)] {
+        for (text, bytes) in [("64m", 67_108_864), ("1.5g", 1_610_612_736), ("1 kb", 1024), ("+1k", 1024), ("10", 10)] {
             assert_eq!(Bytes::parse(text), Some(Bytes(bytes)), "{text}");
         }
         assert_eq!(Bytes::parse("ten"), None);
         assert_eq!(Bytes::parse("99999999p"), None);
+        assert!(["-1", " 1k", "1  k", "1kk", ""].into_iter().all(|text| Bytes::parse(text).is_none()));
     }
 
     #[test]

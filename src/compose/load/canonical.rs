@@ -6,6 +6,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
 use crate::load::words;
+use crate::units::go_float;
 use crate::yaml::{Entry, Kind, Node, Resolved, Scalar};
 
 type Pass = fn(Node, &mut Diagnostics) -> Node;
@@ -237,9 +238,21 @@ fn each_item(node: Node, mut change: impl FnMut(Node) -> Node) -> Node {
 fn deploy(node: Node, diag: &mut Diagnostics) -> Node {
     fn resources(node: Node, diag: &mut Diagnostics) -> Node {
         fn reservations(node: Node, diag: &mut Diagnostics) -> Node {
-            below(node, &[("devices", requests)], diag)
+            below(node, &[("devices", requests), ("memory", memory)], diag)
         }
-        below(node, &[("reservations", reservations)], diag)
+        fn limits(node: Node, diag: &mut Diagnostics) -> Node {
+            below(node, &[("memory", memory)], diag)
+        }
+        /// Swarm's word for a size is a text alone.
+        fn memory(node: Node, diag: &mut Diagnostics) -> Node {
+            if node.scalar().is_some_and(|scalar| matches!(scalar.resolve(), Resolved::Int(_) | Resolved::Float(_))) {
+                let message = "`memory` of `deploy` must be a string, and is a number";
+                let error = Diagnostic::error(Code::WrongType, node.span, message);
+                diag.push(error.help("write a number and a unit, such as `64m`"));
+            }
+            node
+        }
+        below(node, &[("limits", limits), ("reservations", reservations)], diag)
     }
     below(node, &[("labels", texts), ("resources", resources)], diag)
 }
@@ -513,15 +526,31 @@ pub(crate) fn is_text(node: &Node) -> bool {
     node.scalar().is_some_and(|scalar| matches!(scalar.resolve(), Resolved::Str(_)))
 }
 
+/// Returns a number that is no integer of 64 bits as the text that compose makes of it.
+fn float_text(text: &str) -> String {
+    let plain = text.replace('_', "");
+    if plain.parse::<u64>().is_ok() {
+        return plain;
+    }
+    let value = match plain.as_str() {
+        ".inf" | ".Inf" => f64::INFINITY,
+        "-.inf" => f64::NEG_INFINITY,
+        ".nan" | ".NaN" => f64::NAN,
+        number => match number.parse() {
+            Ok(value) => value,
+            Err(_) => return text.to_owned(),
+        },
+    };
+    go_float(value)
+}
+
 /// Returns a scalar that is no date and not nothing as text.
 pub(crate) fn as_text(mut node: Node) -> Node {
     let Kind::Scalar(scalar) = &mut node.kind else { return node };
     let number = match scalar.resolve() {
         Resolved::Bool(value) => Some(value.to_string()),
         Resolved::Int(value) => Some(value.to_string()),
-        Resolved::Float(text) => {
-            text.parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| value.to_string())
-        }
+        Resolved::Float(text) => Some(float_text(text)),
         Resolved::Str(_) => None,
         Resolved::Timestamp(_) | Resolved::Null => return node,
     };

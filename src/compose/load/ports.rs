@@ -4,7 +4,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
 use super::canonical::{entry, plain};
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Kind, Node, Resolved};
 
 /// Returns a list of ports in the long syntax.
 pub(crate) fn ports(node: Node, diag: &mut Diagnostics) -> Node {
@@ -29,8 +29,9 @@ fn long(mut item: Node) -> Node {
     let span = item.span;
     if let Kind::Map(entries) = &mut item.kind {
         for each in entries.iter_mut().filter(|each| each.key == "published") {
-            if let Some(scalar) = each.value.scalar() {
-                each.value = Node::text(scalar.text.clone(), each.value.span);
+            // A number in any notation is the port it means; what is none is the schema's to refuse.
+            if let Some(Resolved::Int(port)) = each.value.scalar().map(crate::yaml::Scalar::resolve) {
+                each.value = Node::text(port.to_string(), each.value.span);
             }
         }
         let lacks = |key: &str, entries: &[crate::yaml::Entry]| !entries.iter().any(|each| each.key == key);
