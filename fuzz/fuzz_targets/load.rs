@@ -67,10 +67,10 @@ fn printed(texts: &[&str], base: &str) -> Option<(String, String)> {
     Some((write::yaml(&print::yaml(&project)), write::json(&print::json(&project))))
 }
 
-/// Docker compose itself prints no number of devices where it is 0, which means all when it is read, and a dependency on a
-/// service that is not there.
+/// Docker compose itself prints no number of devices where it is 0, which means all when it is read, a dependency on a service
+/// that is not there, and no limit as a text that is none.
 fn is_closed(json: &str) -> bool {
-    !json.contains("\"capabilities\"") && !json.contains("\"gpus\"") && !json.contains("\"required\": false")
+    !json.contains("\"-1\"") && !json.contains("\"capabilities\"") && !json.contains("\"gpus\"") && !json.contains("\"required\": false")
 }
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

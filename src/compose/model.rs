@@ -249,7 +249,7 @@ shape! {
         /// In the container.
         target: String = "target",
         /// Any of `r`, `w`, `m`.
-        permissions: String = "permissions",
+        permissions: Option<String> = "permissions",
     }
 
     /// A file of variables.

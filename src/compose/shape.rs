@@ -262,6 +262,8 @@ pub fn tree(node: &Node) -> Value {
                 Ok(value) if value.is_finite() => Value::Number(value.to_string()),
                 _ => Value::Str(text.to_owned()),
             },
+            // A date alone is its first moment.
+            Resolved::Timestamp(text) if text.len() == 10 => Value::Str(format!("{text}T00:00:00Z")),
             Resolved::Timestamp(text) | Resolved::Str(text) => Value::Str(text.to_owned()),
         },
     }
@@ -403,7 +405,8 @@ impl Shape for Bytes {
             // Compose takes a number with decimals for none.
             Some(Resolved::Float(text)) => {
                 let is_whole = text.parse::<f64>().is_ok_and(|value| value.fract() == 0.0);
-                let is_strict = cx.path.last().is_some_and(|key| matches!(key.as_str(), "mem_reservation" | "mem_swappiness"));
+                let is_strict =
+                    cx.path.last().is_some_and(|key| matches!(key.as_str(), "mem_reservation" | "mem_swappiness"));
                 (is_whole || !is_strict).then_some(Bytes(0))
             }
             _ => Bytes::parse(text),
@@ -427,8 +430,9 @@ impl<T: Shape> Shape for Option<T> {
         T::decode(node, cx).map(Some)
     }
 
+    /// An empty text is its absence, as it is to Go.
     fn encode(&self) -> Option<Value> {
-        self.as_ref().and_then(T::encode)
+        self.as_ref().and_then(T::encode).filter(|value| !matches!(value, Value::Str(text) if text.is_empty()))
     }
 }
 

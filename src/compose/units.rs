@@ -165,7 +165,14 @@ impl std::fmt::Display for Decimal {
 /// Returns a number as Go prints it: the shortest digits, with an exponent of two digits below -4 and from 6 on.
 pub(crate) fn go_float(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

@@ -253,7 +253,7 @@ impl Node {
     }
 }
 
-/// Returns the documents of a text; one that says nothing is left out.
+/// Returns the documents of a text; a text that says nothing has none.
 ///
 /// # Errors
 /// Where the text is not YAML, repeats a key, or expands beyond the budget.
@@ -279,7 +279,10 @@ pub fn documents(source: &Source, diag: &mut Diagnostics) -> Result<Vec<Node>, R
             Some(_) => {}
         }
     }
-    documents.retain(|document| !document.is_null());
+    // A file may say nothing; one of several documents may not.
+    if documents.len() == 1 {
+        documents.retain(|document| !document.is_null());
+    }
     diag.finish(builder.mark, documents)
 }
 
@@ -460,6 +463,10 @@ impl Builder<'_> {
                 }
             };
             if scalar.text == "<<" && scalar.is_plain {
+                if !merges.is_empty() {
+                    let error = Diagnostic::error(Code::DuplicateKey, key.span, "the key `<<` stands twice");
+                    diag.report(error.help("write `<<: [*first, *second]`"));
+                }
                 merges.push(value);
                 continue;
             }

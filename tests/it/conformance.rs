@@ -119,8 +119,10 @@ fn corpus_of_compose_files_has_composes_verdict_value_and_hash() {
         }
         let Some(expected) = verdict["json"].as_str().filter(|_| is_valid && case["stable"] != false) else { continue };
         let printed = String::from_utf8(output.stdout).expect("UTF-8");
-        // A dependency that need not be there is printed without what it names, and is then an error, in compose too.
-        let again = if id == "docker-compose-e2e/dependencies__deps-not-required.yaml" {
+        // In compose too a dependency that need not be there is printed without what it names, and no limit as a text that
+        // is none: both are errors when they are read.
+        let is_open = printed.contains("_limit\": \"-1\"");
+        let again = if is_open || id == "docker-compose-e2e/dependencies__deps-not-required.yaml" {
             printed.clone()
         } else {
             again(case, &place)

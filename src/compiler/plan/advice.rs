@@ -28,10 +28,12 @@ pub fn advise(plan: &Plan, file: Span, diag: &mut Diagnostics) {
         }
         for port in service.ports.iter().filter(|port| port.host_ip.as_deref().is_none_or(is_every_address)) {
             let at = port.origin.place(service.origin.of("ports", at));
-            let port = port.published.clone().unwrap_or_else(|| port.target.to_string());
-            let message = format!("the port `{port}` of `{name}` is open on every address of the host (CIS 5.14)");
+            let published = port.published.clone().unwrap_or_default();
+            let shown = if published.is_empty() { port.target.to_string() } else { published.clone() };
+            let message = format!("the port `{shown}` of `{name}` is open on every address of the host (CIS 5.14)");
             let warning = Diagnostic::warning(Code::RiskyService, at, message);
-            diag.push(warning.help(format!("write `127.0.0.1:{port}:…`, if this host alone needs it")));
+            let target = port.target;
+            diag.push(warning.help(format!("write `127.0.0.1:{published}:{target}`, if this host alone needs it")));
         }
         if let Some(image) = service.image.as_ref().filter(|_| service.build.is_none()).filter(|image| moves(image)) {
             let message = format!("the image `{image}` of `{name}` moves: it names no version (CIS 5.28)");

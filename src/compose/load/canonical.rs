@@ -42,7 +42,7 @@ const SERVICE: &[(&str, Pass)] = &[
     ("provider", provider),
     ("pull_policy", pull_policy),
     ("secrets", file_mounts),
-    ("storage_opt", texts),
+    ("storage_opt", options),
     ("sysctls", texts),
     ("tmpfs", list),
     ("volumes", super::mounts::mounts),
@@ -83,7 +83,7 @@ fn service(mut node: Node, diag: &mut Diagnostics) -> Node {
     node
 }
 
-fn below(mut node: Node, keys: &[(&str, Pass)], diag: &mut Diagnostics) -> Node {
+pub(crate) fn below(mut node: Node, keys: &[(&str, Pass)], diag: &mut Diagnostics) -> Node {
     if let Kind::Map(entries) = &mut node.kind {
         for entry in entries {
             if let Some((_, pass)) = keys.iter().find(|(key, _)| *key == entry.key) {
@@ -95,7 +95,12 @@ fn below(mut node: Node, keys: &[(&str, Pass)], diag: &mut Diagnostics) -> Node 
 }
 
 fn resource(node: Node, diag: &mut Diagnostics) -> Node {
-    below(external(node, diag), &[("labels", texts), ("driver_opts", texts)], diag)
+    below(external(node, diag), &[("labels", texts), ("driver_opts", options)], diag)
+}
+
+/// The options of a volume mount: labels in both forms.
+pub(crate) fn labelled(node: Node, diag: &mut Diagnostics) -> Node {
+    below(node, &[("labels", texts)], diag)
 }
 
 /// The old form `external: {name: x}` becomes `external: true` and `name: x`.
@@ -258,7 +263,7 @@ fn deploy(node: Node, diag: &mut Diagnostics) -> Node {
 }
 
 fn logging(node: Node, diag: &mut Diagnostics) -> Node {
-    below(node, &[("options", texts)], diag)
+    below(node, &[("options", options)], diag)
 }
 
 fn healthcheck(node: Node, diag: &mut Diagnostics) -> Node {
@@ -302,11 +307,32 @@ fn list(node: Node, _: &mut Diagnostics) -> Node {
     if is_text(&node) { Node { kind: Kind::Seq(vec![node]), span, tag: None } } else { node }
 }
 
-fn texts_list(node: Node, _: &mut Diagnostics) -> Node {
+fn texts_list(node: Node, diag: &mut Diagnostics) -> Node {
+    let is_float = |item: &&Node| item.scalar().is_some_and(|scalar| matches!(scalar.resolve(), Resolved::Float(_)));
+    for item in node.items().iter().filter(is_float) {
+        let error =
+            Diagnostic::error(Code::WrongType, item.span, "an item of this list must be a string or an integer");
+        diag.push(error.help("put it in quotes, if it is meant"));
+    }
     match node.kind {
         Kind::Seq(items) => Node { kind: Kind::Seq(items.into_iter().map(as_text).collect()), ..node },
         _ => node,
     }
+}
+
+/// The same of a mapping alone: its schema knows no list, and no boolean.
+fn options(node: Node, diag: &mut Diagnostics) -> Node {
+    if matches!(node.kind, Kind::Seq(_)) {
+        let error = Diagnostic::error(Code::WrongType, node.span, "options must be a mapping, and are a list");
+        diag.push(error.help("write `KEY: value` without dashes"));
+    }
+    let is_flag = |entry: &&Entry| matches!(entry.value.scalar().map(Scalar::resolve), Some(Resolved::Bool(_)));
+    for entry in node.entries().iter().filter(is_flag) {
+        let message = format!("the option `{}` must be a string or a number, and is a boolean", entry.key);
+        let error = Diagnostic::error(Code::WrongType, entry.value.span, message);
+        diag.push(error.help("put it in quotes, if it is meant"));
+    }
+    texts(node, diag)
 }
 
 /// Numbers and booleans become text; nothing becomes empty text.
@@ -330,7 +356,8 @@ fn pairs(node: Node, diag: &mut Diagnostics) -> Node {
         Kind::Seq(items) => {
             let mut entries: Vec<Entry> = Vec::new();
             for item in items {
-                let Some(text) = item.scalar().map(|scalar| scalar.text.clone()) else {
+                let scalar = item.scalar().filter(|scalar| scalar.is_text());
+                let Some(text) = scalar.map(|scalar| scalar.text.clone()) else {
                     diag.push(
                         Diagnostic::error(Code::WrongType, item.span, "an item must be `KEY=value`")
                             .help("write `KEY: value` without dashes, or `- KEY=value`"),
@@ -447,7 +474,7 @@ fn attachments(node: Node, diag: &mut Diagnostics) -> Node {
             for each in &mut entries {
                 let span = each.value.span;
                 let value = std::mem::replace(&mut each.value, Node::null(span));
-                each.value = below(value, &[("driver_opts", texts)], diag);
+                each.value = below(value, &[("driver_opts", options)], diag);
             }
             Node { kind: Kind::Map(entries), ..node }
         }
@@ -463,14 +490,26 @@ pub(crate) fn keyed(items: Vec<Node>, span: Span, value: impl Fn(Span) -> Node, 
             diag.push(error.help("write `- name`, or a mapping with `name:` as a key"));
             continue;
         };
-        if !entries.iter().any(|entry| entry.key == key) {
-            entries.push(Entry { key, key_span: item.span, value: value(item.span) });
+        if entries.iter().any(|entry| entry.key == key) {
+            let error = Diagnostic::error(Code::DuplicateKey, item.span, format!("`{key}` stands twice in this list"));
+            diag.push(error.help("take one of them out"));
+            continue;
         }
+        entries.push(Entry { key, key_span: item.span, value: value(item.span) });
     }
     Node::map(entries, span)
 }
 
-fn devices(node: Node, _: &mut Diagnostics) -> Node {
+fn devices(node: Node, diag: &mut Diagnostics) -> Node {
+    for item in node.items() {
+        let is_odd = item.scalar().is_some_and(|scalar| scalar.text.split(':').count() > 3);
+        let lacks = !item.entries().is_empty() && item.get("target").is_none();
+        if is_odd || lacks {
+            let message = if is_odd { "a device is `SOURCE:TARGET:PERMISSIONS`" } else { "a device has no `target`" };
+            let error = Diagnostic::error(Code::BadValue, item.span, message);
+            diag.push(error.help("write `/dev/a:/dev/b:rwm`, or `source`, `target` and `permissions`"));
+        }
+    }
     each_text(node, |text, span| {
         let parts: Vec<&str> = text.split(':').collect();
         let (source, target, permissions) = match parts.as_slice() {

@@ -12,6 +12,10 @@ use crate::units::Duration;
 /// Records what is wrong with a service by itself.
 pub(crate) fn service(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     image(name, service, at, diag);
+
+    ranges(name, service, at, diag);
+    orders(name, service, at, diag);
+    overlaps(name, service, at, diag);
     amounts(name, service, at, diag);
     exclusive(name, service, at, diag);
     words(name, service, at, diag);
@@ -26,10 +30,98 @@ pub(crate) fn service(name: &str, service: &Service, at: Span, diag: &mut Diagno
         if !port.origin.fields.has("target") {
             let message = format!("a port of `{name}` has no `target`");
             diag.push(Diagnostic::error(Code::MissingKey, at, message).help("add `target: 80`, the container's port"));
-        } else if !(1..=65535).contains(&port.target) {
-            let message = format!("`{}` is not a port", port.target);
-            diag.push(Diagnostic::error(Code::BadValue, at, message).help("write a number from 1 to 65535"));
         }
+        if let Some(ip) = port.host_ip.as_ref().filter(|ip| ip.parse::<std::net::IpAddr>().is_err()) {
+            let message = format!("`{}` is not an IP address", ip.escape_debug());
+            let error = Diagnostic::error(Code::BadValue, port.origin.of("host_ip", at), message);
+            diag.push(error.help("write an address such as `127.0.0.1`, or take `host_ip` out"));
+        }
+    }
+}
+
+/// Numbers that are none of their kind: key, number, the least, the most.
+fn ranges(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let percent = service.cpu_percent.as_ref().map(|percent| percent.0.parse().unwrap_or(-1));
+    let check = service.healthcheck.as_ref();
+    let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
+    let weight = service.blkio_config.as_ref().and_then(|blkio| blkio.weight);
+    let rows = [
+        ("scale", service.scale, 0, i64::MAX),
+        ("deploy", replicas, 0, i64::MAX),
+        ("healthcheck", check.and_then(|check| check.retries), 0, i64::MAX),
+        ("blkio_config", weight, 0, 65535),
+        ("cpu_count", service.cpu_count, 0, i64::MAX),
+        ("cpu_percent", percent, 0, 100),
+        ("oom_score_adj", service.oom_score_adj, -1000, 1000),
+    ];
+    for (key, value, least, most) in rows {
+        let Some(value) = value.filter(|value| !(least..=most).contains(value)) else { continue };
+        let most = if most == i64::MAX { "or more".to_owned() } else { format!("to {most}") };
+        let message = format!("`{key}` of `{name}` cannot be {value}");
+        let error = Diagnostic::error(Code::BadValue, service.origin.of(key, at), message);
+        diag.push(error.help(format!("write a whole number from {least} {most}")));
+    }
+}
+
+/// Words that are none of their kind.
+fn orders(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let mut wrong = |origin: &Origin, key: &str, word: &str, known: &[&str]| {
+        let message = format!("`{key}` of `{name}` cannot be `{}`", word.escape_debug());
+        let error = Diagnostic::error(Code::BadValue, origin.of(key, at), message);
+        diag.push(error.help(format!("write `{}`", known.join("`, `"))).suggest(word, known.iter().copied()));
+    };
+    let deploy = service.deploy.as_ref();
+    let configs = deploy.into_iter().flat_map(|deploy| [&deploy.update_config, &deploy.rollback_config]).flatten();
+    for config in configs {
+        let known = ["start-first", "stop-first"];
+        if let Some(order) = config.order.as_deref().filter(|order| !known.contains(order)) {
+            wrong(&config.origin, "order", order, &known);
+        }
+    }
+    for rule in service.develop.iter().flat_map(|develop| &develop.watch) {
+        let known = ["rebuild", "restart", "sync", "sync+exec", "sync+restart"];
+        match rule.action.as_deref() {
+            Some(action) if !known.contains(&action) => wrong(&rule.origin, "action", action, &known),
+            Some(action) if action.starts_with("sync") && rule.target.is_none() => {
+                wrong(&rule.origin, "action", action, &["rebuild"]);
+            }
+            _ => {}
+        }
+    }
+    let names = service.environment.keys().any(String::is_empty);
+    if names {
+        let error = Diagnostic::error(Code::BadName, service.origin.of("environment", at), "a variable has no name");
+        diag.push(error.help("write `NAME: value`"));
+    }
+}
+
+/// Keys that stand for the same and cannot both be meant.
+fn overlaps(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    if let Some(build) = service.build.as_ref()
+        && build.dockerfile.is_some()
+        && build.dockerfile_inline.is_some()
+    {
+        let message = format!("`build` of `{name}` has both `dockerfile` and `dockerfile_inline`");
+        let error = Diagnostic::error(Code::ConflictingKeys, build.origin.of("dockerfile_inline", at), message);
+        diag.push(error.help("keep one of the two"));
+    }
+    let mut taken: Vec<&str> = Vec::new();
+    let tmpfs =
+        service.tmpfs.iter().map(|line| (line.split(':').next().unwrap_or(line), service.origin.of("tmpfs", at)));
+    let mounts = service.volumes.iter().map(|mount| (mount.target.as_str(), mount.origin.place(at)));
+    for (target, at) in tmpfs.chain(mounts) {
+        if taken.contains(&target) {
+            let message = format!("`{name}` has two mounts at `{target}`");
+            diag.push(Diagnostic::error(Code::ConflictingKeys, at, message).help("keep one of the two"));
+        }
+        taken.push(target);
+    }
+    let limits = service.deploy.as_ref().and_then(|deploy| deploy.resources.as_ref()?.limits.as_ref());
+    let pids = service.pids_limit.filter(|pids| *pids != 0);
+    if pids.is_some() && limits.is_some_and(|limits| limits.pids.is_none()) {
+        let message = format!("`pids_limit` of `{name}` stands beside `deploy.resources.limits` without `pids`");
+        let error = Diagnostic::error(Code::ConflictingKeys, service.origin.of("pids_limit", at), message);
+        diag.push(error.help("write it as `pids` there"));
     }
 }
 

@@ -202,7 +202,8 @@ fn take_extends(service: &mut Node, name: &str, diag: &mut Diagnostics) -> Optio
         Kind::Map(fields) => {
             for field in fields.iter().filter(|field| !matches!(field.key.as_str(), "service" | "file")) {
                 let message = format!("`services.{name}.extends` has no key `{}`", field.key);
-                let error = Diagnostic::error(Code::UnknownKey, field.key_span, message);
+                // Docker compose takes it without a word.
+                let error = Diagnostic::warning(Code::UnknownKey, field.key_span, message);
                 diag.push(error.suggest(&field.key, ["service", "file"]).help("write `service`, and `file`"));
             }
             let service = entry.value.get("service").and_then(text);

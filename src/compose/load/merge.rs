@@ -58,6 +58,7 @@ const RULES: &[(&str, Rule)] = &[
     ("services.*.logging", Rule::Logging),
     ("services.*.models", Rule::Named),
     ("services.*.networks", Rule::Named),
+    ("services.*.provider.options.*", Rule::Replace),
     ("services.*.sysctls", Rule::Lines),
     ("services.*.tmpfs", Rule::Lines),
     ("services.*.ulimits.*", Rule::Replace),
@@ -118,8 +119,12 @@ impl Merge<'_> {
             Some(Rule::Lines) => self.lists(lines(earlier), lines(later)),
             Some(Rule::Hosts) => {
                 let (before, mut after) = (lines(earlier), lines(later));
+                let host = |item: &Node| {
+                    item.scalar().map(|scalar| scalar.text.replacen(':', "=", usize::from(!scalar.text.contains('='))))
+                };
+                let known: Vec<_> = before.items().iter().map(host).collect();
                 if let Kind::Seq(items) = &mut after.kind {
-                    items.retain(|item| !before.items().contains(item));
+                    items.retain(|item| !known.contains(&host(item)));
                 }
                 self.lists(before, after)
             }

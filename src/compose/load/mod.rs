@@ -142,6 +142,11 @@ pub fn merge(mains: &[Main<'_>], options: &Options<'_>, diag: &mut Diagnostics) 
         let merged = Merged { tree, name, unset: merger.unset, origin };
         return Err(Stop::Broken(Box::new(merged), reported));
     }
+    if name.is_empty() {
+        let error = Diagnostic::error(Code::BadName, origin, "the project has no name");
+        let help = "write `name:` with lower-case letters, digits, `-` and `_`, or say `-p NAME`";
+        return Err(diag.report(error.help(help)).into());
+    }
     if tree.entries().is_empty() {
         let error = Diagnostic::error(Code::MissingKey, tree.span, "the compose file is empty");
         return Err(diag.report(error.help(EMPTY_HELP)).into());
@@ -161,7 +166,11 @@ fn project_name(mains: &[Main<'_>], options: &Options<'_>) -> String {
             let Some(scalar) = document.get("name").and_then(Node::scalar) else { continue };
             let name =
                 Template::parse(&scalar.text).ok().and_then(|name| name.resolve(options.lookup, &mut |_| {}).ok());
-            found = name.as_deref().and_then(normal_name).or(found);
+            found = match name.as_deref().filter(|name| !name.is_empty()) {
+                // A name of which nothing is left is none, and no other stands for it.
+                Some(name) => Some(normal_name(name).unwrap_or_default()),
+                None => found,
+            };
         }
     }
     found.or_else(|| normal_name(options.directory)).unwrap_or_default()

@@ -3,7 +3,7 @@
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
-use super::canonical::{boolean, entry};
+use super::canonical::{below, boolean, entry, labelled};
 use crate::yaml::{Kind, Node};
 
 /// Returns a list of mounts in the long syntax.
@@ -19,7 +19,7 @@ pub(crate) fn mounts(node: Node, diag: &mut Diagnostics) -> Node {
                         .help("write `volume:/path`, `./host/path:/path` or `volume:/path:ro`"),
                 ),
             },
-            None => mounts.push(long(item)),
+            None => mounts.push(long(item, diag)),
         }
     }
     Node { kind: Kind::Seq(mounts), span: node.span, tag: node.tag }
@@ -31,7 +31,8 @@ pub(crate) fn target(text: &str) -> Option<String> {
     if parts.len() == 1 { parts.into_iter().next() } else { parts.into_iter().nth(1) }
 }
 
-fn long(mut item: Node) -> Node {
+fn long(mut item: Node, diag: &mut Diagnostics) -> Node {
+    item = below(item, &[("volume", labelled)], diag);
     if let Kind::Map(entries) = &mut item.kind
         && let Some(target) = entries.iter_mut().find(|entry| entry.key == "target")
         && let Kind::Scalar(scalar) = &mut target.value.kind
@@ -91,7 +92,13 @@ fn mount(text: &str, span: Span) -> Option<Node> {
     let mut volume = Vec::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
-            "ro" => entries.push(entry("read_only", boolean(true, span))),
+            // The last of them counts.
+            "ro" | "rw" => {
+                entries.retain(|entry| entry.key != "read_only");
+                if option == "ro" {
+                    entries.push(entry("read_only", boolean(true, span)));
+                }
+            }
             "z" | "Z" => bind.push(entry("selinux", text_node(option))),
             "nocopy" => volume.push(entry("nocopy", boolean(true, span))),
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
@@ -100,8 +107,13 @@ fn mount(text: &str, span: Span) -> Option<Node> {
             _ => {}
         }
     }
-    let (key, options) = if is_bind { ("bind", bind) } else { ("volume", volume) };
-    entries.push(entry(key, Node::map(options, span)));
+    if is_bind || bind.len() > 1 {
+        bind.retain(|option| is_bind || option.key != "create_host_path");
+        entries.push(entry("bind", Node::map(bind, span)));
+    }
+    if !is_bind {
+        entries.push(entry("volume", Node::map(volume, span)));
+    }
     Some(Node::map(entries, span))
 }
 

@@ -119,7 +119,9 @@ fn network(network: &mut Network) {
     zero(&mut network.attachable);
     zero(&mut network.driver);
     // Compose prints the addresses of a network even where there are none.
-    network.ipam.get_or_insert_default();
+    let ipam = network.ipam.get_or_insert_default();
+    // It knows no options there.
+    ipam.options.clear();
 }
 
 fn service(service: &mut Service, place: &Place<'_>) {

@@ -10,6 +10,29 @@ use crate::shape::Origin;
 
 /// Records what is wrong with volumes, secrets and configs. Of an external network compose takes any key; `effect` warns.
 pub(crate) fn check(project: &Project, file: Span, diag: &mut Diagnostics) {
+    let networks = project.networks.iter().map(|(key, network)| ("network", key, &network.origin));
+    let volumes = project.volumes.iter().map(|(key, volume)| ("volume", key, &volume.origin));
+    let secrets = project.secrets.iter().map(|(key, secret)| ("secret", key, &secret.origin));
+    let configs = project.configs.iter().map(|(key, config)| ("config", key, &config.origin));
+    let models = project.models.iter().map(|(key, model)| ("model", key, &model.origin));
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    for (kind, key, origin) in networks.chain(volumes).chain(secrets).chain(configs).chain(models) {
+        if key.is_empty() || !key.bytes().all(is_allowed) {
+            let message = format!("`{}` is not the name of a {kind}", key.escape_debug());
+            let error = Diagnostic::error(Code::BadName, origin.place(file), message);
+            diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
+        }
+    }
+    for (key, model) in project.models.iter().filter(|(_, model)| model.model.is_none()) {
+        let error =
+            Diagnostic::error(Code::MissingKey, model.origin.place(file), format!("the model `{key}` has no `model`"));
+        diag.push(error.help("add `model: NAME`, such as `ai/smollm2`"));
+    }
+    for (key, config) in project.configs.iter().filter(|(_, config)| config.origin.fields.has("driver")) {
+        let at = config.origin.of("driver", file);
+        let error = Diagnostic::error(Code::UnknownKey, at, format!("the config `{key}` has no key `driver`"));
+        diag.push(error.help("take it out: secrets alone have one"));
+    }
     for (key, volume) in &project.volumes {
         external(key, volume.external, &volume.origin, file, diag);
     }

@@ -21,7 +21,8 @@ pub(crate) fn needs(service: &Service) -> impl Iterator<Item = Need<'_>> {
     let first = |text: &'_ str| text.split(':').next().map_or(0, str::len);
     let links =
         service.links.iter().map(move |link| Need { key: "links", target: &link[..first(link)], restarts: true });
-    let modes = [("network_mode", &service.network_mode), ("pid", &service.pid), ("ipc", &service.ipc)];
+    let modes =
+        [("network_mode", &service.network_mode), ("pid", &service.pid), ("ipc", &service.ipc), ("uts", &service.uts)];
     let modes = modes.into_iter().filter_map(|(key, mode)| {
         let target = mode.as_deref()?.strip_prefix("service:")?;
         Some(Need { key, target, restarts: true })

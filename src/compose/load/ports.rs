@@ -55,7 +55,12 @@ fn port(text: &str, span: Span) -> Option<Vec<Node>> {
         None => ("", address),
     };
     let (ip, published) = match host.rsplit_once(':') {
-        Some((ip, published)) => (ip.trim_start_matches('[').trim_end_matches(']'), published),
+        // An IPv6 address has brackets here, or nobody can say where it ends.
+        Some((ip, published)) => match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
+            Some(inner) => (inner, published),
+            None if ip.contains(':') => return None,
+            None => (ip, published),
+        },
         None => ("", host),
     };
     if !ip.is_empty() && ip.parse::<std::net::IpAddr>().is_err() {

@@ -43,7 +43,7 @@ pub fn select(project: &mut Project, named: &[String]) {
 }
 
 fn is_enabled(service: &Service, wanted: &BTreeSet<String>) -> bool {
-    service.profiles.is_empty() || service.profiles.iter().any(|profile| wanted.contains(profile))
+    service.profiles.iter().all(String::is_empty) || service.profiles.iter().any(|profile| wanted.contains(profile))
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ fn what_is_risky_in_other_services_is_a_warning() {
 
 #[test]
 fn an_agent_is_held_by_the_whole_table() {
-    let (plan, found) = compile(&agent("ports: ['80', {target: 81, host_ip: ''}]", ""));
+    let (plan, found) = compile(&agent("ports: ['80', {target: 81}]", ""));
     assert!(plan.is_some(), "{found:?}");
     let text = compose(&plan.expect("planned"));
     let service = text.split("  other:").next().expect("a service");
