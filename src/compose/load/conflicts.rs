@@ -88,11 +88,6 @@ fn orders(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
             _ => {}
         }
     }
-    let names = service.environment.keys().any(String::is_empty);
-    if names {
-        let error = Diagnostic::error(Code::BadName, service.origin.of("environment", at), "a variable has no name");
-        diag.push(error.help("write `NAME: value`"));
-    }
 }
 
 /// Keys that stand for the same and cannot both be meant.
@@ -282,9 +277,10 @@ fn exclusive(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     }
     let Some(container) = &service.container_name else { return };
     let name_at = service.origin.of("container_name", at);
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let starts_well = container.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if container.len() < 2 || !starts_well || !container.bytes().all(is_allowed) {
+    // As docker compose has it: two such characters anywhere. Whether the engine takes the name is told before something is run.
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let pairs = container.as_bytes().windows(2);
+    if !pairs.into_iter().any(|pair| pair.iter().all(is_part) && pair.iter().take(1).all(u8::is_ascii_alphanumeric)) {
         let message = format!("`{}` is not a container name", container.escape_debug());
         let help = "use two or more letters, digits, `-`, `_` and `.`, a letter or digit first";
         diag.push(Diagnostic::error(Code::BadName, name_at, message).help(help));

@@ -84,6 +84,12 @@ fn service(name: &str, service: &Service, file: Span, diag: &mut Diagnostics) {
         let help = "write `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:5`";
         diag.push(Diagnostic::error(Code::BadValue, service.origin.of("restart", file), message).help(help));
     }
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if let Some(own) = service.container_name.as_deref().filter(|own| !own.bytes().all(is_part)) {
+        let message = format!("the engine takes no container of the name `{}`", own.escape_debug());
+        let error = Diagnostic::error(Code::BadName, service.origin.of("container_name", file), message);
+        diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
+    }
     service.volumes.iter().for_each(|mount| self::mount(name, mount, file, diag));
     if let Some(build) = &service.build {
         self::build(&path, build, file, diag);

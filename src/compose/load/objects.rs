@@ -10,13 +10,12 @@ use crate::shape::Origin;
 
 /// Records what is wrong with volumes, secrets and configs. Of an external network compose takes any key; `effect` warns.
 pub(crate) fn check(project: &Project, file: Span, diag: &mut Diagnostics) {
-    let networks = project.networks.iter().map(|(key, network)| ("network", key, &network.origin));
     let volumes = project.volumes.iter().map(|(key, volume)| ("volume", key, &volume.origin));
     let secrets = project.secrets.iter().map(|(key, secret)| ("secret", key, &secret.origin));
     let configs = project.configs.iter().map(|(key, config)| ("config", key, &config.origin));
     let models = project.models.iter().map(|(key, model)| ("model", key, &model.origin));
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    for (kind, key, origin) in networks.chain(volumes).chain(secrets).chain(configs).chain(models) {
+    for (kind, key, origin) in volumes.chain(secrets).chain(configs).chain(models) {
         if key.is_empty() || !key.bytes().all(is_allowed) {
             let message = format!("`{}` is not the name of a {kind}", key.escape_debug());
             let error = Diagnostic::error(Code::BadName, origin.place(file), message);

@@ -154,7 +154,7 @@ impl Run<'_> {
             while !is_ending && under_way.len() < WIDTH {
                 let is_free = |step: &&Step| !is_removal(step) || removals < down::WIDTH;
                 let is_ready = |step: &&Step| is_free(step) && step.after.iter().all(|id| !undone.contains(id));
-                let Some(place) = open.iter().position(|step| is_ready(step)) else { break };
+                let Some(place) = open.iter().position(is_ready) else { break };
                 let Some(step) = open.remove(place) else { break };
                 removals += usize::from(is_removal(step));
                 (self.site.progress)(&step.to_string());
