@@ -126,12 +126,12 @@ fn engine() -> u32 {
 fn shell(pod: &Pod) {
     let busybox = std::path::Path::new("/bin/busybox");
     assert!(busybox.is_file(), "`make tools` installs busybox-static, which the tests make images from");
-    // An image of its own: one test takes its image away while another one's is made.
+    // An image of its own, down to its first layer: one test takes its image away while another one's is made.
     let dockerfile = format!(
-        "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nCMD [\"/bin/sh\"]\nLABEL test={}\n",
+        "FROM scratch\nCOPY busybox name /bin/\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nCMD [\"/bin/sh\"]\nLABEL test={}\n",
         pod.name
     );
-    pod.write("box/Dockerfile", &dockerfile);
+    pod.write("box/Dockerfile", &dockerfile).write("box/name", &pod.name);
     std::fs::copy(busybox, pod.folder.0.join("box/busybox")).expect("copied");
 }
 

@@ -67,6 +67,7 @@ fn a_context_never_holds_what_is_secret_or_ignored() {
             "/all/Dockerfile.generated",
             "/all/busybox",
             "/all/keep.log",
+            "/all/name",
             "/all/sub/c.txt"
         ]
     );

@@ -180,7 +180,7 @@ fn what_a_volume_without_a_name_holds_outlives_its_container() {
 #[test]
 fn what_is_not_on_this_host_is_told_before_anything_is_made() {
     let bind = "volumes: [{type: bind, source: ./none, target: /n, bind: {create_host_path: false}}]";
-    let pod = pod("absent", &sleeper("web", &format!("    {bind}\n    secrets: [key]\n")));
+    let pod = pod("unheld", &sleeper("web", &format!("    {bind}\n    secrets: [key]\n")));
     let file = std::fs::read_to_string(pod.folder.0.join("compose.yaml")).expect("read");
     pod.write("compose.yaml", &format!("{file}secrets: {{key: {{file: ./key}}}}\n"));
     let run = pod.run(&["up", "-d"]);

@@ -14,6 +14,7 @@ fn agent(pod: &Pod, init: &str, command: &str) -> String {
     );
     let up = pod.run(&["up", "-d"]);
     assert!(!format!("{up:?}").contains("canary"), "{up:?}");
+    assert!(!pod.left(&["ps", "-a"]).is_empty(), "{up:?}");
     pod.container("bot")
 }
 

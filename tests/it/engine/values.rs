@@ -34,7 +34,8 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
 
 /// A value as a dotenv file holds it.
 fn quoted(value: &str) -> String {
-    if !value.contains(['\'', '\n', '\r']) {
+    // A backslash before the quote would take it for a part of the value.
+    if !value.contains(['\'', '\n', '\r']) && !value.ends_with('\\') {
         return format!("'{value}'");
     }
     let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
