@@ -9,6 +9,7 @@ pub mod model;
 pub mod print;
 pub mod shape;
 pub mod template;
+pub mod trail;
 pub mod units;
 pub mod value;
 pub mod write;

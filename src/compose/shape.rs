@@ -8,6 +8,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
 use crate::template::Template;
+use crate::trail::Trail;
 use crate::units::{Bytes, Cpus, Decimal, Duration};
 use crate::value::{Key, Value};
 use crate::yaml::{Kind, Node, Resolved};
@@ -27,7 +28,7 @@ pub trait Shape: Sized {
 /// What decoding needs to know and to say.
 pub struct Decoder<'d> {
     diag: &'d mut Diagnostics,
-    path: Vec<String>,
+    path: Trail,
     keep: &'d dyn Fn(&[String], Span) -> bool,
     takes_nothing: bool,
 }
@@ -35,12 +36,20 @@ pub struct Decoder<'d> {
 impl<'d> Decoder<'d> {
     /// Returns a decoder; scalars at paths that `keep` holds for are templates still.
     pub fn new(diag: &'d mut Diagnostics, keep: &'d dyn Fn(&[String], Span) -> bool) -> Self {
-        Self { diag, path: Vec::new(), keep, takes_nothing: false }
+        Self { diag, path: Trail::default(), keep, takes_nothing: false }
     }
 
     /// Returns the result of `f` one step deeper in the path.
     pub fn at<T>(&mut self, key: &str, f: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push(key.to_owned());
+        self.path.push(key);
+        let result = f(self);
+        self.path.pop();
+        result
+    }
+
+    /// The same for an item of a list.
+    pub fn at_index<T>(&mut self, index: usize, f: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push_index(index);
         let result = f(self);
         self.path.pop();
         result
@@ -48,7 +57,7 @@ impl<'d> Decoder<'d> {
 
     /// Records that a node is of the wrong type.
     pub fn wrong_type(&mut self, node: &Node, wanted: &str) {
-        let message = format!("`{}` must be {wanted}, and is {}", self.path.join("."), node.type_name());
+        let message = format!("`{}` must be {wanted}, and is {}", self.path.keys().join("."), node.type_name());
         let help = match (wanted, &node.kind) {
             ("a mapping", _) => "write `key: value`, a line for each",
             ("a list", _) => "write `- item`, a line for each, or `[item, item]`",
@@ -62,7 +71,7 @@ impl<'d> Decoder<'d> {
 
     /// Records that a value is not allowed.
     pub fn bad_value(&mut self, node: &Node, why: &str, help: &str) {
-        let message = format!("`{}` {why}", self.path.join("."));
+        let message = format!("`{}` {why}", self.path.keys().join("."));
         self.diag.push(Diagnostic::error(Code::BadValue, node.span, message).help(help));
     }
 
@@ -78,7 +87,7 @@ impl<'d> Decoder<'d> {
             return;
         }
         let place = if node.span.start == node.span.end { at } else { node.span };
-        let error = Diagnostic::error(Code::WrongType, place, format!("`{}` is nothing", self.path.join(".")));
+        let error = Diagnostic::error(Code::WrongType, place, format!("`{}` is nothing", self.path.keys().join(".")));
         self.diag.push(error.help("give it a value, or take the key out"));
     }
 
@@ -90,12 +99,15 @@ impl<'d> Decoder<'d> {
 
     /// Returns the path of the node being decoded.
     pub fn path(&self) -> String {
-        self.path.join(".")
+        self.path.keys().join(".")
     }
 
     fn unknown_key(&mut self, key: &str, span: Span, known: &[&str]) {
-        let place =
-            if self.path.is_empty() { "a compose file".to_owned() } else { format!("`{}`", self.path.join(".")) };
+        let place = if self.path.keys().is_empty() {
+            "a compose file".to_owned()
+        } else {
+            format!("`{}`", self.path.keys().join("."))
+        };
         let error = Diagnostic::error(Code::UnknownKey, span, format!("{place} has no key `{key}`"));
         let error = error.help("take it out; keys that start with `x-` are free");
         self.diag.push(error.suggest(key, known.iter().copied()));
@@ -324,9 +336,9 @@ impl Shape for i64 {
         let scalar = node.scalar();
         match scalar.map(crate::yaml::Scalar::resolve) {
             Some(Resolved::Int(value)) => return Some(value),
-            Some(Resolved::Float(text)) if !cx.path.iter().any(|key| key == "ulimits") => {
+            Some(Resolved::Float(text)) if !cx.path.keys().iter().any(|key| key == "ulimits") => {
                 let value = text.parse::<f64>().unwrap_or(f64::NAN);
-                let is_cut = cx.path.last().is_some_and(|key| CUT.contains(&key.as_str()));
+                let is_cut = cx.path.keys().last().is_some_and(|key| CUT.contains(&key.as_str()));
                 if value.abs() < 9.0e18 && (value.fract() == 0.0 || is_cut) {
                     return Some(value as i64);
                 }
@@ -405,8 +417,11 @@ impl Shape for Bytes {
             // Compose takes a number with decimals for none.
             Some(Resolved::Float(text)) => {
                 let is_whole = text.parse::<f64>().is_ok_and(|value| value.fract() == 0.0);
-                let is_strict =
-                    cx.path.last().is_some_and(|key| matches!(key.as_str(), "mem_reservation" | "mem_swappiness"));
+                let is_strict = cx
+                    .path
+                    .keys()
+                    .last()
+                    .is_some_and(|key| matches!(key.as_str(), "mem_reservation" | "mem_swappiness"));
                 (is_whole || !is_strict).then_some(Bytes(0))
             }
             _ => Bytes::parse(text),
@@ -457,7 +472,7 @@ impl<T: Shape> Shape for Vec<T> {
             cx.wrong_type(node, "a list");
             return None;
         };
-        let decode = |(index, item): (usize, &Node)| cx.at(&index.to_string(), |cx| T::decode(item, cx));
+        let decode = |(index, item): (usize, &Node)| cx.at_index(index, |cx| T::decode(item, cx));
         Some(items.iter().enumerate().filter_map(decode).collect())
     }
 
@@ -524,7 +539,7 @@ impl Shape for Argv {
 impl Shape for Template {
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self> {
         let text = loose(node, "a string or a number", cx)?;
-        if !(cx.keep)(&cx.path, node.span) {
+        if !(cx.keep)(cx.path.keys(), node.span) {
             return Some(Template::literal(text));
         }
         match Template::parse(text) {

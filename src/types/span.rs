@@ -21,6 +21,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Returns whether two places have a byte in common, or are the same.
+    pub fn meets(self, other: Self) -> bool {
+        self == other || (self.file == other.file && self.start < other.end && other.start < self.end)
+    }
+
     /// Returns the range `start..end` of `file`; offsets past 4 GiB saturate.
     pub fn new(file: FileId, start: usize, end: usize) -> Self {
         let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);

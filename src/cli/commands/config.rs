@@ -30,7 +30,8 @@ pub(crate) fn run(global: &Global, args: &ConfigArgs, ui: &Ui) -> Result<Exit, C
     // Standard output is compose's form, which has no place for them.
     ui.findings(&input.diagnostics, &input.sources);
     let Some(mut project) = loaded.filter(|_| !has_errors) else { return Ok(Exit::Wrong) };
-    for name in &args.services {
+    let hashed = args.hash.iter().flat_map(|names| names.split(',')).filter(|name| *name != "*");
+    for name in args.services.iter().map(String::as_str).chain(hashed) {
         if !project.services.contains_key(name) {
             return Err(CommandError::Usage(format!("there is no service `{name}`")));
         }

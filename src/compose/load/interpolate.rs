@@ -6,6 +6,7 @@ use claw_types::span::{Source, Span};
 use super::files::Scope;
 use crate::shape::Decoder;
 use crate::template::{BadTemplate, Operator, Template, Variable};
+use crate::trail::Trail;
 use crate::yaml::{Kind, Node};
 
 /// A variable that a document names.
@@ -24,7 +25,7 @@ pub struct VariableUse {
 /// Returns every variable that a tree names, in the order of the text.
 pub fn variables(tree: &Node) -> Vec<VariableUse> {
     let mut uses = Vec::new();
-    walk(tree, &mut Vec::new(), &mut |node, text, path| {
+    walk(tree, &mut Trail::default(), &mut |node, text, path| {
         if let Ok(template) = Template::parse(text) {
             template.visit(&mut |variable: &Variable| {
                 let is_kept = matches!(&variable.operator, Some((Operator::Required { .. }, _)) | None);
@@ -40,20 +41,20 @@ pub fn variables(tree: &Node) -> Vec<VariableUse> {
     uses
 }
 
-fn walk(node: &Node, path: &mut Vec<String>, visit: &mut dyn FnMut(&Node, &str, &[String])) {
+fn walk(node: &Node, path: &mut Trail, visit: &mut dyn FnMut(&Node, &str, &[String])) {
     match &node.kind {
-        Kind::Scalar(scalar) if scalar.text.contains('$') => visit(node, &scalar.text, path),
+        Kind::Scalar(scalar) if scalar.text.contains('$') => visit(node, &scalar.text, path.keys()),
         Kind::Scalar(_) => {}
         Kind::Seq(items) => {
             for (index, item) in items.iter().enumerate() {
-                path.push(index.to_string());
+                path.push_index(index);
                 walk(item, path, visit);
                 path.pop();
             }
         }
         Kind::Map(entries) => {
             for entry in entries {
-                path.push(entry.key.clone());
+                path.push(&entry.key);
                 walk(&entry.value, path, visit);
                 path.pop();
             }
@@ -85,18 +86,18 @@ pub(crate) struct Interpolation<'i> {
 
 impl Interpolation<'_> {
     /// Puts values into every scalar of the tree.
-    pub(crate) fn run(&mut self, node: &mut Node, path: &mut Vec<String>, diag: &mut Diagnostics) {
+    pub(crate) fn run(&mut self, node: &mut Node, path: &mut Trail, diag: &mut Diagnostics) {
         match &mut node.kind {
             Kind::Seq(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    path.push(index.to_string());
+                    path.push_index(index);
                     self.run(item, path, diag);
                     path.pop();
                 }
             }
             Kind::Map(entries) => {
                 for entry in entries {
-                    path.push(entry.key.clone());
+                    path.push(&entry.key);
                     self.run(&mut entry.value, path, diag);
                     path.pop();
                 }
@@ -105,9 +106,9 @@ impl Interpolation<'_> {
                 if !scalar.text.contains('$') {
                     return;
                 }
-                let value = match (self.keep)(path, node.span) {
+                let value = match (self.keep)(path.keys(), node.span) {
                     true => self.own(&scalar.text),
-                    false => self.scalar(&scalar.text, node.span, path, diag),
+                    false => self.scalar(&scalar.text, node.span, path.keys(), diag),
                 };
                 if let Some(text) = value {
                     scalar.text = text;

@@ -11,6 +11,7 @@ use super::interpolate::{Interpolation, Unset};
 use super::{Options, canonical, merge, tags, unique};
 use crate::model::Project;
 use crate::shape::{Decoder, Shape};
+use crate::trail::Trail;
 use crate::yaml::{self, Kind, Node};
 
 /// The most nodes that `extends` may copy.
@@ -70,7 +71,7 @@ impl<'o> Merger<'o> {
             keep: self.options.keep,
             unset: &mut self.unset,
         };
-        pass.run(document, &mut Vec::new(), diag);
+        pass.run(document, &mut Trail::default(), diag);
     }
 
     /// Counts nodes that are copied; returns whether there may be more.

@@ -139,6 +139,15 @@ pub fn merge(mains: &[Main<'_>], options: &Options<'_>, diag: &mut Diagnostics) 
         return Err(Stop::Wanted(merger.wanted));
     }
     if let Err(reported) = diag.finish(mark, ()) {
+        // What else is wrong is told too, but for what follows from what was told.
+        let told: Vec<Span> = diag.iter().map(|each| each.primary).collect();
+        let mut more = Diagnostics::new();
+        // What was too much to be read is too much to be judged.
+        if diag.iter().all(|each| each.code != Code::YamlBudget) {
+            layer::schema(&tree, options, &mut more);
+        }
+        let is_new = |each: &&Diagnostic| !told.iter().any(|span| span.meets(each.primary));
+        more.iter().filter(is_new).cloned().for_each(|each| diag.push(each));
         let merged = Merged { tree, name, unset: merger.unset, origin };
         return Err(Stop::Broken(Box::new(merged), reported));
     }

@@ -203,3 +203,50 @@ fn the_hash_does_not_depend_on_how_a_service_is_written() {
     assert_eq!(of("services: {a: {environment: ['A=<b>'], image: x}}"), long);
     assert_ne!(of("services: {a: {environment: ['A=<c>'], image: x}}"), long);
 }
+
+#[test]
+fn a_later_file_adds_what_is_new_and_nothing_takes_nothing_back() {
+    let found = json(&[
+        (
+            "main1.yml",
+            "services:\n  a:\n    image: x\n    user: u\n    extra_hosts: ['a:1.1.1.1']\n    devices: ['/x:/dev/a']\n    networks: {n: {aliases: [w]}}\n\
+             networks: {n: }\n",
+        ),
+        (
+            "main2.yml",
+            "services:\n  a:\n    user:\n    extra_hosts: {a: 1.1.1.1, b: 2.2.2.2}\n    devices: ['/y:/dev/a']\n    networks: [n]\n",
+        ),
+    ]);
+    let a = &found["services"]["a"];
+    assert_eq!(a["user"], "u");
+    assert_eq!(a["extra_hosts"], serde_json::json!(["a=1.1.1.1", "b=2.2.2.2"]));
+    assert_eq!(a["devices"].as_array().map(Vec::len), Some(1), "one thing at a place");
+    assert_eq!(a["devices"][0]["source"], "/y");
+    assert_eq!(a["networks"]["n"]["aliases"][0], "w");
+}
+
+#[test]
+fn what_a_variable_gave_is_text_until_the_schema_wants_a_number() {
+    let a = |line: &str, value: &str| {
+        let text = format!("services:\n  a:\n    image: x\n    {line}\n");
+        let main: &str = &text.replace("SET", value);
+        project(&[("main.yml", main)]).ok().map(|project| write::json(&print::json(&project)))
+    };
+    let printed = |line: &str, value: &str| a(line, value).expect("taken");
+    assert!(printed("environment: {Z: '01067'}", "").contains("\"Z\": \"01067\""));
+    assert!(printed("environment:\n      Z: ${NO:-01067}", "").contains("\"Z\": \"01067\""));
+    assert!(printed("environment:\n      Z: ${NO-}", "").contains("\"Z\": \"\""));
+    assert!(printed("user: ${NO:-1000}", "").contains("\"user\": \"1000\""));
+    assert!(printed("pids_limit: ${NO:-010}", "").contains("\"pids_limit\": 10"));
+    assert!(a("pids_limit: ${NO:-0x10}", "").is_none());
+    assert!(a("tty: ${NO-}", "").is_none());
+}
+
+#[test]
+fn an_included_pod_gives_no_name() {
+    let found = json(&[
+        ("main.yml", "include: [inc/b.yml]\nservices: {a: {image: i}}\n"),
+        ("inc/b.yml", "services: {b: {image: j}}\nx-claw: {pod: other, master: b}\n"),
+    ]);
+    assert_eq!(found["x-claw"], serde_json::json!({"master": "b"}));
+}

@@ -5,6 +5,7 @@ mod errors;
 mod files;
 mod hostile;
 mod interpolation;
+mod letter;
 mod load;
 mod property;
 
