@@ -9,6 +9,7 @@ use claw_engine::interrupt::Interrupt;
 use claw_engine::vault::{Cache, Vault};
 use claw_types::diag::Diagnostics;
 use claw_types::driver::Driver;
+use claw_types::image::compose;
 use serde_json::Value;
 
 use crate::args::Global;
@@ -119,6 +120,16 @@ impl<'u> Session<'u> {
         let is_wanted = |seen: &Seen| wanted.is_empty() || wanted.iter().any(|name| name == seen.service());
         containers.retain(|seen| !seen.is_oneoff() && is_wanted(seen));
         Ok(containers)
+    }
+
+    /// Returns one container of a service.
+    pub(crate) async fn container(&self, service: &str, index: u32) -> Result<Seen, CommandError> {
+        let number = index.to_string();
+        let found = self.containers(&[service.to_owned()]).await?;
+        let found = found.into_iter().find(|seen| seen.label(compose::NUMBER) == number);
+        found.ok_or_else(|| {
+            CommandError::Usage(format!("`{service}` has no container {index}: `claw ps` shows what there is"))
+        })
     }
 
     /// Returns the error of a name that no service has.

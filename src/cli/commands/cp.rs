@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use claw_types::image::compose;
 use serde_json::json;
 
 use crate::args::Global;
@@ -36,16 +35,9 @@ pub(crate) fn run(global: &Global, from: &str, to: &str, index: u32, ui: &Ui) ->
     })
 }
 
-async fn container(session: &Session<'_>, service: &str, index: u32) -> Result<String, CommandError> {
-    let containers = session.containers(&[service.to_owned()]).await?;
-    let number = index.to_string();
-    let found = containers.into_iter().find(|seen| seen.label(compose::NUMBER) == number);
-    found.map(|seen| seen.id).ok_or_else(|| CommandError::Usage(format!("`{service}` has no container {index}")))
-}
-
 /// As `docker cp`: into a directory that is there, else under the name of the target.
 async fn out(session: &Session<'_>, service: &str, index: u32, path: &str, target: &str) -> Result<(), CommandError> {
-    let id = container(session, service, index).await?;
+    let id = session.container(service, index).await?.id;
     let archive = session.docker().await?.archive(&id, path).await?;
     let target = Path::new(target);
     let failed = |source| claw_engine::files::FileError { what: "write", path: target.to_owned(), source };
@@ -66,7 +58,7 @@ async fn out(session: &Session<'_>, service: &str, index: u32, path: &str, targe
 }
 
 async fn into(session: &Session<'_>, service: &str, index: u32, source: &str, path: &str) -> Result<(), CommandError> {
-    let id = container(session, service, index).await?;
+    let id = session.container(service, index).await?.id;
     let docker = session.docker().await?;
     let source = Path::new(source);
     let failed = |error| claw_engine::files::FileError { what: "read", path: source.to_owned(), source: error };

@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Read, Write};
 
 use claw_engine::docker::{ExecCall, Input};
-use claw_types::image::compose;
 use rustix::termios;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -15,13 +14,11 @@ use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, args: &ExecArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "exec", ui, async |session| {
-        let containers = session.containers(std::slice::from_ref(&args.service)).await?;
-        let number = args.index.to_string();
-        let seen = containers.iter().find(|seen| seen.label(compose::NUMBER) == number);
-        let Some(seen) = seen.filter(|seen| seen.state.is_running) else {
+        let seen = session.container(&args.service, args.index).await?;
+        if !seen.state.is_running {
             let message = format!("`{}` does not run: `claw ps` shows what does", args.service);
             return Err(CommandError::Usage(message));
-        };
+        }
         let has_terminal = !args.no_tty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let call = ExecCall {
             command: &args.command,

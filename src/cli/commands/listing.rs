@@ -56,12 +56,7 @@ pub(crate) fn port(
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
     session::with(global, "port", ui, async |session| {
-        let containers = session.containers(&[service.to_owned()]).await?;
-        let number = index.to_string();
-        let seen = containers.iter().find(|seen| seen.label(compose::NUMBER) == number);
-        let Some(seen) = seen else {
-            return Err(CommandError::Usage(format!("`{service}` has no container {index}")));
-        };
+        let seen = session.container(service, index).await?;
         let bound = &seen.inspected["NetworkSettings"]["Ports"][format!("{port}/{protocol}")];
         let text = |each: &Value, key: &str| each[key].as_str().unwrap_or("").to_owned();
         let addresses = bound.as_array().into_iter().flatten();

@@ -244,9 +244,7 @@ impl Docker {
         let mut archive = tar::Builder::new(Vec::new());
         archive.append_data(&mut header, path.trim_start_matches('/'), content).map_err(refused)?;
         let archive = archive.into_inner().map_err(refused)?;
-        let options = query::UploadToContainerOptionsBuilder::default().path("/").build();
-        let sent = self.api.upload_to_container(container, Some(options), bollard::body_full(archive.into())).await;
-        sent.map_err(failed("put a file into", container))
+        self.upload("put a file into", container, "/", archive).await
     }
 
     /// Returns the file at a path of a container, running or not; nothing where there is none.
@@ -254,21 +252,11 @@ impl Docker {
     /// # Errors
     /// Where the engine refuses.
     pub async fn get(&self, container: &str, path: &str, limit: usize) -> Result<Option<Inside>, EngineError> {
-        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut stream = std::pin::pin!(self.api.download_from_container(container, Some(options)));
-        let mut archive = Vec::new();
         // A file's header, its content filled up, and what may stand before it.
-        let most = limit + 16 * 1024;
-        while let Some(chunk) = stream.next().await {
-            match chunk {
-                Ok(bytes) => archive.extend_from_slice(&bytes),
-                Err(error) if is_missing(&error) => return Ok(None),
-                Err(error) => return Err(failed("read a file of", container)(error)),
-            }
-            if archive.len() > most {
-                break;
-            }
-        }
+        let archive = match self.download("read a file of", container, path, limit + 16 * 1024).await {
+            Err(error) if error.status == Some(404) => return Ok(None),
+            other => other?,
+        };
         Ok(Some(inside(&archive, limit)))
     }
 
@@ -277,11 +265,25 @@ impl Docker {
     /// # Errors
     /// Where nothing is there, or the engine refuses.
     pub async fn archive(&self, container: &str, path: &str) -> Result<Vec<u8>, EngineError> {
+        self.download("copy from", container, path, usize::MAX).await
+    }
+
+    /// Returns an archive of a path, or its begin where it is longer than `most`.
+    async fn download(
+        &self,
+        call: &'static str,
+        container: &str,
+        path: &str,
+        most: usize,
+    ) -> Result<Vec<u8>, EngineError> {
         let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut stream = std::pin::pin!(self.api.download_from_container(container, Some(options)));
         let mut archive = Vec::new();
         while let Some(chunk) = stream.next().await {
-            archive.extend_from_slice(&chunk.map_err(failed("copy from", container))?);
+            archive.extend_from_slice(&chunk.map_err(failed(call, container))?);
+            if archive.len() > most {
+                break;
+            }
         }
         Ok(archive)
     }
@@ -291,9 +293,19 @@ impl Docker {
     /// # Errors
     /// Where the directory is not there or cannot be written, or the engine refuses.
     pub async fn unpack(&self, container: &str, directory: &str, archive: Vec<u8>) -> Result<(), EngineError> {
+        self.upload("copy to", container, directory, archive).await
+    }
+
+    async fn upload(
+        &self,
+        call: &'static str,
+        container: &str,
+        directory: &str,
+        archive: Vec<u8>,
+    ) -> Result<(), EngineError> {
         let options = query::UploadToContainerOptionsBuilder::default().path(directory).build();
         let sent = self.api.upload_to_container(container, Some(options), bollard::body_full(archive.into())).await;
-        sent.map_err(failed("copy to", container))
+        sent.map_err(failed(call, container))
     }
 
     /// Returns whether a directory is at a path of a container; nothing where nothing is.
