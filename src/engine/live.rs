@@ -67,13 +67,6 @@ fn by_id(service: &mut Service, ids: &BTreeMap<String, String>) {
     }
 }
 
-/// Returns whether a service names the container of another.
-pub(crate) fn is_bound(service: &Service) -> bool {
-    let modes = [&service.network_mode, &service.ipc, &service.pid];
-    let mut modes = modes.into_iter().flatten();
-    !service.volumes_from.is_empty() || modes.any(|mode| mode.starts_with("service:"))
-}
-
 /// Returns what docker compose's `config-hash` of everything in a live plan is on this host.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ pub(crate) fn run(global: &Global, args: &ConfigArgs, ui: &Ui) -> Result<Exit, C
     if !args.quiet {
         ui.bare(&text(&project, args, global.format));
     }
-    // The process ends here; to give a thousand services back piece by piece takes as long as to print them.
+    // The process ends here: nothing is gained by giving a thousand services back piece by piece.
     std::mem::forget(project);
     Ok(Exit::Done)
 }

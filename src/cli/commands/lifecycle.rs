@@ -41,15 +41,16 @@ pub(crate) fn run(global: &Global, change: Change, args: &LifecycleArgs, ui: &Ui
             let message = format!("nothing of `{}` is there: `claw up` makes it", session.plan.pod);
             return Err(CommandError::Usage(message));
         }
+        let containers = match change {
+            Change::Restart => beside(&session, containers).await?,
+            _ => containers,
+        };
         let mut done = 0;
         if change != Change::Start {
             let docker = session.docker().await?;
-            done = stop(beside(&session, &containers, change).await?, args.timeout, docker, &|line| ui.progress(line))
-                .await?;
+            done = stop(containers.clone(), args.timeout, docker, &|line| ui.progress(line)).await?;
         }
         if change != Change::Stop {
-            let containers =
-                if change == Change::Start { containers } else { beside(&session, &containers, change).await? };
             done = start(&session, &containers, change).await?;
         }
         let words = match (change, done) {
@@ -63,18 +64,15 @@ pub(crate) fn run(global: &Global, change: Change, args: &LifecycleArgs, ui: &Ui
     })
 }
 
-/// Returns containers, and for a restart those whose services ask to be restarted with them.
-async fn beside(session: &Session<'_>, containers: &[Seen], change: Change) -> Result<Vec<Seen>, CommandError> {
+/// Returns containers, and those whose services ask to be restarted with them.
+async fn beside(session: &Session<'_>, containers: Vec<Seen>) -> Result<Vec<Seen>, CommandError> {
     let mut named: BTreeSet<String> = containers.iter().map(|seen| seen.service().to_owned()).collect();
-    if change == Change::Restart {
-        let services = &session.plan.project.services;
-        let asks = services.iter().filter(|(_, service)| {
-            let mut needed = service.depends_on.iter().filter(|(_, dependency)| dependency.restart == Some(true));
-            needed.any(|(target, _)| named.contains(target))
-        });
-        let asks: Vec<String> = asks.map(|(name, _)| name.clone()).collect();
-        named.extend(asks);
-    }
+    let asks = session.plan.project.services.iter().filter(|(_, service)| {
+        let mut needed = service.depends_on.iter().filter(|(_, dependency)| dependency.restart == Some(true));
+        needed.any(|(target, _)| named.contains(target))
+    });
+    let asks: Vec<String> = asks.map(|(name, _)| name.clone()).collect();
+    named.extend(asks);
     let mut all = session.containers(&[]).await?;
     all.retain(|seen| named.contains(seen.service()));
     Ok(all)
@@ -82,7 +80,10 @@ async fn beside(session: &Session<'_>, containers: &[Seen], change: Change) -> R
 
 /// Starts what does not run, each after what it depends on is what it must be.
 async fn start(session: &Session<'_>, containers: &[Seen], change: Change) -> Result<usize, CommandError> {
-    let stopped = containers.iter().filter(|seen| !seen.state.is_running && !seen.state.is_restarting);
+    // What was just stopped was seen while it ran.
+    let was_stopped = change == Change::Restart;
+    let runs = |seen: &Seen| seen.state.is_running || seen.state.is_restarting;
+    let stopped = containers.iter().filter(|seen| was_stopped || !runs(seen));
     let number = |seen: &Seen| seen.label(compose::NUMBER).parse().unwrap_or(1);
     let which: BTreeMap<(String, u32), String> = stopped
         .filter(|seen| session.plan.project.services.contains_key(seen.service()))

@@ -84,6 +84,11 @@ fn service(name: &str, service: &Service, file: Span, diag: &mut Diagnostics) {
         let help = "write `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:5`";
         diag.push(Diagnostic::error(Code::BadValue, service.origin.of("restart", file), message).help(help));
     }
+    for port in service.ports.iter().filter(|port| !(1..=65535).contains(&port.target)) {
+        let message = format!("`{}` of `{name}` is not a port", port.target);
+        let error = Diagnostic::error(Code::BadValue, port.origin.of("target", file), message);
+        diag.push(error.help("write a number from 1 to 65535"));
+    }
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if let Some(own) = service.container_name.as_deref().filter(|own| !own.bytes().all(is_part)) {
         let message = format!("the engine takes no container of the name `{}`", own.escape_debug());

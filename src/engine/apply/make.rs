@@ -1,9 +1,10 @@
 //! Steps that make something: images, networks, volumes, containers.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use claw_compiler::plan::steps::{Hashes, base_context};
+use claw_compiler::plan::steps::{Hashes, base_context, shared};
 use claw_compose::model::Service;
 use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ use super::{ApplyError, Run};
 use crate::container::{body, depends_on, endpoints, newer};
 use crate::docker::{BuildCall, EngineError};
 use crate::image::{Building, Making, base, builder, never};
-use crate::live::{hashes, is_bound};
+use crate::live::hashes;
 use crate::{down, hook, pack};
 
 /// The variable that names the network of the steps that build claw's own images, as `docker build --network` does.
@@ -188,8 +189,8 @@ impl Run<'_> {
             return Err(ApplyError::NotReady { service: name.to_owned(), why });
         };
         let container = self.scope.container(name, number);
-        let hash = self.hash_of(name, service).await?;
-        let labels = self.container_labels(name, number, service, (&image.id, &hash));
+        let hashes = self.hashes_of(service).await?;
+        let labels = self.container_labels(name, number, service, (&image.id, &hashes));
         let mut body = body(name, &container, service, &labels, &self.scope);
         let taken = |target: &str| service.volumes.iter().any(|mount| mount.target == target);
         let volumes = kept.borrow().get(&(name.to_owned(), number)).cloned().unwrap_or_default();
@@ -225,20 +226,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns the hash that a new container of a service carries.
-    async fn hash_of(&self, name: &str, service: &Service) -> Result<String, ApplyError> {
-        let first = |hashes: &Hashes| hashes.services.get(name).map(|[first, _]| first.clone()).unwrap_or_default();
-        if !is_bound(service) {
-            return Ok(first(&self.observed.hashes));
-        }
-        // The containers it names were made since things were looked at.
+    /// Returns what a new container of a service is hashed by. The containers whose ids are a part of it may have been made since
+    /// things were looked at.
+    async fn hashes_of(&self, service: &Service) -> Result<Cow<'_, Hashes>, ApplyError> {
         let mut ids = BTreeMap::new();
-        for target in service.depends_on.keys() {
+        for target in shared(service) {
             if let Some(seen) = self.docker.container(&self.scope.container(target, 1)).await? {
-                ids.insert(target.clone(), seen.id);
+                ids.insert(target.to_owned(), seen.id);
             }
         }
-        Ok(first(&hashes(self.plan, self.site, &ids)?))
+        if ids.is_empty() {
+            return Ok(Cow::Borrowed(&self.observed.hashes));
+        }
+        Ok(Cow::Owned(hashes(self.plan, self.site, &ids)?))
     }
 
     fn container_labels(
@@ -246,7 +246,7 @@ impl Run<'_> {
         name: &str,
         number: u32,
         service: &Service,
-        (image, hash): (&str, &str),
+        (image, hashes): (&str, &Hashes),
     ) -> Map<String, Value> {
         let mut labels: Map<String, Value> =
             service.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
@@ -255,14 +255,14 @@ impl Run<'_> {
         if let Some(seal) = seal {
             labels.insert(label::SEAL.to_owned(), json!(seal));
         }
-        let fields = self.observed.hashes.fields.get(name);
+        let fields = hashes.fields.get(name);
         if let Some(fields) = fields.and_then(|fields| serde_json::to_string(fields).ok()) {
             labels.insert(label::FIELDS.to_owned(), json!(fields));
         }
         labels.insert(label::PRE_STOP.to_owned(), json!(hook::label_of(service)));
         let file = self.site.root.join("compose.generated.yml").display().to_string();
         let rows = [
-            (compose::HASH, hash.to_owned()),
+            (compose::HASH, hashes.services.get(name).map(|[first, _]| first.clone()).unwrap_or_default()),
             (compose::NUMBER, number.to_string()),
             (compose::DEPENDS_ON, depends_on(service)),
             (compose::IMAGE, image.to_owned()),

@@ -86,6 +86,14 @@ fn subject(path: &str) -> String {
     }
 }
 
+/// Returns the services whose first container a service has a namespace or the volumes of.
+pub fn shared(service: &Service) -> impl Iterator<Item = &str> {
+    let modes = [&service.network_mode, &service.pid, &service.ipc].into_iter().flatten();
+    let modes = modes.filter_map(|mode| mode.strip_prefix("service:"));
+    let volumes = service.volumes_from.iter().filter(|from| !from.starts_with("container:"));
+    modes.chain(volumes.filter_map(|from| from.split(':').next()))
+}
+
 /// Why containers must be made anew, by service and number: what differs, and what shares a namespace with what differs.
 pub(super) fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List) -> BTreeMap<(String, u32), String> {
     let is_new_image = |service: &Service| list.steps.iter().any(|step| makes(&step.action, service, plan));
@@ -93,14 +101,15 @@ pub(super) fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List)
     let mut causes = BTreeMap::new();
     for name in order(plan).iter().filter(|name| mode.has(name)) {
         let Some(service) = plan.project.services.get(name) else { continue };
-        let modes = [&service.network_mode, &service.pid, &service.ipc];
-        let mut shared = modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"));
+        let mut shared = shared(service);
         let shared = shared.find(|target| causes.contains_key(&((*target).to_owned(), 1)));
         for container in observed.containers.get(name).map_or(&[][..], Vec::as_slice) {
             let network = stale.keys().find(|key| is_on(service, key));
             let difference = difference(name, service, container, plan, observed)
                 .or_else(|| network.map(|key| format!("its network `{key}` is made anew")))
-                .or_else(|| shared.map(|target| format!("it shares a namespace with `{target}`, which is made anew")))
+                .or_else(|| {
+                    shared.map(|target| format!("it shares a namespace or volumes with `{target}`, which is made anew"))
+                })
                 .or_else(|| is_new_image(service).then(|| FORECAST.to_owned()));
             if let Some(cause) = difference {
                 causes.insert((name.clone(), container.number), cause);

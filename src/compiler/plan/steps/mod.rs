@@ -13,7 +13,7 @@ mod causes;
 mod containers;
 mod observed;
 
-pub use causes::FILES;
+pub use causes::{FILES, shared};
 pub use containers::starts;
 pub use observed::{Container, Hashes, Image, Network, Observed};
 

@@ -447,6 +447,30 @@ fn a_network_that_changed_is_made_anew_with_the_containers_on_it() {
 }
 
 #[test]
+fn what_has_the_volumes_or_a_namespace_of_another_is_made_anew_with_it() {
+    for key in ["volumes_from: ['db:ro']", "network_mode: 'service:db'", "ipc: 'service:db'", "pid: 'service:db'"] {
+        let (plan, _) = compile(&format!("services: {{web: {{image: x, {key}}}, db: {{image: y}}}}\n"));
+        let plan = plan.expect("planned");
+        let mut observed = carried_out(&plan);
+        observed.containers.get_mut("db").into_iter().flatten().for_each(|container| container.hash.clear());
+        let cause = "its configuration changed";
+        let with = "it shares a namespace or volumes with `db`, which is made anew";
+        assert_eq!(
+            shown(&plan, &observed),
+            [
+                format!("remove container pod-db-1: {cause}"),
+                format!("create container db: {cause}"),
+                format!("remove container pod-web-1: {with}"),
+                format!("create container web: {with}"),
+                "start container db: it is new".to_owned(),
+                "start container web: it is new".to_owned(),
+            ],
+            "{key}"
+        );
+    }
+}
+
+#[test]
 fn a_dependent_that_asks_for_it_is_restarted_with_what_it_needs() {
     let (plan, _) = compile(PAIR);
     let plan = plan.expect("planned");
