@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
-use super::{conflicts, objects, order};
+use super::{conflicts, is_name_part, objects, order};
 use crate::model::{Project, Service};
 
 /// What a service is checked against.
@@ -32,8 +32,7 @@ pub(crate) fn check(project: &Project, disabled: &BTreeMap<String, Service>, fil
 }
 
 fn own_name(name: &str, at: Span, diag: &mut Diagnostics) {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || !name.bytes().all(is_allowed) {
+    if name.is_empty() || !name.bytes().all(is_name_part) {
         let message = format!("`{}` is not a service name", name.escape_debug());
         diag.push(Diagnostic::error(Code::BadName, at, message).help("use letters, digits, `-`, `_` and `.`"));
     }

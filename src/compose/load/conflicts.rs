@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
+use super::is_name_part;
 use crate::model::{Mount, Service};
 use crate::shape::Origin;
 use crate::units::Duration;
@@ -278,9 +279,11 @@ fn exclusive(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     let Some(container) = &service.container_name else { return };
     let name_at = service.origin.of("container_name", at);
     // As docker compose has it: two such characters anywhere. Whether the engine takes the name is told before something is run.
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let pairs = container.as_bytes().windows(2);
-    if !pairs.into_iter().any(|pair| pair.iter().all(is_part) && pair.iter().take(1).all(u8::is_ascii_alphanumeric)) {
+    if !pairs
+        .into_iter()
+        .any(|pair| pair.iter().copied().all(is_name_part) && pair.iter().take(1).all(u8::is_ascii_alphanumeric))
+    {
         let message = format!("`{}` is not a container name", container.escape_debug());
         let help = "use two or more letters, digits, `-`, `_` and `.`, a letter or digit first";
         diag.push(Diagnostic::error(Code::BadName, name_at, message).help(help));

@@ -6,6 +6,7 @@
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
+use super::is_name_part;
 use crate::model::{Build, Deploy, FileObject, Mount, Project, Service};
 use crate::shape::Origin;
 
@@ -89,8 +90,7 @@ fn service(name: &str, service: &Service, file: Span, diag: &mut Diagnostics) {
         let error = Diagnostic::error(Code::BadValue, port.origin.of("target", file), message);
         diag.push(error.help("write a number from 1 to 65535"));
     }
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if let Some(own) = service.container_name.as_deref().filter(|own| !own.bytes().all(is_part)) {
+    if let Some(own) = service.container_name.as_deref().filter(|own| !own.bytes().all(is_name_part)) {
         let message = format!("the engine takes no container of the name `{}`", own.escape_debug());
         let error = Diagnostic::error(Code::BadName, service.origin.of("container_name", file), message);
         diag.push(error.help("use letters, digits, `-`, `_` and `.`"));

@@ -233,6 +233,11 @@ pub fn load(
 
 const EMPTY_HELP: &str = "begin with `services:`, and a service with `image:` or `build:` below it";
 
+/// Returns whether a byte may be in the name of a service, a container, a volume.
+pub(crate) fn is_name_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
 /// Returns a project name as compose normalises it; nothing where nothing is left.
 pub fn normal_name(text: &str) -> Option<String> {
     let is_kept = |each: &char| each.is_ascii_lowercase() || each.is_ascii_digit() || matches!(each, '-' | '_');

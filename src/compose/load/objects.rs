@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::Span;
 
+use super::is_name_part;
 use crate::model::{FileObject, Project};
 use crate::shape::Origin;
 
@@ -14,9 +15,8 @@ pub(crate) fn check(project: &Project, file: Span, diag: &mut Diagnostics) {
     let secrets = project.secrets.iter().map(|(key, secret)| ("secret", key, &secret.origin));
     let configs = project.configs.iter().map(|(key, config)| ("config", key, &config.origin));
     let models = project.models.iter().map(|(key, model)| ("model", key, &model.origin));
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     for (kind, key, origin) in volumes.chain(secrets).chain(configs).chain(models) {
-        if key.is_empty() || !key.bytes().all(is_allowed) {
+        if key.is_empty() || !key.bytes().all(is_name_part) {
             let message = format!("`{}` is not the name of a {kind}", key.escape_debug());
             let error = Diagnostic::error(Code::BadName, origin.place(file), message);
             diag.push(error.help("use letters, digits, `-`, `_` and `.`"));
