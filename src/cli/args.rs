@@ -145,6 +145,8 @@ pub(crate) enum Command {
         /// Exit with 3 where there is something to do
         #[arg(long)]
         exit_code: bool,
+        #[command(flatten)]
+        choice: Choice,
         /// Services, with what they depend on [default: all]
         services: Vec<String>,
     },
@@ -296,14 +298,50 @@ pub(crate) struct UpArgs {
     /// The longest to wait
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(crate) wait_timeout: u64,
-    /// Remove containers of services that are gone, whoever made them
-    #[arg(long)]
-    pub(crate) remove_orphans: bool,
+    /// Seconds containers are given to finish
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<i32>,
     /// Take over what another directory started under this name
     #[arg(long)]
     pub(crate) adopt: bool,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
     /// Services, with what they depend on [default: all]
     pub(crate) services: Vec<String>,
+}
+
+/// What is done beside what differs.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// Build images though nothing they are made of changed
+    #[arg(long, conflicts_with = "no_build")]
+    pub(crate) build: bool,
+    /// Build no image
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Pull images `always`, when `missing`, or `never`
+    #[arg(long, value_name = "WHEN", value_parser = ["always", "missing", "never"], hide_possible_values = true)]
+    pub(crate) pull: Option<String>,
+    /// Make containers anew though nothing changed
+    #[arg(long)]
+    pub(crate) force_recreate: bool,
+    /// Leave what the services depend on
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+    /// This many containers of a service
+    #[arg(long, value_name = "SERVICE=COUNT", value_parser = scale)]
+    pub(crate) scale: Vec<(String, u32)>,
+    /// Remove containers of services that are gone, whoever made them
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// Put containers back whose replacement fails
+    #[arg(long)]
+    pub(crate) rollback: bool,
+}
+
+fn scale(text: &str) -> Result<(String, u32), String> {
+    let pair = text.split_once('=').and_then(|(service, count)| Some((service.to_owned(), count.parse().ok()?)));
+    pair.filter(|(service, _)| !service.is_empty()).ok_or_else(|| "write it as `web=3`".to_owned())
 }
 
 #[derive(Args, Debug)]

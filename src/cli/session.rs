@@ -1,9 +1,10 @@
 //! What the commands that speak to the engine share: the compiled pod, the engine, and an end on Ctrl-C.
 
 use std::future::Future;
+use std::time::Duration;
 
 use claw_compiler::plan::Plan;
-use claw_engine::apply::Site;
+use claw_engine::apply::{PATIENCE, Site};
 use claw_engine::docker::{Docker, EngineError, Seen};
 use claw_engine::interrupt::Interrupt;
 use claw_engine::vault::{Cache, Vault};
@@ -59,6 +60,10 @@ pub(crate) struct Session<'u> {
     pub(crate) interrupt: &'u Interrupt,
     /// Secrets this command has read: each is read once.
     pub(crate) secrets: Cache,
+    /// Seconds a container is given to finish, instead of its own.
+    pub(crate) grace: Option<i32>,
+    /// The longest a service is waited for.
+    pub(crate) patience: Duration,
 }
 
 impl<'u> Session<'u> {
@@ -73,7 +78,7 @@ impl<'u> Session<'u> {
             ui.result(command, "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(None);
         };
-        Ok(Some(Self { input, plan, ui, interrupt, secrets: Cache::default() }))
+        Ok(Some(Self { input, plan, ui, interrupt, secrets: Cache::default(), grace: None, patience: PATIENCE }))
     }
 
     /// Returns the engine.
@@ -97,6 +102,8 @@ impl<'u> Session<'u> {
             env_files: &self.input.env_files,
             progress: &|line| self.ui.progress(line),
             interrupt: self.interrupt,
+            grace: self.grace,
+            patience: self.patience,
         };
         work(&site).await
     }

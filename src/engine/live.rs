@@ -1,16 +1,19 @@
 //! The plan with every variable filled in: what containers are made from and compared by. It is never written.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::{FILES, Hashes};
+use claw_compiler::plan::steps::{CONTENTS, FILES, Hashes};
 use claw_compose::hash::{self, Level};
 use claw_compose::load::environment;
 use claw_compose::model::Service;
-use claw_compose::template::Template;
+use claw_compose::template::{Lookup, Template};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::apply::{ApplyError, Site};
+use crate::container::Scope;
 use crate::project::{self, Kept};
 
 /// The variable that says which docker compose shares a pod with claw: `2.40`, which is the default, or `2.26`.
@@ -67,6 +70,37 @@ fn by_id(service: &mut Service, ids: &BTreeMap<String, String>) {
     }
 }
 
+/// Adds digests of what a service's secrets and configs hold. What is not there, or is no file, has none: it is told when the
+/// service starts.
+fn contents(
+    service: &Service,
+    live: &Plan,
+    site: &Site<'_>,
+    fields: &mut BTreeMap<String, String>,
+) -> Result<(), ApplyError> {
+    let scope = Scope::new(live, site);
+    let secrets = service.secrets.iter().map(|mount| ("secret", mount, &live.project.secrets));
+    let configs = service.configs.iter().map(|mount| ("config", mount, &live.project.configs));
+    for (kind, mount, objects) in secrets.chain(configs) {
+        let Some(object) = objects.get(&mount.source) else { continue };
+        let path = object.file.as_deref().map(|path| PathBuf::from(scope.path(path)));
+        let digest = match (path, &object.environment, &object.content) {
+            (Some(path), _, _) if path.is_file() => {
+                let Ok(bytes) = std::fs::read(&path) else { continue };
+                site.vault.digest(&Zeroizing::new(bytes))?
+            }
+            (None, Some(variable), _) => match site.environment.get(variable) {
+                Some(value) => site.vault.digest(value.as_bytes())?,
+                None => continue,
+            },
+            (None, None, Some(content)) => site.vault.digest(content.as_bytes())?,
+            _ => continue,
+        };
+        fields.insert(format!("{CONTENTS}{kind} {}", mount.source), digest);
+    }
+    Ok(())
+}
+
 /// Returns what docker compose's `config-hash` of everything in a live plan is on this host.
 ///
 /// # Errors
@@ -87,7 +121,8 @@ pub(crate) fn hashes(live: &Plan, site: &Site<'_>, ids: &BTreeMap<String, String
     project::resolve(&mut project, site.root, live.pod.as_str(), site.environment, Kept::LabelFiles)?;
     project.services.values_mut().for_each(|service| by_id(service, ids));
     let services = project.services.iter();
-    let fields = services.clone().map(|(key, each)| {
+    let mut all = BTreeMap::new();
+    for (key, each) in services.clone() {
         let mut fields = hash::fields(each);
         let unit = live.units.iter().find(|(unit, _)| unit.as_str() == key).map(|(_, unit)| unit);
         for (path, file) in unit.iter().flat_map(|unit| unit.lowered.files.iter()) {
@@ -95,10 +130,11 @@ pub(crate) fn hashes(live: &Plan, site: &Site<'_>, ids: &BTreeMap<String, String
             let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
             fields.insert(format!("{FILES}{path}"), digest);
         }
-        (key.clone(), fields)
-    });
+        contents(each, live, site, &mut fields)?;
+        all.insert(key.clone(), fields);
+    }
     Ok(Hashes {
-        fields: fields.collect(),
+        fields: all,
         services: services.map(|(key, each)| (key.clone(), levels.map(|level| hash::service(each, level)))).collect(),
         networks: project.networks.iter().map(|(key, network)| (key.clone(), hash::network(network))).collect(),
         volumes: project.volumes.iter().map(|(key, volume)| (key.clone(), hash::volume(volume))).collect(),

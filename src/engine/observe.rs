@@ -8,7 +8,7 @@ use claw_compiler::plan::steps::{Container, Image, Network, Observed};
 use claw_compiler::plan::{Plan, PlannedUnit};
 use claw_types::image::{compose, label};
 
-use crate::apply::{ApplyError, Site};
+use crate::apply::{ApplyError, Site, is_aside};
 use crate::container::{Scope, body};
 use crate::docker::{Docker, Seen};
 use crate::image::{Building, never};
@@ -156,6 +156,7 @@ fn container(seen: &Seen, plan: &Plan, site: &Site<'_>) -> Container {
         seal: seen.labels.get(label::SEAL).cloned().or_else(recorded),
         elsewhere: elsewhere(seen, site.root),
         is_claws: seen.labels.contains_key(label::SCHEMA),
+        is_aside: is_aside(seen),
         is_running: seen.state.is_running || seen.state.is_restarting,
         is_completed: seen.state.status == "exited" && seen.state.exit_code == 0,
         drift,

@@ -384,9 +384,7 @@ impl<'v> Vault<'v> {
         if sealed().next().is_none() {
             return Ok(None);
         }
-        let key = self.kept(&self.state.join("seal-key"))?;
-        let mac = key.with(Hmac::<Sha256>::new_from_slice);
-        let mut mac = mac.map_err(|error| VaultError::Random(error.to_string()))?;
+        let mut mac = self.keyed()?;
         for (path, file) in sealed() {
             mac.update(path.as_str().as_bytes());
             mac.update(&[0]);
@@ -396,6 +394,21 @@ impl<'v> Vault<'v> {
             });
         }
         Ok(Some(mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    /// Returns a short keyed digest of what a file of a service holds: it changes with the bytes and tells nothing about them.
+    ///
+    /// # Errors
+    /// Where the key cannot be kept.
+    pub(crate) fn digest(&self, bytes: &[u8]) -> Result<String, VaultError> {
+        let mut mac = self.keyed()?;
+        mac.update(bytes);
+        Ok(mac.finalize().into_bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn keyed(&self) -> Result<Hmac<Sha256>, VaultError> {
+        let key = self.kept(&self.state.join("seal-key"))?;
+        key.with(Hmac::<Sha256>::new_from_slice).map_err(|error| VaultError::Random(error.to_string()))
     }
 }
 

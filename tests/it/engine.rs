@@ -2,6 +2,7 @@
 
 mod agents;
 mod commands;
+mod converge;
 mod images;
 pub(crate) mod json;
 mod leaks;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_compiler::plan::steps::{Observed, starts};
+use claw_compiler::plan::steps::{Mode, Observed, starts};
 use claw_engine::apply::apply;
 use claw_engine::docker::Seen;
 use claw_engine::down::stop;
@@ -95,7 +95,7 @@ async fn start(session: &Session<'_>, containers: &[Seen], change: Change) -> Re
     let result = session
         .with_site(&session.plan, async |site| {
             let live = claw_engine::live::live(&session.plan, site)?;
-            apply(&todo, &live, &Observed::default(), docker, site, &mut done).await
+            apply(&todo, &live, (&Observed::default(), &Mode::default()), docker, site, &mut done).await
         })
         .await;
     result.map_err(|source| CommandError::halfway(done, todo.len(), source))?;

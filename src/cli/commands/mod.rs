@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Config(args) => config::run(global, args, ui),
         Command::Explain { subject } => explain::run(global, subject, ui),
         Command::Up(args) => up::run(global, args, ui),
-        Command::Plan { exit_code, services } => plan::run(global, *exit_code, services, ui),
+        Command::Plan { exit_code, choice, services } => plan::run(global, *exit_code, (services, choice), ui),
         Command::Down(args) => down::run(global, args, ui),
         Command::Ps { quiet, services } => ps::run(global, *quiet, services, ui),
         Command::Logs(args) => logs::run(global, args, ui),

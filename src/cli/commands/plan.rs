@@ -4,14 +4,19 @@ use claw_compiler::plan::steps::{Observed, steps};
 use serde_json::json;
 
 use super::up;
-use crate::args::Global;
+use crate::args::{Choice, Global};
 use crate::exit::{CommandError, Exit};
 use crate::session;
 use crate::ui::Ui;
 
-pub(crate) fn run(global: &Global, exit_code: bool, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn run(
+    global: &Global,
+    exit_code: bool,
+    (services, choice): (&[String], &Choice),
+    ui: &Ui,
+) -> Result<Exit, CommandError> {
     session::with(global, "plan", ui, async |session| {
-        let mode = up::mode(&session, services, false)?;
+        let mode = up::mode(&session, services, choice)?;
         let has_engine = session.docker().await.is_ok();
         let todo = match has_engine {
             true => up::look(&session, &mode).await?.1,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::{Action, Mode, Observed, Step, steps};
+use claw_compiler::plan::steps::{Action, Builds, Mode, Observed, Pull, Step, steps};
 use claw_engine::apply::{apply, wait_for};
 use claw_engine::docker::LogOptions;
 use claw_engine::files::{remove_stale_units, write_atomic};
@@ -14,7 +14,7 @@ use claw_types::agent::Inference;
 use serde_json::{Value, json};
 
 use super::verify;
-use crate::args::{Global, UpArgs};
+use crate::args::{Choice, Global, UpArgs};
 use crate::exit::{CommandError, Exit};
 use crate::session::{self, Session};
 use crate::ui::Ui;
@@ -29,6 +29,8 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
         return run(&global, &args, ui);
     }
     session::with(global, "up", ui, async |mut session| {
+        session.grace = args.timeout;
+        session.patience = Duration::from_secs(args.wait_timeout);
         refuse_proxied(&session.plan)?;
         let done = converge(&mut session, args).await?;
         // Where nothing was done, what was just seen is the proof.
@@ -42,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
         } else {
             verify::hold(&session, &findings).await?;
         }
-        let is_ready = !is_as_planned || !args.wait || wait(&session, &done.mode, args.wait_timeout).await?;
+        let is_ready = !is_as_planned || !args.wait || wait(&session, &done.mode).await?;
         let text = match done.steps.len() {
             0 => "nothing to do".to_owned(),
             1 => "1 step done".to_owned(),
@@ -83,15 +85,15 @@ struct Done {
 async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, CommandError> {
     let mut done = Vec::new();
     let _lock = lock(&session.input.root, session.plan.pod.as_str(), "up")?;
-    let mut mode = mode(session, &args.services, args.remove_orphans)?;
+    let mut mode = mode(session, &args.services, &args.choice)?;
     let (mut observed, mut todo) = look(session, &mode).await?;
     if !args.adopt {
         session::refuse_elsewhere(session.plan.pod.as_str(), observed.elsewhere())?;
     }
     let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();
-    carry_out(session, &session.plan, &observed, &images).await?;
+    carry_out(session, (&observed, &mode), &images).await?;
     if learn(session, &images).await? {
-        mode = self::mode(session, &args.services, args.remove_orphans)?;
+        mode = Mode { has_images: true, ..self::mode(session, &args.services, &args.choice)? };
         refuse_proxied(&session.plan)?;
         (observed, todo) = look(session, &mode).await?;
     }
@@ -104,14 +106,45 @@ async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, Comm
     orphans(session, &observed, &mode);
     // What was just made is there; a pull policy of `always` would pull once more.
     let rest: Vec<Step> = todo.into_iter().filter(|step| !step.action.is_image()).collect();
-    carry_out(session, &session.plan, &observed, &rest).await?;
+    carry_out(session, (&observed, &mode), &rest).await?;
     done.extend(rest);
-    Ok(Done { steps: done, mode, seen: Some(observed) })
+    Ok(Done { steps: done, mode: mode.carried_out(), seen: Some(observed) })
 }
 
-pub(crate) fn mode(session: &Session<'_>, services: &[String], removes_orphans: bool) -> Result<Mode, CommandError> {
-    let mode = Mode::of(services, &session.plan).map_err(|name| session.no_service(&name))?;
-    Ok(Mode { removes_orphans, ..mode })
+/// Returns how steps are chosen.
+pub(crate) fn mode(session: &Session<'_>, services: &[String], choice: &Choice) -> Result<Mode, CommandError> {
+    let plan = &session.plan;
+    let mode = Mode::of(services, !choice.no_deps, plan).map_err(|name| session.no_service(&name))?;
+    for (name, count) in &choice.scale {
+        let service = plan.project.services.get(name);
+        if plan.units.values().any(|unit| unit.unit.service.as_str() == name || unit.unit.id.as_str() == name) {
+            let why = format!("`{name}` is an agent: the pod file says how many there are (`x-claw.count`)");
+            return Err(CommandError::Usage(why));
+        }
+        let service = service.ok_or_else(|| session.no_service(name))?;
+        if service.container_name.is_some() && *count > 1 {
+            return Err(CommandError::Usage(format!("`{name}` has a `container_name`, so there is one of it at most")));
+        }
+    }
+    let pull = choice.pull.as_deref().map(|when| match when {
+        "always" => Pull::Always,
+        "never" => Pull::Never,
+        _ => Pull::Missing,
+    });
+    let builds = match (choice.build, choice.no_build) {
+        (true, _) => Builds::Always,
+        (false, true) => Builds::Never,
+        (false, false) => Builds::Needed,
+    };
+    Ok(Mode {
+        removes_orphans: choice.remove_orphans,
+        builds,
+        pull,
+        recreates: choice.force_recreate,
+        scale: choice.scale.iter().cloned().collect(),
+        is_reversible: choice.rollback,
+        ..mode
+    })
 }
 
 /// Returns what is there, and what must be done.
@@ -128,16 +161,20 @@ pub(crate) async fn look(session: &Session<'_>, mode: &Mode) -> Result<(Observed
     Ok(found?)
 }
 
-async fn carry_out(session: &Session<'_>, plan: &Plan, observed: &Observed, todo: &[Step]) -> Result<(), CommandError> {
+async fn carry_out(
+    session: &Session<'_>,
+    (observed, mode): (&Observed, &Mode),
+    todo: &[Step],
+) -> Result<(), CommandError> {
     if todo.is_empty() {
         return Ok(());
     }
     let docker = session.docker().await?;
     let mut done = 0;
     let result = session
-        .with_site(plan, async |site| {
-            let live = live(plan, site)?;
-            apply(todo, &live, observed, docker, site, &mut done).await
+        .with_site(&session.plan, async |site| {
+            let live = live(&session.plan, site)?;
+            apply(todo, &live, (observed, mode), docker, site, &mut done).await
         })
         .await;
     result.map_err(|source| CommandError::halfway(done, todo.len(), source))
@@ -183,14 +220,15 @@ fn orphans(session: &Session<'_>, observed: &Observed, mode: &Mode) {
 }
 
 /// Waits until every service is healthy, runs, or has done its work; tells of those that are not.
-async fn wait(session: &Session<'_>, mode: &Mode, seconds: u64) -> Result<bool, CommandError> {
+async fn wait(session: &Session<'_>, mode: &Mode) -> Result<bool, CommandError> {
     let docker = session.docker().await?;
     let mut is_ready = true;
     for (name, service) in session.plan.project.services.iter().filter(|(name, _)| mode.has(name)) {
         let is_checked = service.healthcheck.as_ref().is_some_and(|check| check.disable != Some(true));
         let condition = if is_checked { "service_healthy" } else { "service_started" };
         session.ui.progress(&format!("wait for {name}"));
-        let waited = wait_for(name, condition, &session.plan, docker, Duration::from_secs(seconds)).await;
+        let count = mode.containers_of(name, service);
+        let waited = wait_for(name, count, condition, &session.plan, docker, session.patience).await;
         if let Err(error) = waited {
             session.ui.progress(&format!("not ready: {error}"));
             is_ready = false;
@@ -219,7 +257,7 @@ async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError
     }
     session.ui.progress("stopping; Ctrl-C again leaves the rest running");
     let containers = docker.containers(session.plan.pod.as_str()).await?;
-    claw_engine::down::stop(containers, None, docker, &|line| session.ui.progress(line)).await?;
+    claw_engine::down::stop(containers, session.grace, docker, &|line| session.ui.progress(line)).await?;
     Ok(Exit::Interrupted)
 }
 

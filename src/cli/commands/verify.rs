@@ -1,6 +1,6 @@
 //! `claw verify`: whether what runs is what the pod file says. `up` ends with it, and holds back agents that are not.
 
-use claw_compiler::plan::steps::{Mode, Observed, Step, containers_of, networks};
+use claw_compiler::plan::steps::{Mode, Observed, Step, networks};
 use serde_json::{Value, json};
 
 use super::up;
@@ -72,7 +72,7 @@ pub(crate) async fn judged(
     }
     for (name, service) in plan.project.services.iter().filter(|(name, _)| mode.has(name)) {
         let seen = observed.containers.get(name).map_or(0, Vec::len);
-        if seen < containers_of(service) as usize && !told(name, &findings) {
+        if seen < mode.containers_of(name, service) as usize && !told(name, &findings) {
             findings.push(Finding { subject: name.clone(), what: "has no container".to_owned(), container: None });
         }
     }

@@ -1,13 +1,15 @@
 //! Apply: carries steps out, as many at a time as their order allows. Each is a call of the engine or a write on the host; none
 //! of them is decided here.
 //!
-//! `make.rs` has what makes images, networks, volumes and containers, `start.rs` what waits and starts.
+//! `make.rs` has what makes images, networks, volumes and containers, `start.rs` what waits and starts, `replace.rs` what puts
+//! back.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
+use std::time::Duration;
 
-use claw_compiler::plan::steps::{Action, Observed, Step};
+use claw_compiler::plan::steps::{Action, Mode, Observed, Step};
 use claw_compiler::plan::{Plan, PlannedUnit};
 use claw_compose::model::Mount;
 use claw_types::agent::Surface;
@@ -30,9 +32,11 @@ use crate::vault::{Vault, VaultError};
 use crate::{down, observe, pack, state};
 
 mod make;
+mod replace;
 mod start;
 
-pub use start::wait_for;
+pub(crate) use replace::is_aside;
+pub use start::{PATIENCE, wait_for};
 
 /// Why a pod could not be brought up.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,14 @@ pub enum ApplyError {
         service: String,
         /// What it is instead.
         why: String,
+    },
+    /// A service failed, and what it replaced could not be put back.
+    #[error("{failure}; and what it replaced could not be put back: {error}")]
+    NotBack {
+        /// What failed first.
+        failure: Box<ApplyError>,
+        /// What failed then.
+        error: EngineError,
     },
     /// The run was asked to end.
     #[error("interrupted")]
@@ -99,6 +111,10 @@ pub struct Site<'s> {
     pub progress: &'s dyn Fn(&str),
     /// Whether the run was asked to end.
     pub interrupt: &'s Interrupt,
+    /// Seconds a container is given to finish, instead of its own.
+    pub grace: Option<i32>,
+    /// The longest a service is waited for.
+    pub patience: Duration,
 }
 
 /// Carries steps out. `done` is told of each step that is.
@@ -108,12 +124,12 @@ pub struct Site<'s> {
 pub async fn apply(
     steps: &[Step],
     plan: &Plan,
-    observed: &Observed,
+    (observed, mode): (&Observed, &Mode),
     docker: &Docker,
     site: &Site<'_>,
     done: &mut usize,
 ) -> Result<(), ApplyError> {
-    let run = Run { plan, observed, docker, site, scope: Scope::new(plan, site) };
+    let run = Run { plan, observed, mode, docker, site, scope: Scope::new(plan, site) };
     site.interrupt.set_busy(true);
     let result = run.carry_out(steps, done).await;
     site.interrupt.set_busy(false);
@@ -122,13 +138,14 @@ pub async fn apply(
 }
 
 fn is_removal(step: &Step) -> bool {
-    matches!(step.action, Action::RemoveContainer(..))
+    matches!(step.action, Action::RemoveContainer(..) | Action::SetAside(..))
 }
 
 /// What every step needs to know.
 struct Run<'r> {
     plan: &'r Plan,
     observed: &'r Observed,
+    mode: &'r Mode,
     docker: &'r Docker,
     site: &'r Site<'r>,
     scope: Scope<'r>,
@@ -171,10 +188,14 @@ impl Run<'_> {
                 Err(error) => drop(failure.get_or_insert(error)),
             }
         }
-        match failure {
-            Some(error) => Err(error),
-            None if open.is_empty() => Ok(()),
-            None => Err(ApplyError::Interrupted),
+        if failure.is_none() && open.is_empty() {
+            return Ok(());
+        }
+        let failure = failure.unwrap_or(ApplyError::Interrupted);
+        let open = open.iter().map(|step| step.id).collect();
+        match self.put_back(steps, &undone, &open).await {
+            Ok(()) => Err(failure),
+            Err(error) => Err(ApplyError::NotBack { failure: Box::new(failure), error }),
         }
     }
 
@@ -182,7 +203,12 @@ impl Run<'_> {
         let work = self.one(&step.action, kept);
         match step.action {
             // These take long, and what is left of them when they are dropped does no harm.
-            Action::Base(_) | Action::Pull(_) | Action::Build(_) | Action::Start(..) | Action::Tell(..) => {
+            Action::Base(_)
+            | Action::Pull(_)
+            | Action::Build(_)
+            | Action::Start(..)
+            | Action::Settle(..)
+            | Action::Tell(..) => {
                 tokio::select! {
                     result = work => result,
                     () = self.site.interrupt.asked() => Err(ApplyError::Interrupted),
@@ -214,8 +240,13 @@ impl Run<'_> {
                 self.stop(id).await?;
                 Ok(self.docker.remove_container(id, false).await?)
             }
+            Action::SetAside(service, _, id) => {
+                self.keep(service, id, kept).await?;
+                self.set_aside(id).await
+            }
             Action::CreateContainer(name, number) => self.container(name, *number, kept).await,
             Action::Start(name, number) => self.start(name, *number).await,
+            Action::Settle(name, number) => self.settle(name, *number).await,
             Action::Tell(unit, what) => self.tell(unit, what).await,
         }
     }

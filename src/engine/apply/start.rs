@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::containers_of;
 use claw_compose::model::Service;
 use claw_types::id::UnitId;
 
@@ -12,14 +11,17 @@ use crate::container::file_target;
 use crate::docker::Docker;
 use crate::{hook, state};
 
-/// The longest a service is waited for by those that depend on it.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest a service is waited for, unless another time is given.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Run<'_> {
     pub(super) async fn start(&self, name: &str, number: u32) -> Result<(), ApplyError> {
         let Some(service) = self.plan.project.services.get(name) else { return Ok(()) };
-        for (target, dependency) in &service.depends_on {
-            let waited = wait_for(target, &dependency.condition, self.plan, self.docker, PATIENCE).await;
+        for (target, dependency) in service.depends_on.iter().filter(|(target, _)| self.mode.has(target)) {
+            let needed = self.plan.project.services.get(target);
+            let count = needed.map_or(0, |needed| self.mode.containers_of(target, needed));
+            let (condition, patience) = (&dependency.condition, self.site.patience);
+            let waited = wait_for(target, count, condition, self.plan, self.docker, patience).await;
             match waited {
                 Err(ApplyError::NotReady { service, why }) if dependency.required == Some(false) => {
                     (self.site.progress)(&format!("  `{service}` {why}; `{name}` does not need it"));
@@ -45,7 +47,7 @@ impl Run<'_> {
     /// Stops a container, with what is to be run in it before; one that is gone is stopped.
     pub(super) async fn stop(&self, id: &str) -> Result<(), ApplyError> {
         match self.docker.container(id).await? {
-            Some(seen) => Ok(hook::stop(&seen, None, self.docker, self.site.progress).await?),
+            Some(seen) => Ok(hook::stop(&seen, self.site.grace, self.docker, self.site.progress).await?),
             None => Ok(()),
         }
     }
@@ -94,12 +96,13 @@ impl Run<'_> {
     }
 }
 
-/// Waits until every container of a service is what a condition of `depends_on` says, woken by the engine's events.
+/// Waits until each of a service's `count` containers is what a condition of `depends_on` says, woken by the engine's events.
 ///
 /// # Errors
 /// Where one becomes something from which it cannot become that, or takes too long.
 pub async fn wait_for(
     service: &str,
+    count: u32,
     condition: &str,
     plan: &Plan,
     docker: &Docker,
@@ -111,7 +114,7 @@ pub async fn wait_for(
     let mut changes = docker.changes(plan.pod.as_str());
     loop {
         let mut is_ready = true;
-        for number in 1..=containers_of(planned) {
+        for number in 1..=count {
             let own = planned.container_name.clone();
             let container = own.unwrap_or_else(|| format!("{}-{service}-{number}", plan.pod));
             let seen = docker.container(&container).await?.ok_or_else(|| not_ready("was removed".to_owned()))?;

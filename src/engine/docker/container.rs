@@ -323,6 +323,15 @@ impl Docker {
         }
     }
 
+    /// Gives a container another name.
+    ///
+    /// # Errors
+    /// Where the engine refuses: the name is taken, or the container is gone.
+    pub async fn rename(&self, container: &str, name: &str) -> Result<(), EngineError> {
+        let options = query::RenameContainerOptionsBuilder::default().name(name).build();
+        self.api.rename_container(container, options).await.map_err(failed("rename the container", container))
+    }
+
     /// Starts a container.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::{Pod, docker, shell};
 
-fn pod(name: &str, services: &str) -> Pod {
+pub(super) fn pod(name: &str, services: &str) -> Pod {
     let pod = Pod::new(name);
     shell(&pod);
     compose(&pod, services);
@@ -10,18 +10,18 @@ fn pod(name: &str, services: &str) -> Pod {
 }
 
 /// Writes the compose file; every service has an image of the pod's own.
-fn compose(pod: &Pod, services: &str) {
+pub(super) fn compose(pod: &Pod, services: &str) {
     pod.write("compose.yaml", &format!("services:\n{services}").replace("claw-test-box", &format!("{}-box", pod.name)));
 }
 
 const SLEEP: &str =
     "    image: box-${NAME}\n    build: box\n    stop_signal: SIGKILL\n    command: [sleep, \"1000\"]\n";
 
-fn sleeper(name: &str, more: &str) -> String {
+pub(super) fn sleeper(name: &str, more: &str) -> String {
     format!("  {name}:\n{}{more}", SLEEP.replace("box-${NAME}", "claw-test-box"))
 }
 
-fn job(name: &str, script: &str, more: &str) -> String {
+pub(super) fn job(name: &str, script: &str, more: &str) -> String {
     format!("  {name}:\n    image: claw-test-box\n    build: box\n    command: [sh, -c, '{script}']\n{more}")
 }
 

@@ -28,6 +28,9 @@ fn difference(
     if image.is_some_and(|image| image.id != container.image) {
         return Some("image id changed".to_owned());
     }
+    if let Some(changed) = contents(container.fields.as_ref(), observed.hashes.fields.get(name)) {
+        return Some(changed);
+    }
     if seal.is_some() && seal != container.seal.as_ref() {
         return Some("a secret of it changed".to_owned());
     }
@@ -71,12 +74,30 @@ fn changes(before: Option<&BTreeMap<String, String>>, after: Option<&BTreeMap<St
     }
 }
 
+/// Returns which of the secrets and configs that a container was started with hold something else now. What it carries no digest of
+/// was not asked when it was made.
+fn contents(before: Option<&BTreeMap<String, String>>, after: Option<&BTreeMap<String, String>>) -> Option<String> {
+    let (before, after) = (before?, after?);
+    let changed = before.iter().filter(|(path, digest)| after.get(*path).is_some_and(|now| now != *digest));
+    let names: Vec<String> = changed.filter_map(|(path, _)| Some(format!("{} changed", content(path)?))).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 /// Where the digests of generated files stand among the fields.
 pub const FILES: &str = "files.";
 
+/// Where the digests of what secrets and configs hold stand among the fields: `contents.secret NAME`.
+pub const CONTENTS: &str = "contents.";
+
+/// Returns what a path of the fields says the content of; nothing where it is another path.
+fn content(path: &str) -> Option<String> {
+    let (kind, name) = path.strip_prefix(CONTENTS)?.split_once(' ')?;
+    Some(format!("what the {kind} `{name}` holds"))
+}
+
 /// Returns what a path of the fields is called.
 fn subject(path: &str) -> String {
-    let Some(file) = path.strip_prefix(FILES) else { return path.to_owned() };
+    let Some(file) = path.strip_prefix(FILES) else { return content(path).unwrap_or_else(|| path.to_owned()) };
     let skill = file.split_once("skills/").map(|(_, skill)| skill.split(['/', '.']).next().unwrap_or(skill));
     match (file, skill) {
         ("claw/AGENTS.md", _) => "contract".to_owned(),
@@ -103,14 +124,15 @@ pub(super) fn causes(plan: &Plan, observed: &Observed, mode: &Mode, list: &List)
         let Some(service) = plan.project.services.get(name) else { continue };
         let mut shared = shared(service);
         let shared = shared.find(|target| causes.contains_key(&((*target).to_owned(), 1)));
-        for container in observed.containers.get(name).map_or(&[][..], Vec::as_slice) {
+        for container in observed.of(name) {
             let network = stale.keys().find(|key| is_on(service, key));
             let difference = difference(name, service, container, plan, observed)
                 .or_else(|| network.map(|key| format!("its network `{key}` is made anew")))
                 .or_else(|| {
                     shared.map(|target| format!("it shares a namespace or volumes with `{target}`, which is made anew"))
                 })
-                .or_else(|| is_new_image(service).then(|| FORECAST.to_owned()));
+                .or_else(|| is_new_image(service).then(|| FORECAST.to_owned()))
+                .or_else(|| mode.recreates(name).then(|| "`--force-recreate` asks for it".to_owned()));
             if let Some(cause) = difference {
                 causes.insert((name.clone(), container.number), cause);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use claw_compose::model::Service;
 
 use super::causes::causes;
-use super::{Action, Container, List, Mode, Network, Observed, Step, containers_of, order};
+use super::{Action, Container, List, Mode, Network, Observed, Step, order};
 use crate::plan::Plan;
 
 pub(super) fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
@@ -14,15 +14,17 @@ pub(super) fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &m
     let mut starts: BTreeMap<(String, u32), String> = BTreeMap::new();
     restarts(plan, observed, mode, &causes, &mut starts, list);
     orphans(plan, observed, mode, list);
+    asides(plan, observed, mode, list);
     let gone = renewed(plan, observed, mode, &causes, &prepared, list);
+    let mut replaced: Vec<&Container> = Vec::new();
     for name in order(plan).iter().filter(|name| mode.has(name)) {
         let Some(service) = plan.project.services.get(name) else { continue };
-        let seen = observed.containers.get(name).map_or(&[][..], Vec::as_slice);
+        let count = mode.containers_of(name, service);
         let needed = needed(name, service, plan, list);
         let stopped = list.ids(|action| matches!(action, Action::Stop(of, ..) if asks(plan, of, name)));
-        for number in 1..=containers_of(service) {
+        for number in 1..=count {
             let key = (name.clone(), number);
-            let container = seen.iter().find(|container| container.number == number);
+            let container = observed.of(name).find(|container| container.number == number);
             let Some(container) = container else {
                 list.add(Action::CreateContainer(name.clone(), number), "it is missing", needed.clone());
                 starts.insert(key, "it is new".to_owned());
@@ -31,8 +33,14 @@ pub(super) fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &m
             match causes.get(&key) {
                 Some(cause) => {
                     let after = [prepared.clone(), stopped.clone()].concat();
-                    let gone = gone.get(&key).copied();
-                    let gone = gone.unwrap_or_else(|| remove(name, container, cause, after, list));
+                    let gone = match gone.get(&key) {
+                        Some(gone) => *gone,
+                        None if mode.is_reversible => {
+                            replaced.push(container);
+                            set_aside(name, container, cause, after, list)
+                        }
+                        None => remove(name, container, cause, after, list),
+                    };
                     let after = [needed.clone(), vec![gone]].concat();
                     list.add(Action::CreateContainer(name.clone(), number), cause, after);
                     starts.insert(key, "it is new".to_owned());
@@ -43,12 +51,53 @@ pub(super) fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &m
                 }
             }
         }
-        for extra in seen.iter().filter(|container| container.number > containers_of(service)) {
+        for extra in observed.of(name).filter(|container| container.number > count) {
             remove(name, extra, "the service has fewer containers now", Vec::new(), list);
         }
     }
     start(plan, &starts, list);
     tell(plan, observed, mode, &starts, list);
+    settle(observed, &replaced, list);
+}
+
+/// Containers that a run set aside which did not end: what replaced them is there, or is made now.
+fn asides(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
+    for (service, _) in mode.services(plan) {
+        let seen = observed.containers.get(service).into_iter().flatten();
+        for container in seen.filter(|container| container.is_aside) {
+            remove(service, container, "a run that did not end had set it aside", Vec::new(), list);
+        }
+    }
+}
+
+/// Containers that were set aside go once everything that replaces one is ready.
+fn settle(observed: &Observed, replaced: &[&Container], list: &mut List) {
+    let is_replaced = |of: &str, number: u32| {
+        observed.of(of).any(|seen| seen.number == number && replaced.iter().any(|each| each.id == seen.id))
+    };
+    let started = |step: &Step| match &step.action {
+        Action::Start(service, number) if is_replaced(service, *number) => Some((service.clone(), *number, step.id)),
+        _ => None,
+    };
+    let started: Vec<(String, u32, u32)> = list.steps.iter().filter_map(started).collect();
+    for (service, number, start) in started {
+        let mut after = list.ids(|action| matches!(action, Action::Tell(unit, _) if unit.as_str() == service));
+        after.push(start);
+        list.add(Action::Settle(service, number), "it replaces another", after);
+    }
+    let settled = list.ids(|action| matches!(action, Action::Settle(..)));
+    for (service, seen) in &observed.containers {
+        for container in seen.iter().filter(|seen| replaced.iter().any(|each| each.id == seen.id)) {
+            remove(service, container, "what replaces it is ready", settled.clone(), list);
+        }
+    }
+}
+
+fn set_aside(service: &str, container: &Container, cause: &str, mut after: Vec<u32>, list: &mut List) -> u32 {
+    // One of that name may be left from a run that did not end.
+    after.extend(list.ids(|action| matches!(action, Action::RemoveContainer(of, ..) if of == service)));
+    let action = Action::SetAside(service.to_owned(), container.name.clone(), container.id.clone());
+    list.add(action, cause, after)
 }
 
 /// Containers of services that are gone.
@@ -87,8 +136,10 @@ fn needed(name: &str, service: &Service, plan: &Plan, list: &List) -> Vec<u32> {
             units.iter().any(|unit| unit.as_str() == name) || volumes.iter().any(|key| has_volume(key))
         }
         Action::CreateContainer(made, _) => service.depends_on.contains_key(made),
-        Action::RemoveContainer(of, ..) => service.container_name.is_some() && of != name,
-        Action::RemoveNetwork(..) | Action::Stop(..) | Action::Start(..) | Action::Tell(..) => false,
+        Action::RemoveContainer(of, ..) | Action::SetAside(of, ..) => service.container_name.is_some() && of != name,
+        Action::RemoveNetwork(..) | Action::Stop(..) | Action::Start(..) | Action::Settle(..) | Action::Tell(..) => {
+            false
+        }
     })
 }
 
@@ -117,7 +168,7 @@ fn renewed(
     let stale = stale(plan, observed, mode);
     for (key, cause) in causes {
         let Some(service) = plan.project.services.get(&key.0) else { continue };
-        let container = observed.containers.get(&key.0).into_iter().flatten().find(|seen| seen.number == key.1);
+        let container = observed.of(&key.0).find(|seen| seen.number == key.1);
         if let Some(container) = container.filter(|_| stale.keys().any(|network| is_on(service, network))) {
             gone.insert(key.clone(), remove(&key.0, container, cause, prepared.to_vec(), list));
         }
@@ -155,7 +206,7 @@ fn tell(plan: &Plan, observed: &Observed, mode: &Mode, starts: &BTreeMap<(String
         let name = id.as_str().to_owned();
         let told = observed.told.get(id);
         let is_started = starts.contains_key(&(name.clone(), 1));
-        let seen = observed.containers.get(&name).and_then(|seen| seen.first());
+        let seen = observed.of(&name).next();
         let is_told = told.is_some() && !is_started && seen.map(|seen| &seen.id) == told;
         for each in unit.lowered.after_start.iter().filter(|each| each.has_content || told.is_some()) {
             if !is_told && (is_started || seen.is_some_and(|seen| seen.is_running)) {
@@ -180,7 +231,7 @@ fn restarts(
     for (name, service) in mode.services(plan) {
         let mut asks = service.depends_on.iter().filter(|(_, dependency)| dependency.restart == Some(true));
         let Some((target, _)) = asks.find(|(target, _)| is_made_anew(target)) else { continue };
-        for container in observed.containers.get(name).into_iter().flatten() {
+        for container in observed.of(name) {
             let key = (name.clone(), container.number);
             if container.is_running && !causes.contains_key(&key) {
                 let cause = format!("it restarts with `{target}`");
@@ -219,7 +270,7 @@ fn start(plan: &Plan, starts: &BTreeMap<(String, u32), String>, list: &mut List)
                 Action::Start(started, _) => needed.is_some_and(|needed| needed.contains_key(started)),
                 Action::Stop(stopped, ..) => stopped == service,
                 // Ports and names are free only then.
-                Action::RemoveContainer(..) => true,
+                Action::RemoveContainer(..) | Action::SetAside(..) => true,
                 _ => false,
             });
             list.add(Action::Start(service.clone(), *number), cause.clone(), after);

@@ -11,10 +11,12 @@ use super::Plan;
 
 mod causes;
 mod containers;
+mod mode;
 mod observed;
 
-pub use causes::{FILES, shared};
+pub use causes::{CONTENTS, FILES, shared};
 pub use containers::starts;
+pub use mode::{Builds, Mode, Pull};
 pub use observed::{Container, Hashes, Image, Network, Observed};
 
 /// One thing to do.
@@ -55,10 +57,14 @@ pub enum Action {
     Stop(String, String, String),
     /// A container is stopped and taken away: service, name, id.
     RemoveContainer(String, String, String),
+    /// A container is stopped and given another name, to be put back where the one that replaces it fails: service, name, id.
+    SetAside(String, String, String),
     /// A container is made: service, number.
     CreateContainer(String, u32),
     /// A container is started once what it depends on is ready: service, number.
     Start(String, u32),
+    /// A container that replaces another must be ready: service, number.
+    Settle(String, u32),
     /// A runtime that runs is told something: of which agent, what.
     Tell(UnitId, &'static str),
 }
@@ -78,8 +84,10 @@ impl Action {
             Action::Own(..) => "own",
             Action::Stop(..) => "stop",
             Action::RemoveContainer(..) => "remove-container",
+            Action::SetAside(..) => "set-aside",
             Action::CreateContainer(..) => "create-container",
             Action::Start(..) => "start",
+            Action::Settle(..) => "settle",
             Action::Tell(..) => "tell",
         }
     }
@@ -98,8 +106,12 @@ impl Action {
             Action::Own(volumes, units) => {
                 volumes.iter().cloned().chain(units.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
             }
-            Action::Stop(_, name, _) | Action::RemoveContainer(_, name, _) => name.clone(),
-            Action::CreateContainer(service, number) | Action::Start(service, number) => numbered(service, *number),
+            Action::Stop(_, name, _) | Action::RemoveContainer(_, name, _) | Action::SetAside(_, name, _) => {
+                name.clone()
+            }
+            Action::CreateContainer(service, number)
+            | Action::Start(service, number)
+            | Action::Settle(service, number) => numbered(service, *number),
         }
     }
 
@@ -108,8 +120,10 @@ impl Action {
         match self {
             Action::Stop(service, ..)
             | Action::RemoveContainer(service, ..)
+            | Action::SetAside(service, ..)
             | Action::CreateContainer(service, _)
-            | Action::Start(service, _) => Some(service),
+            | Action::Start(service, _)
+            | Action::Settle(service, _) => Some(service),
             Action::Write(unit) | Action::Tell(unit, _) => Some(unit.as_str()),
             _ => None,
         }
@@ -145,8 +159,10 @@ impl fmt::Display for Step {
             Action::Own(..) => "set owner of",
             Action::Stop(..) => "stop container",
             Action::RemoveContainer(..) => "remove container",
+            Action::SetAside(..) => "set aside container",
             Action::CreateContainer(..) => "create container",
             Action::Start(..) => "start container",
+            Action::Settle(..) => "wait for container",
             Action::Tell(_, what) => return write!(f, "tell {} its {what}: {}", self.action.resource(), self.cause),
         };
         write!(f, "{verb} {}: {}", self.action.resource(), self.cause)
@@ -178,54 +194,6 @@ pub fn networks(plan: &Plan, mode: &Mode) -> BTreeSet<String> {
 pub fn volumes(plan: &Plan, mode: &Mode) -> BTreeSet<String> {
     let mounts = mode.services(plan).flat_map(|(_, service)| &service.volumes);
     mounts.filter(|mount| mount.kind == "volume").filter_map(|mount| mount.source.clone()).collect()
-}
-
-/// How steps are chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mode {
-    /// Compose services that are looked at, with what they depend on; all where absent.
-    pub selected: Option<BTreeSet<String>>,
-    /// Containers of services that are gone are removed even where another tool made them.
-    pub removes_orphans: bool,
-}
-
-impl Mode {
-    /// Returns the mode of some services: those named and all they depend on; a name may be a compose service, or the
-    /// service of the pod file whose replicas are meant.
-    ///
-    /// # Errors
-    /// Where there is no service of a name: that name.
-    pub fn of(names: &[String], plan: &Plan) -> Result<Self, String> {
-        if names.is_empty() {
-            return Ok(Self::default());
-        }
-        let mut open = Vec::new();
-        for name in names {
-            let found = plan.compose_services(name);
-            if found.is_empty() {
-                return Err(name.clone());
-            }
-            open.extend(found);
-        }
-        let mut selected = BTreeSet::new();
-        while let Some(name) = open.pop() {
-            let needed = plan.project.services.get(&name).map(|service| service.depends_on.keys().cloned());
-            if selected.insert(name) {
-                open.extend(needed.into_iter().flatten());
-            }
-        }
-        Ok(Self { selected: Some(selected), removes_orphans: false })
-    }
-
-    /// Returns whether a compose service is looked at.
-    pub fn has(&self, service: &str) -> bool {
-        self.selected.as_ref().is_none_or(|selected| selected.contains(service))
-    }
-
-    /// Returns the services that are looked at.
-    fn services<'p>(&'p self, plan: &'p Plan) -> impl Iterator<Item = (&'p String, &'p Service)> {
-        plan.project.services.iter().filter(|(name, _)| self.has(name))
-    }
 }
 
 /// The steps made so far.
@@ -301,8 +269,10 @@ fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
         let image = plan.builds.get(service).map(|build| build.image.as_str());
         mode.services(plan).any(|(_, service)| service.image.as_deref() == image)
     };
-    for (service, build) in plan.builds.iter().filter(|(service, _)| is_built(service)) {
+    for (service, build) in plan.builds.iter().filter(|(service, _)| mode.builds != Builds::Never && is_built(service))
+    {
         let cause = match observed.images.get(build.image.as_str()) {
+            _ if mode.builds == Builds::Always && !mode.has_images => "`--build` asks for it",
             None => "the engine does not have it",
             Some(image) if image.context.is_none() || image.context.as_ref() != observed.contexts.get(service) => {
                 "what it is built from changed"
@@ -317,13 +287,14 @@ fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
         let is_ours = *image == infra
             || plan.bases.contains_key(image)
             || plan.builds.values().any(|build| build.image.as_str() == image);
-        let is_wanted = containers_of(service) > 0 && !is_ours && pulled.insert(image.clone());
+        let is_wanted = mode.containers_of(name, service) > 0 && !is_ours && pulled.insert(image.clone());
         let is_here = observed.images.contains_key(image);
-        let cause = match (service.pull_policy.as_deref(), is_here) {
-            (Some("never" | "build"), _) => continue,
-            (Some("always"), _) => "its pull policy is `always`",
-            (_, false) => "the engine does not have it",
-            (_, true) => continue,
+        let cause = match (mode.pull.unwrap_or(Pull::of(service)), is_here) {
+            (Pull::Always, true) if mode.has_images => continue,
+            (Pull::Always, _) if mode.pull.is_some() => "`--pull` asks for it",
+            (Pull::Always, _) => "its pull policy is `always`",
+            (Pull::Missing, false) => "the engine does not have it",
+            (Pull::Never, _) | (Pull::Missing, true) => continue,
         };
         if is_wanted && !plan.builds.contains_key(name) {
             list.add(Action::Pull(image.clone()), cause, Vec::new());

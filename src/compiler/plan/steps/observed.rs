@@ -36,7 +36,8 @@ pub struct Observed {
 /// Docker compose's `config-hash` of everything in a project, by key. Paths of the host and values of variables are in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hashes {
-    /// What the hash of each service is made of, by path: short digests, those of its generated files below `files`.
+    /// What the hash of each service is made of, by path: short digests, those of its generated files below `files`, and those of
+    /// what its secrets and configs hold below `contents`.
     pub fields: BTreeMap<String, BTreeMap<String, String>>,
     /// Of services, for two releases of docker compose: containers get the first, and either is as good.
     pub services: BTreeMap<String, [String; 2]>,
@@ -47,6 +48,11 @@ pub struct Hashes {
 }
 
 impl Observed {
+    /// Returns the containers of a service but those that were set aside.
+    pub(super) fn of(&self, service: &str) -> impl Iterator<Item = &Container> {
+        self.containers.get(service).into_iter().flatten().filter(|container| !container.is_aside)
+    }
+
     /// Returns the directory of another checkout that containers of this project's name were started from.
     pub fn elsewhere(&self) -> Option<&str> {
         self.containers.values().flatten().find_map(|container| container.elsewhere.as_deref())
@@ -92,6 +98,8 @@ pub struct Container {
     pub is_claws: bool,
     /// The directory of another checkout that it was started from.
     pub elsewhere: Option<String>,
+    /// It was set aside by a run that replaced it and did not end.
+    pub is_aside: bool,
     /// Whether it runs.
     pub is_running: bool,
     /// It ended by itself and without an error.

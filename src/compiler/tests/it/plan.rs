@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use claw_compiler::emit::compose::compose;
 use claw_compiler::facts::{Context, Facts, FileFact, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
-use claw_compiler::plan::steps::{Container, Image, Mode, Network, Observed, steps};
+use claw_compiler::plan::steps::{Builds, Container, Image, Mode, Network, Observed, Pull, steps};
 use claw_types::diag::Diagnostics;
 use claw_types::image::ImageFacts;
 use claw_types::span::SourceMap;
@@ -494,9 +494,113 @@ fn some_services_mean_those_and_what_they_depend_on() {
     let plan = plan.expect("planned");
     let selected = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        Mode::of(&names, &plan).map(|mode| mode.selected.unwrap_or_default())
+        Mode::of(&names, true, &plan).map(|mode| mode.selected.unwrap_or_default())
     };
     assert_eq!(selected(&["db"]), Ok(BTreeSet::from(["db".to_owned()])));
     assert_eq!(selected(&["web"]), Ok(BTreeSet::from(["db".to_owned(), "web".to_owned()])));
     assert_eq!(selected(&["nope"]), Err("nope".to_owned()));
+}
+
+/// Steps with their numbers and what comes before them.
+fn numbered(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<String> {
+    steps(plan, observed, mode).iter().map(|step| format!("{} {step} {:?}", step.id, step.after)).collect()
+}
+
+#[test]
+fn a_reversible_replacement_waits_before_anything_is_taken_away() {
+    let (plan, _) = compile(PAIR);
+    let plan = plan.expect("planned");
+    let mut observed = carried_out(&plan);
+    observed.containers.values_mut().flatten().for_each(|container| container.hash.clear());
+    let cause = "its configuration changed";
+    let mode = Mode { is_reversible: true, ..Mode::default() };
+    assert_eq!(
+        numbered(&plan, &observed, &mode),
+        [
+            format!("1 set aside container pod-db-1: {cause} []"),
+            format!("2 create container db: {cause} [1]"),
+            format!("3 set aside container pod-web-1: {cause} []"),
+            format!("4 create container web: {cause} [2, 3]"),
+            "5 start container db: it is new [1, 2, 3]".to_owned(),
+            "6 start container web: it is new [1, 3, 4, 5]".to_owned(),
+            "7 wait for container db: it replaces another [5]".to_owned(),
+            "8 wait for container web: it replaces another [6]".to_owned(),
+            "9 remove container pod-db-1: what replaces it is ready [7, 8]".to_owned(),
+            "10 remove container pod-web-1: what replaces it is ready [7, 8]".to_owned(),
+        ]
+    );
+    // What a run that was killed had set aside makes room first, and counts for nothing else.
+    let mut observed = carried_out(&plan);
+    let db = observed.containers.get_mut("db").expect("there");
+    let aside = Container {
+        id: "old".into(),
+        name: "pod-db-1.aside".into(),
+        is_aside: true,
+        is_running: false,
+        ..db[0].clone()
+    };
+    db.insert(0, aside);
+    let remove = "remove container pod-db-1.aside: a run that did not end had set it aside";
+    assert_eq!(numbered(&plan, &observed, &Mode::default()), [format!("1 {remove} []")]);
+    observed.containers.get_mut("db").expect("there")[1].hash.clear();
+    assert_eq!(
+        numbered(&plan, &observed, &mode)[2..4],
+        [format!("3 set aside container pod-db-1: {cause} [1, 2]"), format!("4 create container db: {cause} [3]"),]
+    );
+}
+
+#[test]
+fn what_is_asked_for_beside_what_differs_is_a_cause_of_its_own() {
+    let (plan, _) = compile("services:\n  web: {image: x, depends_on: [db]}\n  db: {image: y}\n");
+    let plan = plan.expect("planned");
+    let mut observed = carried_out(&plan);
+    let lines =
+        |mode: Mode| -> Vec<String> { steps(&plan, &observed, &mode).iter().map(ToString::to_string).collect() };
+    assert_eq!(lines(Mode::default()), Vec::<String>::new());
+    let pulled = lines(Mode { pull: Some(Pull::Always), ..Mode::default() });
+    assert_eq!(pulled[..2], ["pull image y: `--pull` asks for it", "pull image x: `--pull` asks for it"]);
+    assert!(pulled[2].ends_with("known after build: its image is made anew"), "{pulled:?}");
+    assert_eq!(lines(Mode { pull: Some(Pull::Always), has_images: true, ..Mode::default() }), Vec::<String>::new());
+    let named = Mode { recreates: true, ..Mode::of(&["web".to_owned()], true, &plan).expect("there") };
+    let again = lines(named.clone());
+    assert_eq!(again.len(), 3, "{again:?}");
+    assert!(again.iter().all(|line| !line.contains("db")), "{again:?}");
+    assert_eq!(lines(named.carried_out()), Vec::<String>::new());
+    let alone = Mode::of(&["web".to_owned()], false, &plan).expect("there");
+    assert!(!alone.has("db") && alone.has("web"));
+    let three = Mode { scale: BTreeMap::from([("web".to_owned(), 3)]), ..Mode::default() };
+    let made = lines(three);
+    assert_eq!(
+        made,
+        [
+            "create container web-2: it is missing",
+            "create container web-3: it is missing",
+            "start container web-2: it is new",
+            "start container web-3: it is new"
+        ]
+    );
+    observed.images.clear();
+    let none = Mode { pull: Some(Pull::Never), builds: Builds::Never, ..Mode::default() };
+    assert!(steps(&plan, &observed, &none).iter().all(|step| !step.action.is_image()));
+}
+
+#[test]
+fn what_secrets_and_configs_hold_is_compared_where_it_is_known() {
+    let (plan, _) = compile(PAIR);
+    let plan = plan.expect("planned");
+    let mut observed = carried_out(&plan);
+    let fields =
+        |rows: &[(&str, &str)]| rows.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    observed
+        .hashes
+        .fields
+        .insert("db".to_owned(), fields(&[("contents.secret key", "2"), ("contents.config c", "1"), ("image", "1")]));
+    let seen = |observed: &mut Observed, rows: &[(&str, &str)]| {
+        observed.containers.get_mut("db").into_iter().flatten().for_each(|c| c.fields = Some(fields(rows)));
+    };
+    // Made by an older claw, which took no digest of it.
+    seen(&mut observed, &[("image", "0")]);
+    assert_eq!(shown(&plan, &observed), Vec::<String>::new());
+    seen(&mut observed, &[("contents.secret key", "1"), ("contents.config c", "1")]);
+    assert_eq!(shown(&plan, &observed)[1], "remove container pod-db-1: what the secret `key` holds changed");
 }

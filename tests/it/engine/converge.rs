@@ -1,0 +1,137 @@
+//! What `up` is asked for beside what differs, and what it puts back.
+
+use super::services::{compose, job, pod, sleeper};
+use super::{Pod, docker};
+
+/// What is set of a container, with docker's own client.
+fn of(container: &str, field: &str) -> String {
+    docker(&["inspect", "-f", &format!("{{{{.{field}}}}}"), container])
+}
+
+fn count(pod: &Pod, service: &str) -> usize {
+    let filter = format!("label=com.docker.compose.service={service}");
+    let project = format!("label=com.docker.compose.project={}", pod.name);
+    docker(&["ps", "-q", "--filter", &filter, "--filter", &project]).lines().count()
+}
+
+#[test]
+fn what_is_asked_for_is_done_though_nothing_differs() {
+    let web = sleeper("web", "    depends_on: [db]\n");
+    let pod = pod("asked", &format!("{web}{}", sleeper("db", "")));
+    // Without what it depends on.
+    pod.ok(&["up", "-d", "--no-deps", "web"]);
+    assert_eq!(count(&pod, "db"), 0);
+    pod.ok(&["up", "-d"]);
+    let before = [pod.id("web"), pod.id("db")];
+    // Those that are named, not what they depend on.
+    assert!(
+        pod.ok(&["plan", "--force-recreate", "web"]).contains("create container web: `--force-recreate` asks for it\n")
+    );
+    pod.ok(&["up", "-d", "--force-recreate", "web"]);
+    assert_ne!(pod.id("web"), before[0]);
+    assert_eq!(pod.id("db"), before[1]);
+    // As many as are asked for, until the next run.
+    pod.ok(&["up", "-d", "--scale", "db=3"]);
+    assert_eq!(count(&pod, "db"), 3);
+    pod.ok(&["up", "-d", "--scale", "db=2"]);
+    assert_eq!((count(&pod, "db"), pod.id("db")), (2, before[1].clone()));
+    pod.ok(&["up", "-d"]);
+    assert_eq!((count(&pod, "db"), pod.id("db")), (1, before[1].clone()));
+    let run = pod.run(&["up", "-d", "--scale", "nope=2"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("there is no service `nope`"), "{run:?}");
+    // A build that changes nothing makes no container anew.
+    let before = pod.id("web");
+    let run = pod.run(&["up", "-d", "--build"]);
+    assert!(run.code == Some(0) && run.stderr.contains("build image of db: `--build` asks for it"), "{run:?}");
+    assert_eq!(pod.id("web"), before);
+    docker(&["rmi", "-f", &format!("{}-box", pod.name)]);
+    let run = pod.run(&["up", "-d", "--no-build", "--force-recreate"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("which the engine does not have"), "{run:?}");
+    pod.ok(&["down", "-v"]);
+}
+
+#[test]
+fn what_secrets_and_configs_hold_counts() {
+    let web = sleeper("web", "    secrets: [key]\n    configs: [settings]\n");
+    let services = format!("{web}{}", sleeper("db", ""));
+    let more = "secrets: {key: {file: ./key}}\nconfigs: {settings: {content: \"a\"}}\n";
+    let pod = pod("contents", &format!("{services}{more}"));
+    pod.write("key", "first secret");
+    pod.ok(&["up", "-d"]);
+    assert_eq!(pod.ok(&["plan"]), "nothing to do\n");
+    let (web, db) = (pod.id("web"), pod.id("db"));
+    pod.write("key", "second secret");
+    let shown = pod.ok(&["plan"]);
+    assert!(
+        shown.starts_with(&format!("remove container {}: what the secret `key` holds changed\n", pod.container("web"))),
+        "{shown}"
+    );
+    pod.ok(&["up", "-d"]);
+    assert_ne!(pod.id("web"), web);
+    assert_eq!(pod.id("db"), db);
+    assert_eq!(docker(&["exec", &pod.container("web"), "cat", "/run/secrets/key"]), "second secret");
+    compose(&pod, &format!("{services}{}", more.replace("\"a\"", "\"b\"")));
+    assert!(pod.ok(&["plan"]).contains("what the config `settings` holds changed"));
+    let labels = docker(&["inspect", "-f", "{{json .Config.Labels}}", &pod.container("web")]);
+    assert!(labels.contains("contents.secret key") && !labels.contains("second secret"), "{labels}");
+    pod.ok(&["down", "-v"]);
+}
+
+#[test]
+fn a_replacement_that_fails_gives_way_to_what_was_there() {
+    let check = "    healthcheck: {test: [CMD, test, -f, /ready], interval: 200ms, retries: 3}\n    volumes: [/kept]\n    stop_signal: SIGKILL\n";
+    let good = job("web", "touch /ready; exec sleep 1000", check);
+    let other = |more: &str| job("other", "exec sleep 1000", &format!("    stop_signal: SIGKILL\n{more}"));
+    let pod = pod("rollback", &format!("{good}{}", other("")));
+    pod.ok(&["up", "-d", "--wait"]);
+    docker(&["exec", &pod.container("web"), "sh", "-c", "echo remembered > /kept/note"]);
+    let (web, sibling) = (pod.id("web"), pod.id("other"));
+    // One that never becomes healthy, beside one that would: both are as before.
+    compose(&pod, &format!("{}{}", job("web", "exec sleep 2000", check), other("    environment: {A: b}\n")));
+    let shown = pod.ok(&["plan", "--rollback"]);
+    assert!(shown.contains(&format!("set aside container {}: command changed\n", pod.container("web"))), "{shown}");
+    assert!(shown.contains("wait for container web: it replaces another\n"), "{shown}");
+    let run = pod.run(&["up", "-d", "--rollback"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("error: `web` is unhealthy"), "{run:?}");
+    assert!(run.stderr.contains(&format!("put back container {}", pod.container("web"))), "{run:?}");
+    assert_eq!((pod.id("web"), pod.id("other")), (web.clone(), sibling.clone()));
+    assert_eq!(of(&web, "State.Running"), "true");
+    assert_eq!(docker(&["exec", &web, "cat", "/kept/note"]), "remembered");
+    assert_eq!(pod.left(&["ps", "-a"]).len(), 2, "nothing else is left");
+    // One that dies at once.
+    compose(&pod, &format!("{}{}", job("web", "exit 3", "    volumes: [/kept]\n"), other("")));
+    let run = pod.run(&["up", "-d", "--rollback"]);
+    assert!(run.stderr.contains("`web` does not go on running: it exited with 3"), "{run:?}");
+    assert_eq!((pod.id("web"), of(&web, "State.Running")), (web.clone(), "true".to_owned()));
+    // One that works takes its place, with what the volume holds.
+    compose(&pod, &format!("{}{}", job("web", "touch /ready; exec sleep 2000", check), other("")));
+    pod.ok(&["up", "-d", "--rollback"]);
+    assert_ne!(pod.id("web"), web);
+    assert_eq!(docker(&["exec", &pod.container("web"), "cat", "/kept/note"]), "remembered");
+    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn what_a_killed_run_set_aside_goes_with_the_next() {
+    let slow =
+        "    healthcheck: {test: [CMD, test, -f, /ready], interval: 200ms, retries: 200}\n    stop_signal: SIGKILL\n";
+    let pod = pod("aside", &job("web", "touch /ready; exec sleep 1000", slow));
+    pod.ok(&["up", "-d", "--wait"]);
+    compose(&pod, &job("web", "sleep 4; touch /ready; exec sleep 1000", slow));
+    let mut child = pod.start_until(&["up", "-d", "--rollback"], "wait for container web");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let aside = format!("{}.aside", pod.container("web"));
+    assert_eq!(of(&aside, "State.Running"), "false");
+    let shown = pod.ok(&["plan"]);
+    assert_eq!(shown, format!("remove container {aside}: a run that did not end had set it aside\n"));
+    pod.ok(&["up", "-d"]);
+    assert_eq!(pod.left(&["ps", "-a"]).len(), 1);
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
