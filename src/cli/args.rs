@@ -165,12 +165,21 @@ pub(crate) enum Command {
     /// What the pod's containers printed, in the order of time
     #[command(after_help = "Example: claw logs -f --tail 20 writer")]
     Logs(LogsArgs),
+    /// What happens to the pod's containers, networks and volumes, as it happens
+    #[command(after_help = "Example: claw events --json writer\nExample: claw events --since 1h --until 0s")]
+    Events(EventsArgs),
     /// How the agents are
-    #[command(after_help = "Example: claw health --json")]
+    #[command(after_help = "Example: claw health --json\nExample: claw health --watch")]
     Health {
+        /// Tell of each change until Ctrl-C
+        #[arg(short, long)]
+        watch: bool,
         /// Agents [default: all]
         agents: Vec<String>,
     },
+    /// Run a command in a new container of a service, after what the service depends on
+    #[command(after_help = "Example: claw run --rm web sh\nExample: claw run --rm -T db pg_dump > dump.sql")]
+    Run(RunArgs),
     /// Run a command in a service's container
     #[command(after_help = "Example: claw exec web sh\nExample: claw exec -T db pg_dump > dump.sql")]
     Exec(ExecArgs),
@@ -403,21 +412,116 @@ pub(crate) struct ExecArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Return at once and print the container's name
+    #[arg(short, long, conflicts_with = "remove")]
+    pub(crate) detach: bool,
+    /// Remove the container afterwards
+    #[arg(long = "rm")]
+    pub(crate) remove: bool,
+    /// No terminal, whatever standard input is
+    #[arg(short = 'T', long = "no-tty")]
+    pub(crate) no_tty: bool,
+    /// As whom
+    #[arg(short, long)]
+    pub(crate) user: Option<String>,
+    /// Where
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) workdir: Option<String>,
+    /// Variables; without a value, as they are here
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// Run this instead of the service's entrypoint
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) entrypoint: Option<String>,
+    /// The container's name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Publish the service's ports
+    #[arg(long)]
+    pub(crate) service_ports: bool,
+    /// Build its image before
+    #[arg(long)]
+    pub(crate) build: bool,
+    /// Leave what the service depends on
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+    /// The service
+    pub(crate) service: String,
+    /// The command [default: the service's own]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct LogsArgs {
     /// Go on with new lines (-f)
     #[arg(long)]
     pub(crate) follow: bool,
-    /// This many of the last lines of each container
-    #[arg(short = 'n', long, value_name = "LINES")]
-    pub(crate) tail: Option<u64>,
-    /// Nothing older: `10m`, `2h`, or Unix time in seconds
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
+    /// This many of the last lines of each container, or `all`
+    #[arg(short = 'n', long, value_name = "LINES", value_parser = tail, default_value = "all", hide_default_value = true)]
+    pub(crate) tail: Tail,
+    /// Nothing older: `10m`, `2h`, an RFC 3339 time, or Unix time in seconds
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<i64>,
+    /// Nothing newer
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<i64>,
     /// With the time of each line
     #[arg(short, long)]
     pub(crate) timestamps: bool,
-    /// Services [default: all]
+    /// Without the name of each line's source
+    #[arg(long)]
+    pub(crate) no_log_prefix: bool,
+    /// Names of sources without colour
+    #[arg(long)]
+    pub(crate) no_color: bool,
+    /// Which container of each service [default: all]
+    #[arg(long)]
+    pub(crate) index: Option<u32>,
+    /// Services or agents [default: all]
     pub(crate) services: Vec<String>,
+}
+
+/// How many of the last lines; all where absent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tail(pub(crate) Option<u64>);
+
+fn tail(text: &str) -> Result<Tail, String> {
+    match text {
+        "all" | "-1" => Ok(Tail(None)),
+        number => number.parse().map(|lines| Tail(Some(lines))).map_err(|_| "write a number, or `all`".to_owned()),
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EventsArgs {
+    /// From then on: `10m`, `2h`, an RFC 3339 time, or Unix time in seconds [default: from now on]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<i64>,
+    /// Until then, and no longer
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<i64>,
+    /// Services or agents [default: all, and networks and volumes]
+    pub(crate) services: Vec<String>,
+}
+
+/// Returns a moment as seconds of Unix time: `90s`, `10m`, `2h`, `1d` ago, RFC 3339, or the seconds themselves.
+fn moment(text: &str) -> Result<i64, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86400)];
+    let ago = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+    let seconds = match ago {
+        Some((amount, unit)) => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let ago = amount.parse::<u64>().ok().map(|amount| amount.saturating_mul(unit));
+            ago.and_then(|ago| i64::try_from(now.as_secs().saturating_sub(ago)).ok())
+        }
+        None => text.parse().ok().or_else(|| Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp())),
+    };
+    // The engine's API counts them in 32 bits.
+    let seconds = seconds.filter(|seconds| i32::try_from(*seconds).is_ok());
+    seconds
+        .ok_or_else(|| "write `10m`, `2h`, a time such as `2026-01-31T09:00:00Z`, or Unix time in seconds".to_owned())
 }
 
 /// What to do with secrets.
@@ -533,6 +637,19 @@ mod tests {
         assert_eq!(follows(&["claw", "-f", "x.yml", "logs", "-f"]), ["claw", "-f", "x.yml", "logs", "--follow"]);
         assert_eq!(follows(&["claw", "-f", "logs", "up", "-f", "y"]), ["claw", "-f", "logs", "up", "-f", "y"]);
         assert_eq!(follows(&["claw", "logs", "a", "-f"]), ["claw", "logs", "a", "--follow"]);
+    }
+
+    #[test]
+    fn a_moment_is_told_in_the_ways_people_write_it() {
+        let now =
+            || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later").as_secs() as i64;
+        assert!((now() - 7200 - moment("2h").expect("a moment")).abs() <= 1);
+        assert!((now() - moment("0s").expect("a moment")).abs() <= 1);
+        assert_eq!(moment("2026-01-01T01:00:00+01:00"), Ok(1_767_225_600));
+        assert_eq!(moment("1767225600"), Ok(1_767_225_600));
+        for wrong in ["", "m", "-m", "yesterday", "2026-13-01T00:00:00Z", "99999999999", "1.5h"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

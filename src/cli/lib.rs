@@ -10,6 +10,7 @@ mod input;
 mod render;
 mod session;
 mod table;
+mod terminal;
 mod ui;
 
 /// Runs claw with the process's arguments and returns its exit code.

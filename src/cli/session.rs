@@ -113,16 +113,22 @@ impl<'u> Session<'u> {
         self.ui.result(command, text, data, &Diagnostics::new(), &self.input.sources);
     }
 
-    /// Returns the containers of the pod, helpers left out; those of some services where any are named.
-    pub(crate) async fn containers(&self, services: &[String]) -> Result<Vec<Seen>, CommandError> {
+    /// Returns the compose services that names mean: of an agent's service each of its replicas.
+    pub(crate) fn services(&self, names: &[String]) -> Result<Vec<String>, CommandError> {
         let mut wanted = Vec::new();
-        for name in services {
+        for name in names {
             let found = self.plan.compose_services(name);
             if found.is_empty() {
                 return Err(self.no_service(name));
             }
             wanted.extend(found);
         }
+        Ok(wanted)
+    }
+
+    /// Returns the containers of the pod, helpers left out; those of some services where any are named.
+    pub(crate) async fn containers(&self, services: &[String]) -> Result<Vec<Seen>, CommandError> {
+        let wanted = self.services(services)?;
         let mut containers = self.docker().await?.containers(self.plan.pod.as_str()).await?;
         let is_wanted = |seen: &Seen| wanted.is_empty() || wanted.iter().any(|name| name == seen.service());
         containers.retain(|seen| !seen.is_oneoff() && is_wanted(seen));

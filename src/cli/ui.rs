@@ -16,6 +16,8 @@ use crate::render;
 pub(crate) struct Ui {
     format: Format,
     is_coloured: bool,
+    /// The same of standard output.
+    has_colour: bool,
     /// Standard error is a terminal that can move its cursor: what a step does is shown below it and goes with it.
     is_live: bool,
     /// Such a line stands there now.
@@ -28,8 +30,15 @@ impl Ui {
         let forced = set("CLICOLOR_FORCE") && std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let is_live = io::stderr().is_terminal() && !dumb;
-        let is_coloured = !set("NO_COLOR") && (forced || is_live);
-        Self { format, is_coloured, is_live, is_open: Cell::new(false) }
+        let may = |is_terminal: bool| !set("NO_COLOR") && (forced || is_terminal && !dumb);
+        let is_coloured = may(io::stderr().is_terminal());
+        let has_colour = may(io::stdout().is_terminal());
+        Self { format, is_coloured, has_colour, is_live, is_open: Cell::new(false) }
+    }
+
+    /// Returns whether results may have colours.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.has_colour
     }
 
     /// Returns whether results are for programs.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use claw_compiler::plan::PlannedUnit;
 use claw_types::driver::{Driver, Health, HealthStatus, ProbeOutput};
+use serde_json::Value;
 
 use crate::docker::{Docker, EngineError, Seen};
 
@@ -16,6 +17,25 @@ const DETAIL: Duration = Duration::from_secs(30);
 /// The longest an answer may take.
 const ANSWER: Duration = Duration::from_secs(600);
 
+/// How an agent is, and what its runtime said of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// How it is.
+    pub health: Health,
+    /// The runtime's own answer where that is JSON.
+    pub said: Option<Value>,
+}
+
+impl Answer {
+    fn new(status: HealthStatus, detail: &str) -> Self {
+        Self { health: Health { status, detail: detail.to_owned() }, said: None }
+    }
+
+    fn of(output: &ProbeOutput, driver: &dyn Driver) -> Self {
+        Self { health: driver.read_health(output), said: serde_json::from_str(output.stdout.trim()).ok() }
+    }
+}
+
 /// Returns how an agent is: by its driver's probe where it has one, else by the engine's word.
 ///
 /// # Errors
@@ -25,8 +45,8 @@ pub async fn health(
     seen: Option<&Seen>,
     driver: Option<&'static dyn Driver>,
     docker: &Docker,
-) -> Result<Health, EngineError> {
-    let plain = |status: HealthStatus, detail: &str| Health { status, detail: detail.to_owned() };
+) -> Result<Answer, EngineError> {
+    let plain = Answer::new;
     let Some(seen) = seen else { return Ok(plain(HealthStatus::Stopped, "there is no container")) };
     let state = &seen.state;
     if state.is_restarting {
@@ -43,11 +63,11 @@ pub async fn health(
     }
     if let (Some(command), Some(driver)) = (unit.lowered.probe.command(), driver) {
         return Ok(match docker.exec(&seen.id, &command, PROBE).await {
-            Ok(output) => match starting(driver.read_health(&output), seen) {
-                health if health.status == HealthStatus::Healthy => {
-                    detailed(health, unit, seen, driver, docker).await?
+            Ok(output) => match starting(Answer::of(&output, driver), seen) {
+                answer if answer.health.status == HealthStatus::Healthy => {
+                    detailed(answer, unit, seen, driver, docker).await?
                 }
-                health => health,
+                answer => answer,
             },
             // The engine answers, the probe does not: that is the agent's state, not a failure of the call.
             Err(error) if error.status.is_none() => plain(HealthStatus::Unhealthy, &error.reason),
@@ -67,28 +87,28 @@ pub async fn health(
 
 /// What a runtime that answers its probe says of itself beyond that, where it has a command for it.
 async fn detailed(
-    health: Health,
+    answer: Answer,
     unit: &PlannedUnit,
     seen: &Seen,
     driver: &'static dyn Driver,
     docker: &Docker,
-) -> Result<Health, EngineError> {
-    let Some(command) = &unit.lowered.detail else { return Ok(health) };
+) -> Result<Answer, EngineError> {
+    let Some(command) = &unit.lowered.detail else { return Ok(answer) };
     match docker.exec(&seen.id, command, DETAIL).await {
         // The image has no such program: what the probe said counts.
-        Ok(output) if matches!(output.exit_code, 126 | 127) => Ok(health),
-        Ok(output) => Ok(driver.read_health(&output)),
-        Err(error) if error.status.is_none() => Ok(health),
+        Ok(output) if matches!(output.exit_code, 126 | 127) => Ok(answer),
+        Ok(output) => Ok(Answer::of(&output, driver)),
+        Err(error) if error.status.is_none() => Ok(answer),
         Err(error) => Err(error),
     }
 }
 
 /// What fails within its start period is still starting, in the engine's eyes too.
-fn starting(health: Health, seen: &Seen) -> Health {
-    match (health.status, seen.state.health.as_deref()) {
-        (HealthStatus::Unhealthy, Some("starting")) => Health { status: HealthStatus::Starting, ..health },
-        _ => health,
+fn starting(mut answer: Answer, seen: &Seen) -> Answer {
+    if (answer.health.status, seen.state.health.as_deref()) == (HealthStatus::Unhealthy, Some("starting")) {
+        answer.health.status = HealthStatus::Starting;
     }
+    answer
 }
 
 /// Sends a message through a runtime's door and returns what came back.

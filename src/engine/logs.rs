@@ -1,10 +1,14 @@
-//! Logs of a pod: what its containers printed, merged by time.
+//! Logs of a pod: what its containers printed, merged by time. `follow.rs` goes on with what they print from then on.
 
 use claw_types::image::compose;
 use futures_util::StreamExt;
-use futures_util::stream::{SelectAll, select_all};
+use futures_util::stream::LocalBoxStream;
 
 use crate::docker::{Docker, EngineError, LogLine, LogOptions, Seen};
+
+mod follow;
+
+pub use follow::follow;
 
 /// A line and the container it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,42 +27,37 @@ pub fn source(seen: &Seen) -> String {
     }
 }
 
-/// Hands what containers printed to `each`, in the order of time; with `is_following`, goes on as it comes until all ended.
+/// Hands what containers printed to `each`, in the order of time. At any moment one line of each container is held.
 ///
-/// # Errors
-/// Where no log can be read. A container whose log cannot be read is told to `each` as a line of its own.
-pub async fn read(
-    containers: &[Seen],
-    options: &LogOptions,
-    docker: &Docker,
-    each: &mut dyn FnMut(Line),
-) -> Result<(), EngineError> {
-    if !options.is_following {
-        let mut lines = Vec::new();
-        for seen in containers {
-            let mut stream = std::pin::pin!(docker.logs(&seen.id, options));
-            while let Some(line) = stream.next().await {
-                match line {
-                    Ok(line) => lines.push(Line { source: source(seen), line }),
-                    Err(error) => lines.push(unreadable(seen, &error)),
-                }
-            }
+/// A container whose log cannot be read is told to `each` as a line of its own.
+pub async fn read(containers: &[Seen], options: &LogOptions, docker: &Docker, each: &mut dyn FnMut(&Seen, Line)) {
+    let mut streams: Vec<_> =
+        containers.iter().map(|seen| (seen, docker.logs(&seen.id, options).boxed_local())).collect();
+    let mut heads: Vec<Option<Line>> = Vec::new();
+    for (seen, stream) in &mut streams {
+        heads.push(next(seen, stream).await);
+    }
+    // Times are of one length and end in `Z`, so they sort as text; of lines of one time the first container's comes first.
+    let time = |head: &Option<Line>| head.as_ref().map(|line| line.line.time.clone());
+    while let Some((_, place)) = heads.iter().enumerate().filter_map(|(at, head)| Some((time(head)?, at))).min() {
+        let (seen, stream) = &mut streams[place];
+        if let Some(line) = std::mem::replace(&mut heads[place], next(seen, stream).await) {
+            each(seen, line);
         }
-        // Times are of one length and end in `Z`, so they sort as text; lines of one time stay in order.
-        lines.sort_by(|left, right| left.line.time.cmp(&right.line.time));
-        lines.into_iter().for_each(each);
-        return Ok(());
     }
-    let tagged =
-        containers.iter().map(|seen| docker.logs(&seen.id, options).map(move |line| (seen, line)).boxed_local());
-    let mut all: SelectAll<_> = select_all(tagged);
-    while let Some((seen, line)) = all.next().await {
-        each(match line {
-            Ok(line) => Line { source: source(seen), line },
-            Err(error) => unreadable(seen, &error),
-        });
+}
+
+type Log = LocalBoxStream<'static, Result<LogLine, EngineError>>;
+
+async fn next(seen: &Seen, stream: &mut Log) -> Option<Line> {
+    Some(line_of(seen, stream.next().await?))
+}
+
+fn line_of(seen: &Seen, line: Result<LogLine, EngineError>) -> Line {
+    match line {
+        Ok(line) => Line { source: source(seen), line },
+        Err(error) => unreadable(seen, &error),
     }
-    Ok(())
 }
 
 fn unreadable(seen: &Seen, error: &EngineError) -> Line {

@@ -10,6 +10,7 @@ pub(crate) mod peers;
 mod secrets;
 mod services;
 mod shim;
+mod streams;
 pub(crate) mod surfaces;
 mod values;
 

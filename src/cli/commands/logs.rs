@@ -1,28 +1,77 @@
 //! `claw logs`: what the pod's containers printed, in the order of time.
 
+use std::collections::BTreeMap;
+
 use claw_engine::docker::{LogOptions, Seen};
-use claw_engine::logs::{Line, read, source};
+use claw_engine::logs::{Line, follow, read, source};
+use claw_types::image::compose;
 use serde_json::json;
 
 use crate::args::{Global, LogsArgs};
 use crate::exit::{CommandError, Exit};
-use crate::session;
+use crate::session::{self, Session};
 use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<Exit, CommandError> {
-    let since = args.since.as_deref().map(since).transpose()?;
     session::with(global, "logs", ui, async |session| {
-        let containers = session.containers(&args.services).await?;
-        let options = LogOptions { is_following: args.follow, tail: args.tail, since };
-        let mut print = printer(ui, args.timestamps, &containers);
-        read(&containers, &options, session.docker().await?, &mut print).await?;
+        let mut containers = session.containers(&args.services).await?;
+        if let Some(index) = args.index {
+            containers.retain(|seen| seen.label(compose::NUMBER) == index.to_string());
+        }
+        let seconds = |moment: Option<i64>| moment.and_then(|moment| i32::try_from(moment).ok());
+        let options = LogOptions {
+            is_following: args.follow,
+            tail: args.tail.0,
+            since: seconds(args.since),
+            until: seconds(args.until),
+        };
+        let style = Style {
+            has_times: args.timestamps,
+            has_source: !args.no_log_prefix,
+            is_coloured: ui.has_colour() && !args.no_color,
+        };
+        let mut print = printer(&session, &style, &containers);
+        let docker = session.docker().await?;
+        if !args.follow {
+            read(&containers, &options, docker, &mut |_, line| print(line)).await;
+            return Ok(Exit::Done);
+        }
+        let wanted = session.services(&args.services)?;
+        let is_wanted = |service: &str| wanted.is_empty() || wanted.iter().any(|name| name == service);
+        follow((session.plan.pod.as_str(), &containers), &is_wanted, &options, docker, &mut print).await?;
         Ok(Exit::Done)
     })
 }
 
-/// Returns what prints a line: for people with its source before it, for programs as JSON.
-pub(crate) fn printer<'u>(ui: &'u Ui, has_times: bool, containers: &[Seen]) -> impl FnMut(Line) + use<'u> {
-    let width = containers.iter().map(|seen| source(seen).chars().count()).max().unwrap_or(0);
+/// How lines are printed for people.
+pub(crate) struct Style {
+    /// With the time.
+    pub(crate) has_times: bool,
+    /// With the source before it.
+    pub(crate) has_source: bool,
+    /// The source has a colour of its own.
+    pub(crate) is_coloured: bool,
+}
+
+/// The colours of sources: cyan, yellow, green, magenta, blue, and the bright ones.
+const COLOURS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
+
+/// Returns what prints a line: for people with its source before it, for programs as JSON. How wide sources are and their
+/// colours depend on the pod alone, so that they stay while containers come and go.
+pub(crate) fn printer<'u>(session: &Session<'u>, style: &Style, containers: &[Seen]) -> impl FnMut(Line) + use<'u> {
+    let ui = session.ui;
+    let planned = session.plan.project.services.iter().flat_map(|(name, service)| {
+        (1..=claw_compiler::plan::steps::containers_of(service)).map(move |number| match number {
+            1 => name.clone(),
+            number => format!("{name}-{number}"),
+        })
+    });
+    let mut sources: Vec<String> = containers.iter().map(source).chain(planned).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let width = sources.iter().map(|source| source.chars().count()).max().unwrap_or(0);
+    let colours: BTreeMap<String, u8> = sources.into_iter().zip(COLOURS.into_iter().cycle()).collect();
+    let Style { has_times, has_source, is_coloured } = *style;
     move |line| {
         if ui.is_json() {
             let stream = if line.line.is_error { "stderr" } else { "stdout" };
@@ -34,22 +83,11 @@ pub(crate) fn printer<'u>(ui: &'u Ui, has_times: bool, containers: &[Seen]) -> i
             }));
         }
         let time = if has_times { format!("{} ", line.line.time) } else { String::new() };
-        ui.bare(&format!("{:<width$} | {time}{}\n", line.source, line.line.text));
+        let before = match (has_source, colours.get(&line.source).filter(|_| is_coloured)) {
+            (false, _) => String::new(),
+            (true, None) => format!("{:<width$} | ", line.source),
+            (true, Some(colour)) => format!("\u{1b}[{colour}m{:<width$} |\u{1b}[0m ", line.source),
+        };
+        ui.bare(&format!("{before}{time}{}\n", line.line.text));
     }
-}
-
-/// Returns a point in time as seconds of Unix time: `90s`, `10m`, `2h`, `1d` ago, or the seconds themselves.
-fn since(text: &str) -> Result<i32, CommandError> {
-    let wrong = || CommandError::Usage(format!("`{text}` is not a time: write `10m`, `2h`, or Unix time in seconds"));
-    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86400)];
-    let ago = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
-    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
-    let seconds = match ago {
-        Some((amount, unit)) => {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            now.as_secs().saturating_sub(number(amount)?.saturating_mul(unit))
-        }
-        None => number(text)?,
-    };
-    i32::try_from(seconds).map_err(|_| wrong())
 }

@@ -14,6 +14,7 @@ mod config;
 mod cp;
 mod doctor;
 mod down;
+mod events;
 mod exec;
 mod explain;
 mod health;
@@ -24,6 +25,7 @@ mod logs;
 mod plan;
 mod ps;
 mod reference;
+mod run;
 mod secrets;
 mod up;
 mod verify;
@@ -46,9 +48,9 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Down(args) => down::run(global, args, ui),
         Command::Ps { quiet, services } => ps::run(global, *quiet, services, ui),
         Command::Logs(args) => logs::run(global, args, ui),
-        Command::Health { agents } => {
-            session::with(global, "health", ui, async |session| health::run(&session, agents).await)
-        }
+        Command::Events(args) => events::run(global, args, ui),
+        Command::Health { watch, agents } => health::run(global, *watch, agents, ui),
+        Command::Run(args) => run::run(global, args, ui),
         Command::Exec(args) => exec::run(global, args, ui),
         Command::Cp { index, from, to } => cp::run(global, from, to, *index, ui),
         Command::Stop(args) => lifecycle::run(global, Change::Stop, args, ui),
@@ -84,8 +86,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
 
 /// Commands that later versions carry out.
 const PLANNED: &[&str] = &[
-    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "eject", "events",
-    "init", "lock", "lsp", "persona", "recipe", "restore", "run", "schema", "service", "update",
+    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "eject", "init", "lock",
+    "lsp", "persona", "recipe", "restore", "schema", "service", "update",
 ];
 
 /// Commands that are there.
@@ -98,6 +100,7 @@ const KNOWN: &[&str] = &[
     "cp",
     "doctor",
     "down",
+    "events",
     "exec",
     "explain",
     "health",
@@ -109,6 +112,7 @@ const KNOWN: &[&str] = &[
     "ps",
     "reference",
     "restart",
+    "run",
     "secrets",
     "start",
     "stop",

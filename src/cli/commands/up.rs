@@ -13,6 +13,7 @@ use claw_engine::observe::observe;
 use claw_types::agent::Inference;
 use serde_json::{Value, json};
 
+use super::logs::Style;
 use super::verify;
 use crate::args::{Choice, Global, UpArgs};
 use crate::exit::{CommandError, Exit};
@@ -32,7 +33,9 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
         session.grace = args.timeout;
         session.patience = Duration::from_secs(args.wait_timeout);
         refuse_proxied(&session.plan)?;
-        let done = converge(&mut session, args).await?;
+        let wanted =
+            Wanted { command: "up", services: &args.services, choice: &args.choice, adopts: args.adopt, spared: None };
+        let done = converge(&mut session, &wanted).await?;
         // Where nothing was done, what was just seen is the proof.
         let findings = match done.seen.as_ref().filter(|_| done.steps.is_empty()) {
             Some(observed) => verify::judged(&session, &done.mode, observed, &[]).await?,
@@ -66,7 +69,7 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
 }
 
 /// A proxied agent never falls back to direct: without the proxy it does not start.
-fn refuse_proxied(plan: &Plan) -> Result<(), CommandError> {
+pub(crate) fn refuse_proxied(plan: &Plan) -> Result<(), CommandError> {
     let proxied = plan.units.values().find(|unit| matches!(unit.unit.inference, Inference::Proxied { .. }));
     match proxied {
         Some(unit) => Err(CommandError::NotYet(format!("up` of `{}`, which has a `CLLAMA", unit.unit.id))),
@@ -74,26 +77,40 @@ fn refuse_proxied(plan: &Plan) -> Result<(), CommandError> {
     }
 }
 
-struct Done {
+/// What is wanted of a pod.
+pub(crate) struct Wanted<'w> {
+    /// The command that wants it.
+    pub(crate) command: &'w str,
+    /// Services; all where none is named.
+    pub(crate) services: &'w [String],
+    pub(crate) choice: &'w Choice,
+    /// What another directory started is taken over.
+    pub(crate) adopts: bool,
+    /// A service whose containers are left alone: everything they need is made.
+    pub(crate) spared: Option<&'w str>,
+}
+
+/// What was carried out.
+pub(crate) struct Done {
     steps: Vec<Step>,
-    mode: Mode,
+    pub(crate) mode: Mode,
     /// What was there before the last steps.
     seen: Option<Observed>,
 }
 
 /// Carries out what `plan` shows: images first, then, with what they tell, the rest.
-async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, CommandError> {
+pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> Result<Done, CommandError> {
     let mut done = Vec::new();
-    let _lock = lock(&session.input.root, session.plan.pod.as_str(), "up")?;
-    let mut mode = mode(session, &args.services, &args.choice)?;
+    let _lock = lock(&session.input.root, session.plan.pod.as_str(), wanted.command)?;
+    let mut mode = mode(session, wanted.services, wanted.choice)?;
     let (mut observed, mut todo) = look(session, &mode).await?;
-    if !args.adopt {
+    if !wanted.adopts {
         session::refuse_elsewhere(session.plan.pod.as_str(), observed.elsewhere())?;
     }
     let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();
     carry_out(session, (&observed, &mode), &images).await?;
     if learn(session, &images).await? {
-        mode = Mode { has_images: true, ..self::mode(session, &args.services, &args.choice)? };
+        mode = Mode { has_images: true, ..self::mode(session, wanted.services, wanted.choice)? };
         refuse_proxied(&session.plan)?;
         (observed, todo) = look(session, &mode).await?;
     }
@@ -105,7 +122,9 @@ async fn converge(session: &mut Session<'_>, args: &UpArgs) -> Result<Done, Comm
     write_atomic(&session.input.root.join("compose.generated.yml"), &compose, 0o644)?;
     orphans(session, &observed, &mode);
     // What was just made is there; a pull policy of `always` would pull once more.
-    let rest: Vec<Step> = todo.into_iter().filter(|step| !step.action.is_image()).collect();
+    let is_spared = |step: &Step| step.action.is_of_container() && step.action.service() == wanted.spared;
+    let is_left = |step: &Step| !step.action.is_image() && (wanted.spared.is_none() || !is_spared(step));
+    let rest: Vec<Step> = todo.into_iter().filter(is_left).collect();
     carry_out(session, (&observed, &mode), &rest).await?;
     done.extend(rest);
     Ok(Done { steps: done, mode: mode.carried_out(), seen: Some(observed) })
@@ -247,10 +266,13 @@ async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError
     let is_attached = |name: &str| session.plan.project.services.get(name).is_none_or(|own| own.attach != Some(false));
     containers.retain(|seen| mode.has(seen.service()) && is_attached(seen.service()));
     let options = LogOptions { is_following: true, ..LogOptions::default() };
-    let mut print = super::logs::printer(session.ui, false, &containers);
+    let style = Style { has_times: false, has_source: true, is_coloured: session.ui.has_colour() };
+    let mut print = super::logs::printer(session, &style, &containers);
+    let is_wanted = |service: &str| mode.has(service) && is_attached(service);
+    let pod = session.plan.pod.as_str();
     tokio::select! {
-        read = claw_engine::logs::read(&containers, &options, docker, &mut print) => {
-            read?;
+        followed = claw_engine::logs::follow((pod, &containers), &is_wanted, &options, docker, &mut print) => {
+            followed?;
             return Ok(Exit::Done);
         }
         () = session.interrupt.asked() => {}

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use claw_compiler::plan::steps::{Hashes, base_context, shared};
+use claw_compiler::plan::steps::{Hashes, Image, base_context, shared};
 use claw_compose::model::Service;
 use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
@@ -183,11 +183,7 @@ impl Run<'_> {
 
     pub(super) async fn container(&self, name: &str, number: u32, kept: &RefCell<Kept>) -> Result<(), ApplyError> {
         let Some(service) = self.plan.project.services.get(name) else { return Ok(()) };
-        let image = service.image.clone().unwrap_or_default();
-        let Some(image) = self.observed.images.get(&image) else {
-            let why = format!("needs the image `{image}`, which the engine does not have");
-            return Err(ApplyError::NotReady { service: name.to_owned(), why });
-        };
+        let image = self.image(name, service)?;
         let container = self.scope.container(name, number);
         let hashes = self.hashes_of(service).await?;
         let labels = self.container_labels(name, number, service, (&image.id, &hashes));
@@ -209,8 +205,17 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Returns the image of a service.
+    pub(super) fn image(&self, name: &str, service: &Service) -> Result<&Image, ApplyError> {
+        let image = service.image.as_deref().unwrap_or("");
+        self.observed.images.get(image).ok_or_else(|| {
+            let why = format!("needs the image `{image}`, which the engine does not have");
+            ApplyError::NotReady { service: name.to_owned(), why }
+        })
+    }
+
     /// Refuses what this engine would drop in silence, and tells of what does no harm.
-    async fn known(&self, name: &str, service: &Service) -> Result<(), ApplyError> {
+    pub(super) async fn known(&self, name: &str, service: &Service) -> Result<(), ApplyError> {
         let newer = newer(service);
         if newer.is_empty() {
             return Ok(());
@@ -241,7 +246,7 @@ impl Run<'_> {
         Ok(Cow::Owned(hashes(self.plan, self.site, &ids)?))
     }
 
-    fn container_labels(
+    pub(super) fn container_labels(
         &self,
         name: &str,
         number: u32,

@@ -2,7 +2,7 @@
 //! of them is decided here.
 //!
 //! `make.rs` has what makes images, networks, volumes and containers, `start.rs` what waits and starts, `replace.rs` what puts
-//! back.
+//! back, `oneoff.rs` containers for one command.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -32,9 +32,11 @@ use crate::vault::{Vault, VaultError};
 use crate::{down, observe, pack, state};
 
 mod make;
+mod oneoff;
 mod replace;
 mod start;
 
+pub use oneoff::{OneOff, make_oneoff};
 pub(crate) use replace::is_aside;
 pub use start::{PATIENCE, wait_for};
 

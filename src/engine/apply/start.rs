@@ -17,6 +17,18 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 impl Run<'_> {
     pub(super) async fn start(&self, name: &str, number: u32) -> Result<(), ApplyError> {
         let Some(service) = self.plan.project.services.get(name) else { return Ok(()) };
+        self.needs(name, service).await?;
+        let container = self.scope.container(name, number);
+        self.inject(&container, name, service).await?;
+        self.docker.start(&container).await?;
+        match hook::after_start(service, &container, self.docker).await? {
+            Some(why) => Err(ApplyError::NotReady { service: name.to_owned(), why: format!("runs, and its {why}") }),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until what a service depends on is what it must be.
+    pub(super) async fn needs(&self, name: &str, service: &Service) -> Result<(), ApplyError> {
         for (target, dependency) in service.depends_on.iter().filter(|(target, _)| self.mode.has(target)) {
             let needed = self.plan.project.services.get(target);
             let count = needed.map_or(0, |needed| self.mode.containers_of(target, needed));
@@ -35,13 +47,7 @@ impl Run<'_> {
                 other => other?,
             }
         }
-        let container = self.scope.container(name, number);
-        self.inject(&container, name, service).await?;
-        self.docker.start(&container).await?;
-        match hook::after_start(service, &container, self.docker).await? {
-            Some(why) => Err(ApplyError::NotReady { service: name.to_owned(), why: format!("runs, and its {why}") }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Stops a container, with what is to be run in it before; one that is gone is stopped.
@@ -70,7 +76,7 @@ impl Run<'_> {
     }
 
     /// Secrets and configs that are no files of the host are put into the container itself before each start, as compose does.
-    async fn inject(&self, container: &str, name: &str, service: &Service) -> Result<(), ApplyError> {
+    pub(super) async fn inject(&self, container: &str, name: &str, service: &Service) -> Result<(), ApplyError> {
         let secrets = service.secrets.iter().map(|mount| (mount, &self.scope.file.secrets, true));
         let configs = service.configs.iter().map(|mount| (mount, &self.scope.file.configs, false));
         for (mount, objects, is_secret) in secrets.chain(configs) {

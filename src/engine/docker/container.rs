@@ -378,6 +378,18 @@ impl Docker {
         }
     }
 
+    /// Sends a signal to a container; one that does not run gets none.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError> {
+        let options = query::KillContainerOptionsBuilder::default().signal(signal).build();
+        match self.api.kill_container(container, Some(options)).await {
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            other => other.map_err(failed("send a signal to", container)),
+        }
+    }
+
     /// Takes a container away, running or not, and with `volumes` its anonymous volumes; one that is gone is none.
     ///
     /// # Errors

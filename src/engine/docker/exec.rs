@@ -1,13 +1,15 @@
 //! Commands run inside containers: to an end whose output is kept, or beside a person at a terminal.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::exec::{ResizeExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
+use bollard::query_parameters as query;
 use claw_types::driver::ProbeOutput;
-use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Docker, EngineError, failed};
@@ -124,39 +126,77 @@ impl Docker {
         let made = self.api.create_exec(container, config).await.map_err(refused())?;
         let options = StartExecOptions { tty: has_terminal, ..StartExecOptions::default() };
         let started = self.api.start_exec(&made.id, Some(options)).await.map_err(refused())?;
-        if let StartExecResults::Attached { output: mut pieces, input: sink } = started {
-            let mut sink = Some(sink);
-            let mut is_open = true;
-            loop {
-                tokio::select! {
-                    piece = pieces.next() => match piece {
-                        Some(Ok(LogOutput::StdErr { message })) => output(true, &message),
-                        Some(Ok(other)) => output(false, &other.into_bytes()),
-                        Some(Err(error)) => return Err(refused()(error)),
-                        None => break,
-                    },
-                    event = input.recv(), if is_open => match (event, &mut sink) {
-                        (Some(Input::Bytes(bytes)), Some(writer)) => {
-                            // A command that reads no more is no failure.
-                            if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
-                                sink = None;
-                            }
-                        }
-                        (Some(Input::Size(height, width)), _) => {
-                            // A command that has ended has no terminal any more.
-                            let _ = self.api.resize_exec(&made.id, ResizeExecOptions { height, width }).await;
-                        }
-                        (Some(Input::End), Some(writer)) => {
-                            let _ = writer.shutdown().await;
-                            sink = None;
-                        }
-                        (Some(_), None) => {}
-                        (None, _) => is_open = false,
-                    },
-                }
-            }
+        if let StartExecResults::Attached { output: pieces, input: sink } = started {
+            // A command that has ended has no terminal any more.
+            let resize = async |height: u16, width: u16| {
+                let _ = self.api.resize_exec(&made.id, ResizeExecOptions { height, width }).await;
+            };
+            converse(pieces, sink, &mut input, output, &resize).await.map_err(refused())?;
         }
         let ended = self.api.inspect_exec(&made.id).await.map_err(refused())?;
         Ok(ended.exit_code.unwrap_or(0))
+    }
+    /// Attaches to a container that does not run yet, starts it, and lets a person speak with it as [`Docker::exec_live`] does, until
+    /// it ends. Returns its exit code.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn start_live(
+        &self,
+        container: &str,
+        mut input: UnboundedReceiver<Input>,
+        output: &mut dyn FnMut(bool, &[u8]),
+    ) -> Result<i64, EngineError> {
+        let refused = || failed("attach to the container", container);
+        let options =
+            query::AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
+        let attached = self.api.attach_container(container, Some(options)).await.map_err(refused())?;
+        self.start(container).await?;
+        let resize = async |height: u16, width: u16| {
+            let size = query::ResizeContainerTTYOptionsBuilder::default().h(height.into()).w(width.into()).build();
+            let _ = self.api.resize_container_tty(container, size).await;
+        };
+        converse(attached.output, attached.input, &mut input, output, &resize).await.map_err(refused())?;
+        self.wait(container).await
+    }
+}
+
+type Pieces = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+type Sink = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// Hands on what comes and goes until the other end closes.
+async fn converse(
+    mut pieces: Pieces,
+    sink: Sink,
+    input: &mut UnboundedReceiver<Input>,
+    output: &mut dyn FnMut(bool, &[u8]),
+    resize: &impl AsyncFn(u16, u16),
+) -> Result<(), bollard::errors::Error> {
+    let mut sink = Some(sink);
+    let mut is_open = true;
+    loop {
+        tokio::select! {
+            piece = pieces.next() => match piece {
+                Some(Ok(LogOutput::StdErr { message })) => output(true, &message),
+                Some(Ok(other)) => output(false, &other.into_bytes()),
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            },
+            event = input.recv(), if is_open => match (event, &mut sink) {
+                (Some(Input::Bytes(bytes)), Some(writer)) => {
+                    // A command that reads no more is no failure.
+                    if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
+                        sink = None;
+                    }
+                }
+                (Some(Input::Size(height, width)), _) => resize(height, width).await,
+                (Some(Input::End), Some(writer)) => {
+                    let _ = writer.shutdown().await;
+                    sink = None;
+                }
+                (Some(_), None) => {}
+                (None, _) => is_open = false,
+            },
+        }
     }
 }

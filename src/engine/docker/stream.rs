@@ -1,11 +1,13 @@
 //! What comes in pieces: events, logs.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::container::LogOutput;
 use bollard::models::EventMessage;
 use bollard::query_parameters as query;
+use chrono::{DateTime, SecondsFormat};
 use futures_util::{Stream, StreamExt};
 
 use super::{Docker, EngineError, failed, of_project};
@@ -54,6 +56,42 @@ pub struct LogOptions {
     pub tail: Option<u64>,
     /// Seconds of Unix time; nothing before it.
     pub since: Option<i32>,
+    /// Seconds of Unix time; nothing after it.
+    pub until: Option<i32>,
+}
+
+/// Something that happened to what has a project's label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When, RFC 3339 with nanoseconds.
+    pub time: String,
+    /// To what: `container`, `network`, `volume`, `image`.
+    pub kind: String,
+    /// The engine's word, such as `start` or `health_status: healthy`.
+    pub action: String,
+    /// Its id.
+    pub id: String,
+    /// What the engine says of it, its labels among that.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Event {
+    fn of(message: EventMessage) -> Self {
+        let actor = message.actor.unwrap_or_default();
+        let nanoseconds = message.time_nano.unwrap_or_else(|| message.time.unwrap_or(0).saturating_mul(1_000_000_000));
+        Self {
+            time: DateTime::from_timestamp_nanos(nanoseconds).to_rfc3339_opts(SecondsFormat::Nanos, true),
+            kind: message.typ.map(|kind| kind.to_string()).unwrap_or_default(),
+            action: message.action.unwrap_or_default(),
+            id: actor.id.unwrap_or_default(),
+            attributes: actor.attributes.unwrap_or_default().into_iter().collect(),
+        }
+    }
+
+    /// Returns a label of what it happened to; empty where it has none.
+    pub fn label(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
+    }
 }
 
 impl Docker {
@@ -71,15 +109,42 @@ impl Docker {
         Changes { events: Box::pin(self.api.events(Some(options))) }
     }
 
+    /// Returns what happens to everything that has a project's label, from a point of Unix time in seconds or from now on; with
+    /// `until` it ends there.
+    ///
+    /// # Errors
+    /// Each item fails where the engine does not answer any more.
+    pub fn events(
+        &self,
+        project: &str,
+        since: Option<i64>,
+        until: Option<i64>,
+    ) -> impl Stream<Item = Result<Event, EngineError>> + use<> {
+        let filters = std::collections::HashMap::from([("label".to_owned(), vec![of_project(project)])]);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // What happens until the call has gone out is a part of the answer: to the nanosecond, so that nothing before it is.
+        let now = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+        let since = since.map_or(now, |since| since.to_string());
+        let mut options = query::EventsOptionsBuilder::default().since(&since).filters(&filters);
+        if let Some(until) = until {
+            options = options.until(&until.to_string());
+        }
+        let project = project.to_owned();
+        self.api
+            .events(Some(options.build()))
+            .map(move |event| event.map(Event::of).map_err(failed("tell what happens to", &project)))
+    }
+
     /// Returns what a container printed, line by line in the engine's order; the last line needs no end.
     ///
     /// # Errors
     /// Each item fails where the engine refuses, for example because the logging driver cannot be read.
-    pub fn logs<'d>(
-        &'d self,
-        container: &'d str,
+    pub fn logs(
+        &self,
+        container: &str,
         options: &LogOptions,
-    ) -> impl Stream<Item = Result<LogLine, EngineError>> + use<'d> {
+    ) -> impl Stream<Item = Result<LogLine, EngineError>> + use<> {
+        let container = container.to_owned();
         let mut asked = query::LogsOptionsBuilder::default()
             .stdout(true)
             .stderr(true)
@@ -89,14 +154,17 @@ impl Docker {
         if let Some(since) = options.since {
             asked = asked.since(since);
         }
-        let pieces = self.api.logs(container, Some(asked.build()));
+        if let Some(until) = options.until {
+            asked = asked.until(until);
+        }
+        let pieces = self.api.logs(&container, Some(asked.build()));
         let ended = futures_util::stream::once(async { None });
         let pieces = pieces.map(Some).chain(ended);
         pieces
             .scan(Lines::default(), move |lines, piece| {
                 let out = match piece {
                     Some(Ok(piece)) => lines.take(piece).into_iter().map(Ok).collect(),
-                    Some(Err(error)) => vec![Err(failed("read the log of", container)(error))],
+                    Some(Err(error)) => vec![Err(failed("read the log of", &container)(error))],
                     None => lines.rest().into_iter().map(Ok).collect(),
                 };
                 futures_util::future::ready(Some(futures_util::stream::iter(out)))

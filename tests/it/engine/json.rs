@@ -68,6 +68,7 @@ fn every_document_has_the_form_its_page_says() {
         &["ps"],
         &["health"],
         &["verify"],
+        &["run", "-d", "writer"],
         &["ask", "writer", "hi"],
         &["doctor"],
         &["version"],

@@ -258,7 +258,7 @@ fn up_follows_what_is_attached() {
     let pod = pod("attached", &format!("{}{silent}", job("loud", "echo heard", "")));
     let run = pod.run(&["up"]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.stdout.contains("loud | heard") && !run.stdout.contains("unheard"), "{run:?}");
+    assert!(run.stdout.contains("loud   | heard") && !run.stdout.contains("unheard"), "{run:?}");
     assert!(pod.ok(&["logs", "silent"]).contains("silent | unheard"));
     pod.ok(&["down", "-v"]);
 }

@@ -129,6 +129,11 @@ impl Action {
         }
     }
 
+    /// Returns whether it is done to a container.
+    pub fn is_of_container(&self) -> bool {
+        self.service().is_some() && !matches!(self, Action::Write(_))
+    }
+
     /// Returns whether it makes an image, so that what follows is known only afterwards.
     pub fn is_image(&self) -> bool {
         matches!(self, Action::Pack | Action::Base(_) | Action::Pull(_) | Action::Build(_))
