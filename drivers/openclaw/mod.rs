@@ -7,7 +7,7 @@ use claw_types::agent::{AgentUnit, EnvValue};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::doc::Content;
 use claw_types::driver::{
-    AfterStart, BaseImage, Door, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
+    AfterStart, BaseImage, Door, Drain, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
     SecretDelivery, SkillLayout, StateVolume,
 };
 use claw_types::files::{FileSpec, FileTree};
@@ -72,6 +72,9 @@ const CONFIG: &str = "/claw/openclaw.json";
 /// The port of its gateway, on the container's loopback.
 const PORT: u16 = 18789;
 
+/// Refuses new work and waits for what was begun (`openclaw gateway suspend`, 2026.9.6); its own deadline is before claw's.
+const DRAIN: [&str; 5] = ["openclaw", "gateway", "suspend", "--wait", "100"];
+
 /// The token of its gateway, which claw makes.
 const GATEWAY_TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
 
@@ -122,6 +125,7 @@ impl Driver for Openclaw {
                 command: program(&["node", "/claw/schedules.mjs", "/claw/schedules.json"]),
                 seconds: 300,
             }],
+            drain: Some(Drain { command: program(&DRAIN), seconds: 120 }),
             files,
             ..Lowered::default()
         };

@@ -7,7 +7,7 @@ use claw_types::agent::{AgentUnit, Inference, ModelRef, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::doc::Doc;
 use claw_types::driver::{
-    Door, Driver, DriverFacts, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput, SecretDelivery,
+    Door, Drain, Driver, DriverFacts, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput, SecretDelivery,
     SkillLayout, StateVolume,
 };
 use claw_types::files::{FileSpec, FileTree};
@@ -115,6 +115,7 @@ impl Driver for Reference {
             probe: Probe::Exec(program("health")),
             // What follows is text, also where it begins like an option.
             door: Some(Door { command: [program("ask"), vec!["--".to_owned()]].concat() }),
+            drain: Some(Drain { command: program("drain"), seconds: 120 }),
             ..Lowered::default()
         })
     }

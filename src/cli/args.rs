@@ -583,6 +583,8 @@ pub(crate) enum Reference {
     },
     /// Print the health of the agent in this container
     Health,
+    /// Have the agent in this container take nothing new, and wait until it has done what it had begun
+    Drain,
     /// Send a message to the agent in this container
     Ask {
         /// The message

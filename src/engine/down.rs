@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use claw_types::image::compose;
+use claw_types::image::{compose, label};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
@@ -98,7 +98,8 @@ pub async fn stop(
 /// The most containers at a time: an engine that removes many leaves networks it takes for used (moby#17217).
 pub(crate) const WIDTH: usize = 8;
 
-/// Works on containers, each after those that depend on it, read from compose's label; several at a time. The first failure is
+/// Works on containers, each after those that depend on it, read from compose's label, and after every agent, which may need it to
+/// end what it began; several at a time. The first failure is
 /// returned once what is under way has ended; no other is begun.
 async fn in_order(
     containers: &[Seen],
@@ -106,7 +107,8 @@ async fn in_order(
 ) -> Result<(), EngineError> {
     let needs = |seen: &Seen, target: &Seen| {
         let mut rows = seen.label(compose::DEPENDS_ON).split(',').filter_map(|row| row.split(':').next());
-        rows.any(|name| name == target.service())
+        let is_agent = |seen: &Seen| seen.labels.contains_key(label::AGENT);
+        rows.any(|name| name == target.service()) || is_agent(seen) && !is_agent(target)
     };
     let mut open: Vec<&Seen> = containers.iter().collect();
     let mut busy: Vec<&Seen> = Vec::new();

@@ -1,9 +1,11 @@
 //! Hooks: commands that a compose file has run inside a container, after its start (`post_start`) and before its stop
-//! (`pre_stop`). The latter stand in a label, so that a stop without the file runs them too.
+//! (`pre_stop`); before the latter an agent's runtime is drained. What is run before a stop stands in a label, so that a stop without the
+//! file runs it too.
 
 use std::time::Duration;
 
 use claw_compose::model::{self, Service};
+use claw_types::driver::Drain;
 use claw_types::image::label;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +22,23 @@ struct Hook {
     privileged: bool,
     working_dir: Option<String>,
     environment: Vec<String>,
+    /// The longest it may take, in seconds, where it drains a runtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drains_within: Option<u32>,
 }
 
 impl Hook {
+    fn drain(drain: &Drain) -> Self {
+        Self {
+            command: drain.command.clone(),
+            user: None,
+            privileged: false,
+            working_dir: None,
+            environment: Vec::new(),
+            drains_within: Some(drain.seconds),
+        }
+    }
+
     fn of(hook: &model::Hook) -> Self {
         let line = |(name, value): (&String, &claw_compose::shape::Maybe<claw_compose::template::Template>)| {
             value
@@ -36,11 +52,17 @@ impl Hook {
             privileged: hook.privileged == Some(true),
             working_dir: hook.working_dir.clone(),
             environment: hook.environment.iter().map(line).collect(),
+            drains_within: None,
         }
     }
 
-    /// Runs it; returns why it failed, where it did.
-    async fn run(&self, container: &str, docker: &Docker) -> Result<Option<String>, EngineError> {
+    /// Returns what it is called.
+    fn name(&self) -> &'static str {
+        if self.drains_within.is_some() { "drain" } else { "hook of `pre_stop`" }
+    }
+
+    /// Runs it within a time; returns why it failed, where it did.
+    async fn run(&self, container: &str, patience: Duration, docker: &Docker) -> Result<Option<String>, EngineError> {
         let call = ExecCall {
             command: &self.command,
             user: self.user.as_deref(),
@@ -48,7 +70,7 @@ impl Hook {
             directory: self.working_dir.as_deref(),
             environment: &self.environment,
         };
-        let output = docker.exec_call(container, &call, PATIENCE).await?;
+        let output = docker.exec_call(container, &call, patience).await?;
         if output.exit_code == 0 {
             return Ok(None);
         }
@@ -57,11 +79,12 @@ impl Hook {
     }
 }
 
-/// Returns what the label `claw.pre-stop` of a service's container says.
+/// Returns what the label `claw.pre-stop` of a service's container says: how its runtime is drained, then its `pre_stop`.
 ///
 /// The label is always written: a container has those of its image where it says nothing itself.
-pub(crate) fn label_of(service: &Service) -> String {
-    let hooks: Vec<Hook> = service.pre_stop.iter().map(Hook::of).collect();
+pub(crate) fn label_of(service: &Service, drain: Option<&Drain>) -> String {
+    let drain = drain.map(Hook::drain).into_iter();
+    let hooks: Vec<Hook> = drain.chain(service.pre_stop.iter().map(Hook::of)).collect();
     serde_json::to_string(&hooks).unwrap_or_default()
 }
 
@@ -75,15 +98,15 @@ pub(crate) async fn after_start(
     docker: &Docker,
 ) -> Result<Option<String>, EngineError> {
     for hook in service.post_start.iter().map(Hook::of) {
-        if let Some(why) = hook.run(container, docker).await? {
+        if let Some(why) = hook.run(container, PATIENCE, docker).await? {
             return Ok(Some(format!("hook of `post_start` {why}")));
         }
     }
     Ok(None)
 }
 
-/// Stops a container with its own grace in seconds unless another is given, after its `pre_stop`. A hook that fails is told
-/// and keeps nothing from being stopped.
+/// Stops a container with its own grace in seconds unless another is given, after its runtime was drained and its `pre_stop` has run;
+/// with no grace at all nothing is drained. What fails is told and keeps nothing from being stopped.
 ///
 /// # Errors
 /// Where the engine refuses to stop it.
@@ -103,11 +126,20 @@ pub(crate) async fn stop(
         });
         hooks.retain(|_| is_own);
     }
+    let grace_given = grace.map(|grace| u32::try_from(grace).unwrap_or(0));
+    hooks.retain(|hook| hook.drains_within.is_none() || grace_given != Some(0));
     for hook in hooks.iter().filter(|_| seen.state.is_running) {
-        match hook.run(&seen.id, docker).await {
+        let patience = match hook.drains_within {
+            Some(seconds) => Duration::from_secs(u64::from(grace_given.unwrap_or(seconds).min(seconds))),
+            None => PATIENCE,
+        };
+        if hook.drains_within.is_some() {
+            progress(&format!("  {}: it takes nothing new and ends what it began", seen.name));
+        }
+        match hook.run(&seen.id, patience, docker).await {
             Ok(None) => {}
-            Ok(Some(why)) => progress(&format!("  {}: hook of `pre_stop` {why}", seen.name)),
-            Err(error) => progress(&format!("  {}: hook of `pre_stop`: {}", seen.name, error.reason)),
+            Ok(Some(why)) => progress(&format!("  {}: {} {why}", seen.name, hook.name())),
+            Err(error) => progress(&format!("  {}: {}: {}", seen.name, hook.name(), error.reason)),
         }
     }
     docker.stop(&seen.id, grace).await

@@ -1,5 +1,6 @@
 //! The agent itself: its prompt, its memory, and its turns. The door and the schedules both speak to it through [`Agent::say`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ pub(crate) struct Agent {
     client: reqwest::Client,
     /// One turn at a time: a conversation's order is its meaning. It holds why the last turn failed.
     turn: Mutex<Option<String>>,
+    /// It is about to be stopped and begins nothing new.
+    is_draining: AtomicBool,
 }
 
 impl Agent {
@@ -23,15 +26,29 @@ impl Agent {
         let prompt = prompt(&manifest)?;
         let memory = Memory::open(&manifest.state)?;
         let client = http(Duration::from_secs(120))?;
-        Ok(Self { manifest, memory, prompt, client, turn: Mutex::new(None) })
+        Ok(Self { manifest, memory, prompt, client, turn: Mutex::new(None), is_draining: AtomicBool::new(false) })
     }
 
     /// Says something to the agent, after whoever came before.
     pub(crate) async fn say(&self, conversation: &str, text: &str) -> Result<Turn, ReferenceError> {
+        if self.is_draining() {
+            return Err(ReferenceError::Draining);
+        }
         let mut last_error = self.turn.lock().await;
         let result = turn(self, conversation, text).await;
         *last_error = result.as_ref().err().map(ToString::to_string);
         result
+    }
+
+    /// Begins nothing new from now on, and returns once what was begun is done: who came before is heard first.
+    pub(crate) async fn drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        drop(self.turn.lock().await);
+    }
+
+    /// Returns whether it is about to be stopped.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Returns why the last turn failed; nothing while one runs.

@@ -33,6 +33,14 @@ pub async fn ask(address: &str, text: &str) -> Result<String, ReferenceError> {
     }
 }
 
+/// Returns once the agent has done what it had begun; it takes nothing new from then on.
+///
+/// # Errors
+/// Where it does not answer.
+pub async fn drain(address: &str) -> Result<(), ReferenceError> {
+    answer(http(Duration::from_secs(300))?.post(format!("http://{address}/drain"))).await.map(drop)
+}
+
 async fn answer(request: reqwest::RequestBuilder) -> Result<Value, ReferenceError> {
     let silent = |error: reqwest::Error| ReferenceError::Silent(without_url(&error));
     let response = request.send().await.map_err(silent)?;

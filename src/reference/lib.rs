@@ -61,6 +61,9 @@ pub enum ReferenceError {
     /// The agent's door does not answer.
     #[error("no answer from the agent: it {0}")]
     Silent(&'static str),
+    /// It is about to be stopped.
+    #[error("the agent is about to be stopped and takes nothing new")]
+    Draining,
     /// No model answered.
     #[error("no model answered: {0}")]
     Model(String),

@@ -2,7 +2,7 @@
 //! nothing from outside.
 //!
 //! It says who the system prompt says it is, how many turns it was shown, and what was asked. `use skill NAME` and
-//! `fetch URL` in a message make it call the tools.
+//! `fetch URL` in a message make it call the tools; `think SECONDS` makes it answer so much later, a minute at most.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -85,6 +85,7 @@ async fn completions(Json(request): Json<Value>) -> Response {
     if request["model"] == "broken" {
         return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": {"message": "broken"}}))).into_response();
     }
+    think(messages).await;
     let message = answer(messages);
     let finish = if message["tool_calls"].is_array() { "tool_calls" } else { "stop" };
     if request["stream"] == true {
@@ -96,11 +97,23 @@ async fn completions(Json(request): Json<Value>) -> Response {
         .into_response()
 }
 
-fn answer(messages: &[Value]) -> Value {
-    let text = |message: &Value| match message["content"].as_array() {
+fn text(message: &Value) -> String {
+    match message["content"].as_array() {
         Some(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
         None => message["content"].as_str().unwrap_or("").to_owned(),
-    };
+    }
+}
+
+/// Takes the time that a message asks for.
+async fn think(messages: &[Value]) {
+    let last = messages.last().filter(|message| message["role"] == "user").map(text).unwrap_or_default();
+    let seconds = last.split_once("think ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u64>().ok());
+    if let Some(seconds) = seconds {
+        tokio::time::sleep(std::time::Duration::from_secs(seconds.min(60))).await;
+    }
+}
+
+fn answer(messages: &[Value]) -> Value {
     let last = messages.last().map(text).unwrap_or_default();
     if messages.last().is_some_and(|message| message["role"] == "tool") {
         return json!({"role": "assistant", "content": format!("The tool said: {last}")});
@@ -172,6 +185,7 @@ async fn messages(headers: HeaderMap, Json(request): Json<Value>) -> Response {
     }
     let mut asked = vec![json!({"role": "system", "content": request["system"]})];
     asked.extend(turns.iter().map(from_anthropic));
+    think(&asked).await;
     let message = answer(&asked);
     let text = message["content"].as_str().unwrap_or("");
     let call = message["tool_calls"].get(0).map(|call| {

@@ -100,6 +100,10 @@ fn queue_up(due: &Due, now: DateTime<Utc>, board: &Board, queue: &mpsc::Unbounde
 async fn fire(agent: &Agent, schedules: &[manifest::Schedule], due: &Due, board: &Board, file: &Path) {
     let Some(schedule) = schedules.get(due.row) else { return };
     let at = rfc3339(&due.at);
+    if agent.is_draining() {
+        // It counts as not fired: whoever runs next fires it.
+        return log(&format!("schedule {}: {at}: not fired, the agent is about to be stopped", schedule.id));
+    }
     let result = agent.say(&conversation(&schedule.id), &schedule.message).await;
     let status = if result.is_ok() { "answered" } else { "failed" };
     let mut line = json!({"id": schedule.id, "at": at, "status": status, "to": schedule.to});

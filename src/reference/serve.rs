@@ -21,7 +21,7 @@ const BODY_LIMIT: usize = 1 << 20;
 
 /// An agent that can be run.
 pub struct Ready<C> {
-    /// Its HTTP door: `POST /message`, `GET /health`.
+    /// Its HTTP door: `POST /message`, `GET /health`, `POST /drain`.
     pub door: Router,
     /// What fires its schedules while it runs.
     pub scheduler: Scheduler<C>,
@@ -87,6 +87,7 @@ pub fn ready<C: Clock>(manifest: Manifest, clock: C) -> Result<Ready<C>, Referen
     let door = Router::new()
         .route("/message", post(message))
         .route("/health", get(health))
+        .route("/drain", post(drain))
         .method_not_allowed_fallback(|| async {
             failed(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method")
         })
@@ -99,7 +100,7 @@ pub fn ready<C: Clock>(manifest: Manifest, clock: C) -> Result<Ready<C>, Referen
 async fn health(State(door): State<Arc<Door>>) -> Json<Value> {
     let agent = &door.agent;
     Json(json!({
-        "status": "healthy",
+        "status": if agent.is_draining() { "draining" } else { "healthy" },
         "runtime": "reference",
         "version": env!("CARGO_PKG_VERSION"),
         "agent": agent.manifest.agent,
@@ -123,8 +124,15 @@ async fn message(State(door): State<Arc<Door>>, body: Result<Json<Value>, JsonRe
                 Json(json!({"reply": reply, "conversation": conversation, "model": model, "steps": steps})),
             )
         }
+        Err(error @ ReferenceError::Draining) => failed(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         Err(error) => failed(StatusCode::BAD_GATEWAY, &error.to_string()),
     }
+}
+
+/// Answers once nothing is under way and nothing new is taken.
+async fn drain(State(door): State<Arc<Door>>) -> Json<Value> {
+    door.agent.drain().await;
+    Json(json!({"status": "drained"}))
 }
 
 /// Returns a message's conversation and text.

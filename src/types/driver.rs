@@ -150,6 +150,17 @@ pub struct Lowered {
     pub door: Option<Door>,
     /// What is told to the runtime once it runs.
     pub after_start: Vec<AfterStart>,
+    /// How it is drained before it is stopped.
+    pub drain: Option<Drain>,
+}
+
+/// A command inside a container that makes its runtime refuse new work, and ends once what was begun is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// The command.
+    pub command: Vec<String>,
+    /// The longest it may take, in seconds: then the container is stopped all the same.
+    pub seconds: u32,
 }
 
 /// A command inside a container that has just become ready; the same again changes nothing.

@@ -211,6 +211,7 @@ fn openclaw_runs_hardened_by_claw_up() {
     answers(&pod);
     held(&pod);
     schedules(&pod);
+    drained(&pod);
     foreign(&pod);
     // A new token of its gateway is a new container, of this agent alone.
     let (agent, provider) = (pod.id("keeper"), pod.id("provider"));
@@ -260,6 +261,38 @@ fn held(pod: &Pod) {
     }
     let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=";
     assert_eq!(docker(&["exec", &container, "sh", "-c", script]), "HOUSE_TOKEN=marker-of-a-token");
+}
+
+/// It ends the turn it is in before it is stopped, and then takes nothing new.
+fn drained(pod: &Pod) {
+    let asked = {
+        let name = pod.name.clone();
+        let folder = pod.folder.0.clone();
+        std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
+    };
+    // The turn has reached the model.
+    let began = std::time::Instant::now();
+    let reached = || {
+        let to = pod.folder.0.join("requests-of-the-drain");
+        docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &to.display().to_string()]);
+        std::fs::read_to_string(&to).expect("a record").contains("think 20")
+    };
+    while !reached() {
+        assert!(began.elapsed().as_secs() < 60, "the turn never reaches the model");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    let run = pod.run(&["stop", "keeper"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(
+        run.stderr.contains("takes nothing new")
+            && !run.stderr.contains("drain: ")
+            && !run.stderr.contains("drain exited"),
+        "{run:?}"
+    );
+    let answer = asked.join().expect("ended");
+    assert!(answer.stdout.starts_with("I am "), "{answer:?}");
+    pod.ok(&["start", "keeper"]);
+    up(pod);
 }
 
 /// An image of openclaw that claw did not make is an agent by its `type`.

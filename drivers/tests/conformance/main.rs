@@ -219,6 +219,7 @@ fn shown(lowered: &claw_types::driver::Lowered) -> String {
     text.extend(lowered.secrets.iter().map(|secret| format!("reads {secret}\n")));
     text.push_str(&format!("program {:?}\nprobe {:?}\ndoor {:?}\n", lowered.program, lowered.probe, lowered.door));
     text.push_str(&format!("detail {:?}\nafter start {:?}\n", lowered.detail, lowered.after_start));
+    text.push_str(&format!("drain {:?}\n", lowered.drain));
     text.push_str(&format!(
         "writable {:?}, programs in temporary files: {}\n",
         lowered.needs.writable, lowered.needs.exec_tmp

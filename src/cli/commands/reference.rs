@@ -17,6 +17,7 @@ pub(crate) fn run(command: &Reference, ui: &Ui) -> Result<Exit, CommandError> {
                 ui.bare(&format!("{text}\n"));
                 return Ok(if is_healthy { Exit::Done } else { Exit::Failed });
             }
+            Reference::Drain => client::drain(client::LOCAL).await?,
             Reference::Ask { text } => ui.bare(&format!("{}\n", client::ask(client::LOCAL, text).await?)),
         }
         Ok(Exit::Done)

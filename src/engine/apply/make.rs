@@ -255,16 +255,18 @@ impl Run<'_> {
     ) -> Map<String, Value> {
         let mut labels: Map<String, Value> =
             service.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        let seal =
-            self.plan.units.keys().find(|unit| unit.as_str() == name).and_then(|unit| self.observed.seals.get(unit));
-        if let Some(seal) = seal {
+        let unit = self.plan.units.iter().find(|(unit, _)| unit.as_str() == name);
+        if let Some(seal) = unit.and_then(|(unit, _)| self.observed.seals.get(unit)) {
             labels.insert(label::SEAL.to_owned(), json!(seal));
         }
         let fields = hashes.fields.get(name);
         if let Some(fields) = fields.and_then(|fields| serde_json::to_string(fields).ok()) {
             labels.insert(label::FIELDS.to_owned(), json!(fields));
         }
-        labels.insert(label::PRE_STOP.to_owned(), json!(hook::label_of(service)));
+        labels.insert(
+            label::PRE_STOP.to_owned(),
+            json!(hook::label_of(service, unit.and_then(|(_, unit)| unit.lowered.drain.as_ref()))),
+        );
         let file = self.site.root.join("compose.generated.yml").display().to_string();
         let rows = [
             (compose::HASH, hashes.services.get(name).map(|[first, _]| first.clone()).unwrap_or_default()),

@@ -118,6 +118,39 @@ fn ctrl_c_ends_an_up_with_130_and_the_next_goes_on() {
 }
 
 #[test]
+fn an_agent_ends_what_it_began_before_it_is_stopped() {
+    let pod = Pod::of("quickstart", "drained");
+    pod.ok(&["up", "-d", "--wait"]);
+    let asked = |text: &'static str| {
+        let name = pod.container("writer");
+        std::thread::spawn(move || docker(&["exec", &name, "/bin/claw", "reference", "ask", text]))
+    };
+    // `down` takes the agent away before the provider it needs.
+    let long = asked("think 4");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let run = pod.run(&["down"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("writer-1: it takes nothing new and ends what it began"), "{run:?}");
+    assert_eq!(long.join().expect("answered"), "I am Writer. Turn 1: think 4");
+    // A change does so too, within its deadline; with no grace at all nothing is waited for.
+    pod.ok(&["up", "-d", "--wait"]);
+    let began = std::time::Instant::now();
+    let name = pod.container("writer");
+    let long = std::thread::spawn(move || {
+        std::process::Command::new("docker").args(["exec", &name, "/bin/claw", "reference", "ask", "think 30"]).output()
+    });
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let run = pod.run(&["stop", "-t", "3", "writer"]);
+    assert!(run.stderr.contains("drain: it did not end within 3 seconds"), "{run:?}");
+    assert!(began.elapsed().as_secs() < 20);
+    assert!(!long.join().expect("ended").expect("docker runs").status.success());
+    pod.ok(&["start", "writer"]);
+    let run = pod.run(&["down", "-v", "-t", "0"]);
+    assert!(!run.stderr.contains("takes nothing new"), "{run:?}");
+    pod.leaves_nothing();
+}
+
+#[test]
 fn a_pod_with_a_proxy_compiles_and_does_not_start_without_one() {
     let pod = Pod::of("quickstart", "proxied");
     let text = std::fs::read_to_string(pod.folder.0.join("Clawfile")).expect("the Clawfile");

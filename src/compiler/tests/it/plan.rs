@@ -32,6 +32,16 @@ pub(crate) fn compile_files<'t>(
     files: &dyn Fn(&str) -> File<'t>,
     labels: &[(&str, &str)],
 ) -> (Option<Plan>, Vec<String>) {
+    compile_by("0", text, files, labels)
+}
+
+/// The same by another version of claw.
+fn compile_by<'t>(
+    version: &'static str,
+    text: &str,
+    files: &dyn Fn(&str) -> File<'t>,
+    labels: &[(&str, &str)],
+) -> (Option<Plan>, Vec<String>) {
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let image = ImageFacts { labels, ..ImageFacts::default() };
     let image = Some(image).filter(|image| !image.labels.is_empty());
@@ -40,11 +50,11 @@ pub(crate) fn compile_files<'t>(
     let mut diag = Diagnostics::new();
     let spec = PodSpec::of("claw-pod.yml", file, "pod");
     let mut facts = Facts::default();
-    fn context(sources: &SourceMap) -> Context<'_> {
-        Context { sources, drivers: claw_drivers::ALL, version: "0" }
+    fn context<'s>(sources: &'s SourceMap, version: &'static str) -> Context<'s> {
+        Context { sources, drivers: claw_drivers::ALL, version }
     }
     loop {
-        let needs = missing(&spec, &facts, &context(&sources));
+        let needs = missing(&spec, &facts, &context(&sources, version));
         if needs.is_empty() {
             break;
         }
@@ -62,7 +72,7 @@ pub(crate) fn compile_files<'t>(
             }
         }
     }
-    let plan = claw_compiler::compile(&spec, &facts, &context(&sources), &mut diag).ok();
+    let plan = claw_compiler::compile(&spec, &facts, &context(&sources, version), &mut diag).ok();
     let found = diag.sorted().into_iter().map(|each| {
         let place = sources.get(each.primary.file).map_or("", |source| source.name.as_str());
         let place = if place == "claw-pod.yml" {
@@ -603,4 +613,19 @@ fn what_secrets_and_configs_hold_is_compared_where_it_is_known() {
     assert_eq!(shown(&plan, &observed), Vec::<String>::new());
     seen(&mut observed, &[("contents.secret key", "1"), ("contents.config c", "1")]);
     assert_eq!(shown(&plan, &observed)[1], "remove container pod-db-1: what the secret `key` holds changed");
+}
+
+#[test]
+fn a_newer_claw_makes_no_agent_anew_that_does_not_run_claw_itself() {
+    let text = "services:\n  bot: {image: x, environment: {A_TOKEN: '${A_TOKEN}'}, x-claw: {type: TYPE, agent: A.md, models: {primary: openai/gpt-5}}}\n  web: {image: y}\n";
+    for driver in claw_drivers::names() {
+        let text = text.replace("TYPE", driver);
+        let emitted = |version: &'static str| {
+            let (plan, found) = compile_by(version, &text, &|_| File::Text("# A\n"), &[]);
+            let plan = plan.unwrap_or_else(|| unreachable!("{driver}: {found:?}"));
+            let directories: Vec<String> = plan.units.values().map(|unit| unit.directory.to_string()).collect();
+            (compose(&plan), directories)
+        };
+        assert_eq!(emitted("1.0.0"), emitted("2.0.0"), "{driver}");
+    }
 }

@@ -75,3 +75,24 @@ async fn the_client_says_what_the_agent_said_or_that_it_said_nothing() {
     let error = client::ask("127.0.0.1:1", "hi").await.map_err(said);
     assert_eq!(error, Err("no answer from the agent: it cannot be reached".to_owned()));
 }
+
+#[tokio::test]
+async fn an_agent_that_is_drained_ends_what_it_began_and_takes_nothing_new() {
+    let agent = agent("drained", |_| {}).await;
+    let ask = |text: &'static str| {
+        let address = agent.address.clone();
+        tokio::spawn(async move { client::ask(&address, text).await.map_err(|error| error.to_string()) })
+    };
+    let long = ask("think 2");
+    let waiting = ask("after that");
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let began = std::time::Instant::now();
+    client::drain(&agent.address).await.expect("drained");
+    assert!(began.elapsed() > std::time::Duration::from_secs(1), "it waited");
+    assert_eq!(long.await.expect("ended"), Ok("I am Writer. Turn 1: think 2".to_owned()));
+    assert_eq!(waiting.await.expect("ended"), Ok("I am Writer. Turn 2: after that".to_owned()));
+    let refused = Err("the agent is about to be stopped and takes nothing new".to_owned());
+    assert_eq!(ask("now").await.expect("ended"), refused);
+    let (health, is_healthy) = client::health(&agent.address).await.expect("an answer");
+    assert!(!is_healthy && health.contains("draining"), "{health}");
+}
