@@ -127,6 +127,13 @@ pub(crate) enum Command {
         #[arg(long)]
         locked: bool,
     },
+    /// Write the pod out as a directory that docker compose alone runs
+    #[command(after_help = "Example: claw eject ../plain && cat ../plain/README.md")]
+    Eject {
+        /// Where: an empty directory, or one that is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// The pod files as one, as docker compose prints them
     #[command(after_help = "Example: claw config --format json\nExample: claw config --hash '*'")]
     Config(ConfigArgs),

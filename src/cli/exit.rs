@@ -130,7 +130,11 @@ impl CommandError {
         match self {
             // What a user named and cannot be read is wrong input; what claw writes and cannot is a failure.
             CommandError::Project(_) => Exit::Wrong,
-            CommandError::File(error) if error.source.kind() == std::io::ErrorKind::InvalidInput => Exit::Wrong,
+            CommandError::File(error) | CommandError::Apply(ApplyError::File(error))
+                if error.source.kind() == std::io::ErrorKind::InvalidInput =>
+            {
+                Exit::Wrong
+            }
             CommandError::Apply(ApplyError::Vault(error)) | CommandError::Vault(error) if error.is_wrong_input() => {
                 Exit::Wrong
             }

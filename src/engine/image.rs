@@ -160,6 +160,19 @@ impl<'b> Building<'b> {
         &self.digest
     }
 
+    /// Returns the name of the Dockerfile in the archive.
+    pub(crate) fn dockerfile(&self) -> &str {
+        &self.dockerfile
+    }
+
+    /// Returns the context as an archive.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(crate) fn archive(&self) -> Result<Vec<u8>, ContextError> {
+        self.context.archive()
+    }
+
     /// Builds the image.
     ///
     /// # Errors

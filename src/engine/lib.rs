@@ -6,6 +6,7 @@ pub mod container;
 mod context;
 pub mod docker;
 pub mod down;
+pub mod eject;
 pub mod envfile;
 pub mod files;
 pub mod gather;

@@ -3,6 +3,7 @@
 mod agents;
 mod commands;
 mod converge;
+mod eject;
 mod images;
 pub(crate) mod json;
 mod leaks;

@@ -14,6 +14,7 @@ mod config;
 mod cp;
 mod doctor;
 mod down;
+mod eject;
 mod events;
 mod exec;
 mod explain;
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Compile { locked: true, .. } => Err(CommandError::NotYet("compile --locked".to_owned())),
         Command::Compile { output, .. } => compile::run(global, output.as_deref(), ui),
         Command::Config(args) => config::run(global, args, ui),
+        Command::Eject { folder } => eject::run(global, folder, ui),
         Command::Explain { subject } => explain::run(global, subject, ui),
         Command::Up(args) => up::run(global, args, ui),
         Command::Plan { exit_code, choice, services } => plan::run(global, *exit_code, (services, choice), ui),
@@ -86,8 +88,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
 
 /// Commands that later versions carry out.
 const PLANNED: &[&str] = &[
-    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "eject", "init", "lock",
-    "lsp", "persona", "recipe", "restore", "schema", "service", "update",
+    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "init", "lock", "lsp",
+    "persona", "recipe", "restore", "schema", "service", "update",
 ];
 
 /// Commands that are there.
@@ -100,6 +102,7 @@ const KNOWN: &[&str] = &[
     "cp",
     "doctor",
     "down",
+    "eject",
     "events",
     "exec",
     "explain",

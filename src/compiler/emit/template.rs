@@ -1,4 +1,4 @@
-//! The templates of what agents read: Handlebars files in `templates/`, parsed once.
+//! The templates of what agents and people read: Handlebars files in `templates/`, parsed once.
 //!
 //! Every text goes through [`claw_types::doc::line`] on its way into a template, so it stays a piece of its line; `{{{…}}}` is
 //! for text that was made safe where its data was built (`view.rs`). A name that the data lacks is an error, not nothing.
@@ -11,7 +11,7 @@ use claw_types::span::Span;
 use handlebars::Handlebars;
 use serde::Serialize;
 
-/// A document agents read.
+/// A document that agents or people read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Template {
     /// CLAWDAPUS.md.
@@ -28,6 +28,8 @@ pub(crate) enum Template {
     SurfacePlatform,
     /// Who an agent is on a platform.
     HandlePlatform,
+    /// How a pod that was written out is run.
+    EjectReadme,
 }
 
 impl Template {
@@ -40,6 +42,7 @@ impl Template {
             Template::Peer => "peer",
             Template::SurfacePlatform => "surface-platform",
             Template::HandlePlatform => "handle-platform",
+            Template::EjectReadme => "eject-readme",
         }
     }
 }
@@ -53,6 +56,7 @@ const FILES: &[(&str, &str)] = &[
     ("surface-service", include_str!("templates/surface-service.hbs")),
     ("surface-platform", include_str!("templates/surface-platform.hbs")),
     ("handle-platform", include_str!("templates/handle-platform.hbs")),
+    ("eject-readme", include_str!("templates/eject-readme.hbs")),
     ("guilds", include_str!("templates/guilds.hbs")),
     ("rules", include_str!("templates/rules.hbs")),
 ];
@@ -62,6 +66,12 @@ const FILES: &[(&str, &str)] = &[
 pub struct Broken {
     template: &'static str,
     why: String,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the template `{}` is broken, which is a mistake of claw's own: {}", self.template, line(&self.why))
+    }
 }
 
 impl Broken {
@@ -108,6 +118,7 @@ mod tests {
             Template::Peer,
             Template::SurfacePlatform,
             Template::HandlePlatform,
+            Template::EjectReadme,
         ];
         for template in all {
             let broken = render(template, &std::collections::BTreeMap::<&str, &str>::new());

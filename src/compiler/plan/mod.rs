@@ -22,6 +22,7 @@ mod assemble;
 mod audit;
 mod expand;
 mod harden;
+mod own;
 pub mod steps;
 
 pub use advice::advise;

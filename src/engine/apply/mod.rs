@@ -9,18 +9,18 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
+use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Action, Mode, Observed, Step};
-use claw_compiler::plan::{Plan, PlannedUnit};
 use claw_compose::model::Mount;
 use claw_types::agent::Surface;
 use claw_types::id::UnitId;
-use claw_types::image::{INFRA_PROGRAM, compose, label};
+use claw_types::image::{compose, label};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 
 use self::make::Kept;
-use crate::container::{Scope, seccomp};
+use crate::container::{Scope, body, seccomp};
 use crate::context::ContextError;
 use crate::docker::{Docker, EngineError};
 use crate::files::{FileError, write_bytes, write_units};
@@ -375,40 +375,15 @@ impl Run<'_> {
 
     /// New volumes are root's and new secrets the user's: one container without network hands them over.
     async fn own(&self, volumes: &BTreeSet<String>, units: &BTreeSet<UnitId>) -> Result<(), ApplyError> {
-        let mut mounts = Vec::new();
-        let mut arguments = vec!["shim".to_owned(), "own".to_owned()];
-        for key in volumes {
-            let Some(user) = self.plan.owner_of(key) else { continue };
-            let target = format!("/own/{}", mounts.len());
-            arguments.push(format!("{}:{}={target}", user.uid, user.gid));
-            // Without NoCopy the engine would give an empty volume the owner of the image's directory again.
-            mounts.push(json!({ "Type": "volume", "Source": self.scope.volume(key), "Target": target, "VolumeOptions": { "NoCopy": true } }));
-        }
-        for planned in units.iter().filter_map(|unit| self.plan.units.get(unit)) {
-            let target = format!("/own/{}", mounts.len());
-            for (path, _) in sealed(planned) {
-                arguments.push(format!("{}:{}={target}/{path}", planned.unit.user.uid, planned.unit.user.gid));
-            }
-            mounts.push(
-                json!({ "Type": "bind", "Source": self.scope.path(planned.directory.as_str()), "Target": target }),
-            );
-        }
         let name = format!("{}-own", self.scope.project);
-        let body = json!({
-            "Image": self.plan.infra(),
-            "User": "0:0",
-            "Entrypoint": [INFRA_PROGRAM],
-            "Cmd": arguments,
-            "Labels": { compose::PROJECT: self.scope.project, compose::ONEOFF: "True", label::ROLE: "init", label::SCHEMA: "1" },
-            "HostConfig": {
-                "NetworkMode": "none",
-                "ReadonlyRootfs": true,
-                "CapDrop": ["ALL"],
-                "CapAdd": ["CHOWN"],
-                "SecurityOpt": ["no-new-privileges:true"],
-                "Mounts": mounts,
-            },
-        });
+        let rows = [
+            (compose::PROJECT, self.scope.project),
+            (compose::ONEOFF, "True"),
+            (label::ROLE, "init"),
+            (label::SCHEMA, "1"),
+        ];
+        let labels = rows.map(|(key, value)| (key.to_owned(), json!(value))).into_iter().collect();
+        let body = body(&name, &name, &self.plan.owning(volumes, units), &labels, &self.scope);
         let mut changes = self.docker.changes(self.scope.project);
         let helper = self.docker.create_container(&name, None, body).await?;
         self.docker.start(&helper).await?;
@@ -426,8 +401,4 @@ impl Run<'_> {
         }
         Ok(self.docker.remove_container(&helper, true).await?)
     }
-}
-
-fn sealed(unit: &PlannedUnit) -> impl Iterator<Item = (&claw_types::path::PodPath, &claw_types::files::FileSpec)> {
-    unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed())
 }

@@ -1,0 +1,67 @@
+//! The helper that hands things over: new volumes are root's and new secrets those of whoever runs claw; one container without network
+//! gives them to the agents they are for.
+
+use std::collections::BTreeSet;
+
+use claw_compose::model::{Mount, Service, VolumeOptions};
+use claw_compose::shape::Argv;
+use claw_types::id::UnitId;
+use claw_types::image::INFRA_PROGRAM;
+
+use super::{Plan, PlannedUnit};
+
+impl Plan {
+    /// Returns the service that hands volumes, and the sealed files of agents, to whom they are for. It may change owners and nothing
+    /// else, ends by itself, and does nothing where everything has its owner.
+    pub fn owning(&self, volumes: &BTreeSet<String>, units: &BTreeSet<UnitId>) -> Service {
+        let mut mounts = Vec::new();
+        let mut arguments = vec!["shim".to_owned(), "own".to_owned()];
+        for key in volumes {
+            let Some(user) = self.owner_of(key) else { continue };
+            let target = format!("/own/{}", mounts.len());
+            arguments.push(format!("{}:{}={target}", user.uid, user.gid));
+            // Without it the engine would give an empty volume the owner of the image's directory again.
+            let options = VolumeOptions { nocopy: Some(true), ..VolumeOptions::default() };
+            mounts.push(Mount {
+                kind: "volume".to_owned(),
+                source: Some(key.clone()),
+                target,
+                volume: Some(Box::new(options)),
+                ..Mount::default()
+            });
+        }
+        for planned in units.iter().filter_map(|unit| self.units.get(unit)) {
+            let target = format!("/own/{}", mounts.len());
+            let user = planned.unit.user;
+            arguments.extend(sealed(planned).map(|path| format!("{}:{}={target}/{path}", user.uid, user.gid)));
+            mounts.push(Mount {
+                kind: "bind".to_owned(),
+                source: Some(format!("./{}", planned.directory)),
+                target,
+                ..Mount::default()
+            });
+        }
+        Service {
+            image: Some(self.infra()),
+            user: Some("0:0".to_owned()),
+            entrypoint: Some(Argv(vec![INFRA_PROGRAM.to_owned()])),
+            command: Some(Argv(arguments)),
+            network_mode: Some("none".to_owned()),
+            read_only: Some(true),
+            cap_drop: vec!["ALL".to_owned()],
+            cap_add: vec!["CHOWN".to_owned()],
+            security_opt: vec!["no-new-privileges:true".to_owned()],
+            volumes: mounts,
+            ..Service::default()
+        }
+    }
+
+    /// Returns the agents that have sealed files.
+    pub fn sealed_units(&self) -> BTreeSet<UnitId> {
+        self.units.iter().filter(|(_, unit)| sealed(unit).next().is_some()).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+fn sealed(unit: &PlannedUnit) -> impl Iterator<Item = &claw_types::path::PodPath> {
+    unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed()).map(|(path, _)| path)
+}
