@@ -55,6 +55,9 @@ pub(crate) struct Global {
     /// Refusals for agents become warnings
     #[arg(long, global = true)]
     pub(crate) compat: bool,
+    /// Know of images what claw.lock says, and nothing else
+    #[arg(long, global = true)]
+    pub(crate) locked: bool,
 }
 
 /// How results are printed.
@@ -123,9 +126,6 @@ pub(crate) enum Command {
         /// Directory to write to [default: the pod's own]
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
-        /// Take images from claw.lock; a later version
-        #[arg(long)]
-        locked: bool,
     },
     /// Write the pod out as a directory that docker compose alone runs
     #[command(after_help = "Example: claw eject ../plain && cat ../plain/README.md")]
@@ -155,6 +155,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         choice: Choice,
         /// Services, with what they depend on [default: all]
+        services: Vec<String>,
+    },
+    /// Write claw.lock: the images that are there now, pulled anew where a registry has them
+    #[command(after_help = "Example: claw update\nExample: claw update web && claw up -d")]
+    Update {
+        /// Services whose images are asked for [default: all]
         services: Vec<String>,
     },
     /// Remove the pod's containers and networks

@@ -1,14 +1,17 @@
 //! Finds and reads what a command works on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use claw_compiler::facts::{Context, Facts, PodSpec, missing};
+use claw_compiler::facts::{Context, Facts, Need, PodSpec, missing};
+use claw_compiler::lockfile::{Lockfile, NAME};
 use claw_compiler::plan::Plan;
 use claw_engine::apply::ApplyError;
 use claw_engine::files::{Found, read_text};
 use claw_engine::gather::{Engine, Environment, answer, display};
-use claw_engine::image::{Host, current};
+use claw_engine::image::{Host, context_of, current};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::image::ImageRef;
 use claw_types::span::{FileId, SourceMap, Span};
 
 use crate::args::Global;
@@ -34,6 +37,10 @@ pub(crate) struct Input {
     pub(crate) engine: Engine,
     /// What the compiler was told so far.
     pub(crate) facts: Facts,
+    /// `claw.lock`, where it counts: its file, and what it says.
+    pub(crate) lock: Option<(FileId, Lockfile)>,
+    /// Nothing is known of images but what the lock says.
+    is_locked: bool,
     softened: Vec<Code>,
 }
 
@@ -53,9 +60,22 @@ pub(crate) fn source(path: &Path, sources: &mut SourceMap) -> Result<FileId, Com
     }
 }
 
-/// Reads the pod's files and the environment.
+/// Reads the pod's files, the environment, and `claw.lock` where it is there.
 pub(crate) fn read(global: &Global) -> Result<Input, CommandError> {
-    read_softening(global, &[])
+    let mut input = read_softening(global, &[])?;
+    input.lock = input.lockfile()?;
+    input.is_locked = global.locked;
+    match &input.lock {
+        Some((_, lock)) => {
+            input.facts.pins = lock.pins();
+            lock.tell(global.locked, &mut input.facts, &mut input.sources);
+        }
+        None if global.locked && !input.diagnostics.has_errors() => {
+            return Err(CommandError::Usage(format!("there is no `{NAME}` here: `claw update` writes it")));
+        }
+        None => {}
+    }
+    Ok(input)
 }
 
 /// The same for a command to which some errors are none: they become warnings.
@@ -108,6 +128,8 @@ pub(crate) fn read_softening(global: &Global, codes: &[Code]) -> Result<Input, C
         environment,
         engine: Engine::new(),
         facts: Facts::default(),
+        lock: None,
+        is_locked: false,
         softened,
     })
 }
@@ -125,7 +147,71 @@ impl Input {
             plan = self.compile(&spec).await?;
         }
         self.without_engine(&spec);
+        if let Some(plan) = &plan {
+            self.drift(plan)?;
+        }
         Ok(plan.filter(|_| !self.diagnostics.has_errors()))
+    }
+
+    /// Reads `claw.lock`; nothing where there is none, or none that can be read, which is said.
+    pub(crate) fn lockfile(&mut self) -> Result<Option<(FileId, Lockfile)>, CommandError> {
+        let path = self.root.join(NAME);
+        let text = match read_text(&path)? {
+            Found::Text(text) => text,
+            Found::Missing => return Ok(None),
+            Found::NotText | Found::NotRegular | Found::Outside => {
+                return Err(CommandError::NoFile(display(&path), "is no text file"));
+            }
+        };
+        let file = self.sources.add(display(&path), text);
+        let Some(source) = self.sources.get(file) else { return Ok(None) };
+        Ok(Lockfile::parse(source, &mut self.diagnostics).map(|lock| (file, lock)))
+    }
+
+    /// Tells where the lock is not of this pod: an error where nothing else counts.
+    fn drift(&mut self, plan: &Plan) -> Result<(), CommandError> {
+        let Some((file, lock)) = &self.lock else { return Ok(()) };
+        let contexts = self.contexts(plan, lock.builds.keys().map(String::as_str))?;
+        let drift = lock.drift(plan, &self.facts, &contexts, &context(&self.sources));
+        if !drift.is_empty() {
+            let (at, message) = (Span::start_of(*file), format!("`{NAME}` is not of this pod: {}", drift.join("; ")));
+            let diagnostic = match self.is_locked {
+                true => Diagnostic::error(Code::LockDrift, at, message),
+                false => Diagnostic::warning(Code::LockDrift, at, message),
+            };
+            self.diagnostics.push(diagnostic.help("`claw update` moves it to what is there now"));
+        }
+        Ok(())
+    }
+
+    /// Returns the digests of what the images of some services are built from.
+    pub(crate) fn contexts<'i>(
+        &self,
+        plan: &Plan,
+        services: impl Iterator<Item = &'i str>,
+    ) -> Result<BTreeMap<String, String>, CommandError> {
+        let host = Host { root: &self.root, env_files: &self.env_files, lookup: &self.environment };
+        let mut contexts = BTreeMap::new();
+        for service in services {
+            let context = context_of(plan, service, &host).map_err(ApplyError::from)?;
+            contexts.extend(context.map(|context| (service.to_owned(), context)));
+        }
+        Ok(contexts)
+    }
+
+    /// Asks the engine for an image that nobody had to ask for.
+    pub(crate) async fn know(&mut self, image: &str) -> Result<(), CommandError> {
+        let image = ImageRef::new(image);
+        if !self.facts.images.contains_key(&image) {
+            let needs = [Need::Image(image)].into();
+            answer(needs, &self.root, &mut self.environment, &self.engine, &mut self.facts, &mut self.sources).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what the compiler is told beside facts.
+    pub(crate) fn context(&self) -> Context<'_> {
+        context(&self.sources)
     }
 
     /// Returns what the pod is made of.
@@ -140,6 +226,10 @@ impl Input {
             if needs.is_empty() {
                 break;
             }
+            let needs = match self.is_locked {
+                true => Lockfile::instead_of_engine(needs, &mut self.facts),
+                false => needs,
+            };
             answer(needs, &self.root, &mut self.environment, &self.engine, &mut self.facts, &mut self.sources).await?;
         }
         Ok(claw_compiler::compile(spec, &self.facts, &context(&self.sources), &mut self.diagnostics).ok())
@@ -148,7 +238,7 @@ impl Input {
     /// Looks at images whose texts do not tell all, where they were built from what is here. Returns whether that is news.
     async fn learn(&mut self, plan: &Plan) -> Result<bool, CommandError> {
         let mut is_new = false;
-        for (service, _) in plan.builds.iter().filter(|(_, build)| build.is_partial) {
+        for (service, _) in plan.builds.iter().filter(|(_, build)| build.is_partial && !self.is_locked) {
             let Ok(docker) = self.engine.docker().await else { return Ok(is_new) };
             let host = Host { root: &self.root, env_files: &self.env_files, lookup: &self.environment };
             let found = current(plan, service, &host, docker).await;

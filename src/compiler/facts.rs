@@ -204,6 +204,8 @@ pub struct Facts {
     pub accounts: BTreeMap<(Platform, TokenPlace), Option<String>>,
     /// Images that were just built, by service: what only a build can tell.
     pub built: BTreeMap<String, ImageFacts>,
+    /// Digests of images that services run, by the name the pod gives them: those of the lock.
+    pub pins: BTreeMap<String, String>,
 }
 
 impl Facts {

@@ -7,6 +7,7 @@ pub mod clawfile;
 pub mod emit;
 mod excerpt;
 pub mod facts;
+pub mod lockfile;
 pub mod plan;
 pub mod pod;
 pub mod resolve;
@@ -25,5 +26,7 @@ pub fn compile(
 ) -> Result<plan::Plan, Reported> {
     let plan = resolve::resolve(spec, known, cx, diag).and_then(|pod| plan::plan(&pod, cx, diag));
     excerpt::amend(spec, known, cx, diag);
-    plan
+    let mut plan = plan?;
+    lockfile::pin(&mut plan, &known.pins);
+    Ok(plan)
 }

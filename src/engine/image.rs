@@ -256,6 +256,17 @@ pub async fn current(
     Ok(is_current.then_some(facts))
 }
 
+/// Returns the digest of what a service's image is built from, whatever its base is; nothing where it builds none.
+///
+/// # Errors
+/// Where the context cannot be read.
+pub fn context_of(plan: &Plan, service: &str, host: &Host<'_>) -> Result<Option<String>, BuildError> {
+    let Some(build) = plan.builds.get(service) else { return Ok(None) };
+    let never = never(plan, host.root, host.env_files, service);
+    let building = Building::open(build, host.root, &never, None, host.lookup)?;
+    Ok(Some(building.digest().to_owned()))
+}
+
 /// The name of a Dockerfile that lies outside its context.
 const OUTSIDE: &str = ".Dockerfile.claw";
 

@@ -71,7 +71,7 @@ fn by_id(service: &mut Service, ids: &BTreeMap<String, String>) {
 }
 
 /// Adds digests of what a service's secrets and configs hold. What is not there, or is no file, has none: it is told when the
-/// service starts.
+/// service starts. What claw writes itself has a seal, and is written after this.
 fn contents(
     service: &Service,
     live: &Plan,
@@ -79,11 +79,15 @@ fn contents(
     fields: &mut BTreeMap<String, String>,
 ) -> Result<(), ApplyError> {
     let scope = Scope::new(live, site);
+    let own = site.root.join(".claw").join(live.pod.as_str());
     let secrets = service.secrets.iter().map(|mount| ("secret", mount, &live.project.secrets));
     let configs = service.configs.iter().map(|mount| ("config", mount, &live.project.configs));
     for (kind, mount, objects) in secrets.chain(configs) {
         let Some(object) = objects.get(&mount.source) else { continue };
         let path = object.file.as_deref().map(|path| PathBuf::from(scope.path(path)));
+        if path.as_ref().is_some_and(|path| path.starts_with(&own)) {
+            continue;
+        }
         let digest = match (path, &object.environment, &object.content) {
             (Some(path), _, _) if path.is_file() => {
                 let Ok(bytes) = std::fs::read(&path) else { continue };

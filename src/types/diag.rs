@@ -120,6 +120,10 @@ codes! {
     BadSetting = "bad-setting",
     /// A fact that only a build or an engine can tell.
     NeedsEngine = "needs-engine",
+    /// A `claw.lock` that is none.
+    BadLock = "bad-lock",
+    /// A `claw.lock` that is of another pod file, other drivers, or another claw.
+    LockDrift = "lock-drift",
     /// A feature whose time has not come: named, not guessed.
     NotYet = "not-yet",
 

@@ -7,6 +7,7 @@ mod eject;
 mod images;
 pub(crate) mod json;
 mod leaks;
+mod lockfile;
 pub(crate) mod peers;
 mod secrets;
 mod services;

@@ -29,6 +29,7 @@ mod reference;
 mod run;
 mod secrets;
 mod up;
+mod update;
 mod verify;
 
 /// Runs the command that was asked for.
@@ -40,13 +41,13 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
     match &arguments.command {
         Command::Build(args) => build::run(global, args, ui),
         Command::Check { strict } => check::run(global, *strict, ui),
-        Command::Compile { locked: true, .. } => Err(CommandError::NotYet("compile --locked".to_owned())),
-        Command::Compile { output, .. } => compile::run(global, output.as_deref(), ui),
+        Command::Compile { output } => compile::run(global, output.as_deref(), ui),
         Command::Config(args) => config::run(global, args, ui),
         Command::Eject { folder } => eject::run(global, folder, ui),
         Command::Explain { subject } => explain::run(global, subject, ui),
         Command::Up(args) => up::run(global, args, ui),
         Command::Plan { exit_code, choice, services } => plan::run(global, *exit_code, (services, choice), ui),
+        Command::Update { services } => update::run(global, services, ui),
         Command::Down(args) => down::run(global, args, ui),
         Command::Ps { quiet, services } => ps::run(global, *quiet, services, ui),
         Command::Logs(args) => logs::run(global, args, ui),
@@ -88,8 +89,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
 
 /// Commands that later versions carry out.
 const PLANNED: &[&str] = &[
-    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "init", "lock", "lsp",
-    "persona", "recipe", "restore", "schema", "service", "update",
+    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "init", "lsp", "persona",
+    "recipe", "restore", "schema", "service",
 ];
 
 /// Commands that are there.
@@ -121,6 +122,7 @@ const KNOWN: &[&str] = &[
     "stop",
     "top",
     "up",
+    "update",
     "verify",
     "version",
     "wait",

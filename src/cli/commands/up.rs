@@ -107,12 +107,14 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
     if !wanted.adopts {
         session::refuse_elsewhere(session.plan.pod.as_str(), observed.elsewhere())?;
     }
+    refuse_others(session, &observed)?;
     let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();
     carry_out(session, (&observed, &mode), &images).await?;
     if learn(session, &images).await? {
         mode = Mode { has_images: true, ..self::mode(session, wanted.services, wanted.choice)? };
         refuse_proxied(&session.plan)?;
         (observed, todo) = look(session, &mode).await?;
+        refuse_others(session, &observed)?;
     }
     done.extend(images);
     if let Some(unknown) = session.plan.unknown.first() {
@@ -128,6 +130,23 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
     carry_out(session, (&observed, &mode), &rest).await?;
     done.extend(rest);
     Ok(Done { steps: done, mode: mode.carried_out(), seen: Some(observed) })
+}
+
+/// Refuses images that are not those of `claw.lock`. What came from a registry is asked for by its digest.
+fn refuse_others(session: &Session<'_>, observed: &Observed) -> Result<(), CommandError> {
+    let Some((_, lock)) = &session.input.lock else { return Ok(()) };
+    for (name, locked) in &lock.images {
+        let seen = observed.images.get(name).map(|image| &image.id);
+        if let (Some(seen), Some(id)) = (seen, &locked.id)
+            && seen != id
+        {
+            let message = format!(
+                "the image `{name}` is {seen} here, and {id} in `claw.lock`: `claw update` takes the one that is here"
+            );
+            return Err(CommandError::Usage(message));
+        }
+    }
+    Ok(())
 }
 
 /// Returns how steps are chosen.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::BuildInfoAux;
 use bollard::query_parameters as query;
-use claw_types::image::ImageFacts;
+use claw_types::image::{ImageFacts, ImageRef};
 use futures_util::StreamExt;
 
 use super::{Docker, EngineError, failed, is_missing};
@@ -84,6 +84,23 @@ impl Docker {
             has_healthcheck: config.healthcheck.is_some(),
             is_partial: false,
         }))
+    }
+
+    /// Returns the digest that an image has in the registry it came from; nothing where it came from none.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn digest(&self, name: &str) -> Result<Option<String>, EngineError> {
+        let found = match self.api.inspect_image(name).await {
+            Ok(found) => found,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(failed("inspect the image", name)(error)),
+        };
+        // `python` is `python@sha256:…` there, and `docker.io/library/python` nowhere.
+        let wanted = ImageRef::new(name.trim_start_matches("docker.io/").trim_start_matches("library/"));
+        let digests = found.repo_digests.unwrap_or_default();
+        let mut own = digests.iter().filter_map(|each| each.rsplit_once('@'));
+        Ok(own.find(|(repository, _)| *repository == wanted.repository()).map(|(_, digest)| digest.to_owned()))
     }
 
     /// Loads an archive of `docker save`'s form.

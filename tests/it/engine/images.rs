@@ -121,14 +121,14 @@ fn both_builders_build_and_a_failing_step_shows_what_it_printed() {
 }
 
 /// A registry of the test's own on this host; gone at the end.
-struct Registry {
+pub(super) struct Registry {
     child: std::process::Child,
-    port: u16,
+    pub(super) port: u16,
     _folder: Folder,
 }
 
 impl Registry {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr()).expect("a port").port();
         let folder = Folder::new("registry");
         let data = folder.0.join("data").display().to_string();

@@ -61,6 +61,7 @@ fn every_document_has_the_form_its_page_says() {
     for arguments in [
         &["check"][..],
         &["compile", "-o", "out"],
+        &["update"],
         &["eject", "plain"],
         &["plan"],
         &["build"],

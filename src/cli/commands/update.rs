@@ -1,0 +1,147 @@
+//! `claw update`: writes `claw.lock`, and says what changed.
+
+use std::collections::BTreeSet;
+
+use claw_compiler::facts::Facts;
+use claw_compiler::lockfile::{Found, Lockfile, NAME, foreign};
+use claw_compiler::plan::Plan;
+use claw_engine::docker::Docker;
+use claw_engine::files::write_atomic;
+use claw_types::image::ImageRef;
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::exit::{CommandError, Exit};
+use crate::input::{self, Input};
+use crate::session::block_on;
+use crate::ui::Ui;
+
+pub(crate) fn run(global: &Global, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+    let mut input = input::read_softening(global, &[])?;
+    // One that cannot be read is written anew.
+    let unread = input.diagnostics.clone();
+    let before = input.lockfile()?;
+    if before.is_none() && !services.is_empty() {
+        return Err(CommandError::Usage(format!(
+            "there is no `{NAME}` that could be kept for the others: `claw update` writes it"
+        )));
+    }
+    input.diagnostics = unread;
+    let before = before.map(|(_, lock)| lock).unwrap_or_default();
+    block_on(async {
+        let Some(plan) = first(&mut input, &before, ui).await? else {
+            ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
+            return Ok(Exit::Wrong);
+        };
+        let asked = asked(&plan, &input, services)?;
+        let kept = before.images.keys().filter(|name| !services.is_empty() && !asked.contains(*name)).cloned();
+        let kept: BTreeSet<String> = kept.collect();
+        pull(&asked, &input, ui).await?;
+        let Some((plan, lock)) = lock(&mut input, &before, &kept).await? else {
+            ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
+            return Ok(Exit::Wrong);
+        };
+        let lacks: Vec<String> = foreign(&plan, &input.facts, &input.context())
+            .into_iter()
+            .filter(|name| !lock.images.contains_key(name))
+            .collect();
+        if !lacks.is_empty() {
+            let message =
+                format!("the engine does not have `{}`: build or pull what is missing first", lacks.join("`, `"));
+            return Err(CommandError::Usage(message));
+        }
+        write_atomic(&input.root.join(NAME), &lock.text(), 0o644)?;
+        let changes = lock.changes(&before);
+        let text = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
+        let data = json!({ "pod": plan.pod.as_str(), "images": lock.images.len(), "changes": changes });
+        ui.result("update", &text, data, &input.diagnostics_for(ui), &input.sources);
+        Ok(Exit::Done)
+    })
+}
+
+/// Returns the plan with what is known of images now. Where it needs images that are not here, they are pulled first.
+async fn first(input: &mut Input, before: &Lockfile, ui: &Ui) -> Result<Option<Plan>, CommandError> {
+    before.tell(false, &mut input.facts, &mut input.sources);
+    let plan = input.plan().await?;
+    let absent = input.facts.images.iter().filter(|(_, facts)| facts.is_none()).map(|(image, _)| image.to_string());
+    let absent: BTreeSet<String> = absent.collect();
+    if plan.is_some() || absent.is_empty() {
+        return Ok(plan);
+    }
+    for image in &absent {
+        // What no registry has may be what the pod builds: the plan says what is missing.
+        let _ = pull(&[image.clone()].into(), input, ui).await;
+        input.facts.images.remove(&ImageRef::new(image.as_str()));
+    }
+    input.forget_findings();
+    input.plan().await
+}
+
+/// Returns the images of services, and those they are built from: all where none is named.
+fn asked(plan: &Plan, input: &Input, services: &[String]) -> Result<BTreeSet<String>, CommandError> {
+    let all = foreign(plan, &input.facts, &input.context());
+    let mut wanted = BTreeSet::new();
+    for name in services {
+        let found = plan.compose_services(name);
+        if found.is_empty() {
+            return Err(CommandError::Usage(format!("there is no service `{name}`")));
+        }
+        for service in found {
+            let image = plan.project.services.get(&service).and_then(|service| service.image.clone());
+            let base = plan.builds.get(&service).and_then(|build| build.base.clone());
+            wanted.extend(image.into_iter().chain(base));
+        }
+    }
+    Ok(if services.is_empty() { all } else { all.intersection(&wanted).cloned().collect() })
+}
+
+/// Pulls images whose registry may have another one now. What came from no registry is taken as it is.
+async fn pull(images: &BTreeSet<String>, input: &Input, ui: &Ui) -> Result<(), CommandError> {
+    let docker = input.engine.docker().await?;
+    for image in images {
+        let is_here = docker.image(image).await?.is_some();
+        if !is_here || docker.digest(image).await?.is_some() {
+            ui.progress(&format!("pull image {image}"));
+            docker.pull(image, None, &|line| ui.progress(&format!("  {line}"))).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Compiles the pod with what the engine knows now, and with what the lock said of images that are kept.
+async fn lock(
+    input: &mut Input,
+    before: &Lockfile,
+    kept: &BTreeSet<String>,
+) -> Result<Option<(Plan, Lockfile)>, CommandError> {
+    let mut old = before.clone();
+    old.images.retain(|name, _| kept.contains(name));
+    input.forget_findings();
+    input.facts = Facts::default();
+    old.tell(false, &mut input.facts, &mut input.sources);
+    let Some(plan) = input.plan().await? else { return Ok(None) };
+    // Images of services that nobody had to ask for.
+    for name in foreign(&plan, &input.facts, &input.context()) {
+        input.know(&name).await?;
+    }
+    let docker = input.engine.docker().await?;
+    let mut found =
+        Found { contexts: input.contexts(&plan, plan.builds.keys().map(String::as_str))?, ..Found::default() };
+    for name in foreign(&plan, &input.facts, &input.context()) {
+        let digest = match before.images.get(&name).filter(|_| kept.contains(&name)) {
+            Some(image) => image.digest.clone(),
+            None => digest(docker, &name).await?,
+        };
+        found.digests.extend(digest.map(|digest| (name, digest)));
+    }
+    let lock = Lockfile::of(&plan, &input.facts, &found, &input.context());
+    Ok(Some((plan, lock)))
+}
+
+/// What is named by its digest has that one.
+async fn digest(docker: &Docker, name: &str) -> Result<Option<String>, CommandError> {
+    match name.rsplit_once('@') {
+        Some((_, digest)) => Ok(Some(digest.to_owned())),
+        None => Ok(docker.digest(name).await?),
+    }
+}
