@@ -163,6 +163,23 @@ pub(crate) enum Command {
         /// Services whose images are asked for [default: all]
         services: Vec<String>,
     },
+    /// Copy what agents remember, and what claw keeps of the pod, into a directory
+    #[command(after_help = "Example: claw backup ../saved")]
+    Backup {
+        /// Where: a directory that is not there yet
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Put a backup back; the pod must be down
+    #[command(after_help = "Example: claw down && claw restore ../saved && claw up -d")]
+    Restore {
+        /// Replace what volumes hold now, without a question
+        #[arg(short, long)]
+        yes: bool,
+        /// The backup
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Remove the pod's containers and networks
     #[command(after_help = "Example: claw down -v --rmi local")]
     Down(DownArgs),
@@ -271,6 +288,11 @@ pub(crate) enum Command {
     Secrets {
         #[command(subcommand)]
         command: Secrets,
+    },
+    /// Have the pod come up with the machine
+    Service {
+        #[command(subcommand)]
+        command: Service,
     },
     /// What the engine can do, what is missing, and what that costs
     #[command(after_help = "Example: claw doctor --json")]
@@ -550,6 +572,33 @@ pub(crate) enum Secrets {
         #[arg(value_name = "NAME|AGENT")]
         names: Vec<String>,
     },
+}
+
+/// What to do so that the pod comes up with the machine.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Service {
+    /// Write a unit of systemd that runs `up -d` when the machine starts
+    #[command(after_help = "Example: claw service install && loginctl enable-linger")]
+    Install(ServiceArgs),
+    /// Take the unit away; the pod goes on as it is
+    Uninstall {
+        /// The machine's, not your own
+        #[arg(long)]
+        system: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServiceArgs {
+    /// Your own, which is the default
+    #[arg(long, conflicts_with = "system")]
+    pub(crate) user: bool,
+    /// The machine's, run as the owner of the pod's directory
+    #[arg(long)]
+    pub(crate) system: bool,
+    /// Print the unit; nothing is written
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 /// What runs inside containers on claw's behalf.

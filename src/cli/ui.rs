@@ -134,9 +134,14 @@ impl Ui {
         }
     }
 
+    /// Returns whether a person can be asked.
+    pub(crate) fn has_person(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
     /// Asks a question that only a person can answer; without a terminal nothing is asked and the answer is yes.
     pub(crate) fn confirms(&self, question: &str) -> bool {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.has_person() {
             return true;
         }
         self.err(&format!("{question} [y/N] "));

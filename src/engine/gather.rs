@@ -127,7 +127,7 @@ impl Environment {
     }
 
     /// Returns the file that sets a variable; nothing where the process does, or nobody.
-    pub(crate) fn file_of(&self, name: &str) -> Option<&str> {
+    pub fn file_of(&self, name: &str) -> Option<&str> {
         let included = || self.included.get(name).map(|(_, file)| file);
         self.files.get(name).or_else(included).map(String::as_str)
     }

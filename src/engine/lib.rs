@@ -1,6 +1,7 @@
 //! The only crate that touches the host and the Docker engine: reads inputs, answers needs, writes files, carries out steps.
 
 pub mod apply;
+pub mod backup;
 mod command;
 pub mod container;
 mod context;
@@ -23,5 +24,6 @@ pub mod observe;
 pub mod pack;
 pub mod project;
 mod state;
+pub mod unit;
 pub mod vault;
 pub mod verify;

@@ -6,6 +6,7 @@ mod converge;
 mod eject;
 mod images;
 pub(crate) mod json;
+mod kept;
 mod leaks;
 mod lockfile;
 pub(crate) mod peers;

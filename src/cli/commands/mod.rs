@@ -7,6 +7,7 @@ use crate::session;
 use crate::ui::Ui;
 
 mod ask;
+mod backup;
 mod build;
 mod check;
 mod compile;
@@ -28,6 +29,7 @@ mod ps;
 mod reference;
 mod run;
 mod secrets;
+mod service;
 mod up;
 mod update;
 mod verify;
@@ -48,6 +50,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Up(args) => up::run(global, args, ui),
         Command::Plan { exit_code, choice, services } => plan::run(global, *exit_code, (services, choice), ui),
         Command::Update { services } => update::run(global, services, ui),
+        Command::Backup { folder } => backup::save(global, folder, ui),
+        Command::Restore { yes, folder } => backup::put_back(global, folder, *yes, ui),
         Command::Down(args) => down::run(global, args, ui),
         Command::Ps { quiet, services } => ps::run(global, *quiet, services, ui),
         Command::Logs(args) => logs::run(global, args, ui),
@@ -73,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)
         }
         Command::Secrets { command } => secrets::run(global, command, ui),
+        Command::Service { command } => service::run(global, command, ui),
         Command::Doctor => doctor::run(global, ui),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");
@@ -89,13 +94,14 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
 
 /// Commands that later versions carry out.
 const PLANNED: &[&str] = &[
-    "agent", "attest", "audit", "backup", "bake", "board", "cllama", "demo", "dev", "egress", "init", "lsp", "persona",
-    "recipe", "restore", "schema", "service",
+    "agent", "attest", "audit", "bake", "board", "cllama", "demo", "dev", "egress", "init", "lsp", "persona", "recipe",
+    "schema",
 ];
 
 /// Commands that are there.
 const KNOWN: &[&str] = &[
     "ask",
+    "backup",
     "build",
     "check",
     "compile",
@@ -116,8 +122,10 @@ const KNOWN: &[&str] = &[
     "ps",
     "reference",
     "restart",
+    "restore",
     "run",
     "secrets",
+    "service",
     "start",
     "stop",
     "top",

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use claw_compiler::plan::steps::{Hashes, Image, base_context, shared};
+use claw_compiler::plan::Plan;
+use claw_compiler::plan::steps::{Hashes, Image, Mode, Observed, base_context, shared};
 use claw_compose::model::Service;
 use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
 
-use super::{ApplyError, Run};
-use crate::container::{body, depends_on, endpoints, newer};
-use crate::docker::{BuildCall, EngineError};
+use super::{ApplyError, Run, Site};
+use crate::container::{Scope, body, depends_on, endpoints, newer};
+use crate::docker::{BuildCall, Docker, EngineError};
 use crate::image::{Building, Making, base, builder, never};
 use crate::live::hashes;
 use crate::{down, hook, pack};
@@ -21,6 +22,29 @@ const BUILD_NETWORK: &str = "CLAW_BUILD_NETWORK";
 
 /// Volumes without a name of containers that are made anew: service and number, then target and volume.
 pub(super) type Kept = BTreeMap<(String, u32), Vec<(String, String)>>;
+
+/// Packs claw's own image where the engine does not have it.
+///
+/// # Errors
+/// Where the executable cannot be packed, or the engine refuses.
+pub(crate) async fn ensure_infra(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<(), ApplyError> {
+    if docker.image(&plan.infra()).await?.is_some() {
+        return Ok(());
+    }
+    let (observed, mode) = (Observed::default(), Mode::default());
+    Run { plan, observed: &observed, mode: &mode, docker, site, scope: Scope::new(plan, site) }.pack_infra().await
+}
+
+/// Makes a volume of a plan as `up` does.
+///
+/// # Errors
+/// Where the engine refuses.
+pub(crate) async fn make_volume(key: &str, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<(), ApplyError> {
+    let observed = Observed { hashes: hashes(plan, site, &BTreeMap::new())?, ..Observed::default() };
+    let mode = Mode::default();
+    let run = Run { plan, observed: &observed, mode: &mode, docker, site, scope: Scope::new(plan, site) };
+    run.volume(key).await
+}
 
 impl Run<'_> {
     pub(super) async fn pack_infra(&self) -> Result<(), ApplyError> {

@@ -36,6 +36,7 @@ mod oneoff;
 mod replace;
 mod start;
 
+pub(crate) use make::{ensure_infra, make_volume};
 pub use oneoff::{OneOff, make_oneoff};
 pub(crate) use replace::is_aside;
 pub use start::{PATIENCE, wait_for};

@@ -14,16 +14,34 @@ use crate::{hook, state};
 /// The longest a service is waited for, unless another time is given.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long the next health check of a container is waited for that was held still.
+const REVIVAL: Duration = Duration::from_secs(60);
+
 impl Run<'_> {
     pub(super) async fn start(&self, name: &str, number: u32) -> Result<(), ApplyError> {
         let Some(service) = self.plan.project.services.get(name) else { return Ok(()) };
         self.needs(name, service).await?;
         let container = self.scope.container(name, number);
         self.inject(&container, name, service).await?;
-        self.docker.start(&container).await?;
+        if self.docker.start(&container).await? {
+            return self.revived(&container).await;
+        }
         match hook::after_start(service, &container, self.docker).await? {
             Some(why) => Err(ApplyError::NotReady { service: name.to_owned(), why: format!("runs, and its {why}") }),
             None => Ok(()),
+        }
+    }
+
+    /// A container that was held still is unhealthy to the engine until its next health check: that is waited for, and not judged.
+    async fn revived(&self, container: &str) -> Result<(), ApplyError> {
+        let mut changes = self.docker.changes(self.scope.project);
+        let deadline = tokio::time::Instant::now() + REVIVAL;
+        loop {
+            let seen = self.docker.container(container).await?;
+            let is_open = seen.is_some_and(|seen| seen.state.health.as_deref() == Some("unhealthy"));
+            if !is_open || tokio::time::timeout_at(deadline, changes.next()).await.is_err() {
+                return Ok(());
+            }
         }
     }
 

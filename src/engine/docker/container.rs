@@ -78,7 +78,10 @@ fn seen(found: ContainerInspectResponse) -> Seen {
         labels: labels.into_iter().collect(),
         state: State {
             status: state.status.map(|status| status.to_string()).unwrap_or_default(),
-            is_running: state.running.unwrap_or(false) && !state.restarting.unwrap_or(false),
+            // A paused one is running to the engine, and does nothing.
+            is_running: state.running.unwrap_or(false)
+                && !state.restarting.unwrap_or(false)
+                && !state.paused.unwrap_or(false),
             is_restarting: state.restarting.unwrap_or(false),
             exit_code: state.exit_code.unwrap_or(0),
             health: status,
@@ -90,6 +93,9 @@ fn seen(found: ContainerInspectResponse) -> Seen {
         inspected: serde_json::to_value(found).unwrap_or_default(),
     }
 }
+
+/// How many bytes of an archive are sent at a time.
+const PIECE: usize = 1 << 16;
 
 /// How many containers are looked into at a time.
 const AT_ONCE: usize = 8;
@@ -268,6 +274,51 @@ impl Docker {
         self.download("copy from", container, path, usize::MAX).await
     }
 
+    /// Hands an archive of what is at a path of a container to `take`, piece by piece.
+    ///
+    /// # Errors
+    /// Where nothing is there, the engine refuses, or `take` does.
+    pub async fn archive_to(
+        &self,
+        container: &str,
+        path: &str,
+        take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), EngineError> {
+        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut stream = std::pin::pin!(self.api.download_from_container(container, Some(options)));
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(failed("copy from", container))?;
+            take(&chunk).map_err(|error| failed("copy from", container)(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Unpacks an archive that is read piece by piece in a directory of a container: owners are those of the archive.
+    ///
+    /// # Errors
+    /// Where the archive cannot be read, or the engine refuses.
+    pub async fn unpack_from(
+        &self,
+        container: &str,
+        directory: &str,
+        archive: impl Read + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let pieces = futures_util::stream::unfold(archive, |mut archive| async move {
+            let mut piece = vec![0; PIECE];
+            match archive.read(&mut piece) {
+                Ok(0) => None,
+                Ok(count) => {
+                    piece.truncate(count);
+                    Some((Ok(piece.into()), archive))
+                }
+                Err(error) => Some((Err(error), archive)),
+            }
+        });
+        let options = query::UploadToContainerOptionsBuilder::default().path(directory).build();
+        let sent = self.api.upload_to_container(container, Some(options), bollard::body_try_stream(pieces)).await;
+        sent.map_err(failed("copy to", container))
+    }
+
     /// Returns an archive of a path, or its begin where it is longer than `most`.
     async fn download(
         &self,
@@ -332,12 +383,32 @@ impl Docker {
         self.api.rename_container(container, options).await.map_err(failed("rename the container", container))
     }
 
-    /// Starts a container.
+    /// Starts a container; one that is paused goes on. Returns whether it was.
     ///
     /// # Errors
     /// Where the engine refuses.
-    pub async fn start(&self, container: &str) -> Result<(), EngineError> {
-        self.api.start_container(container, None).await.map_err(failed("start the container", container))
+    pub async fn start(&self, container: &str) -> Result<bool, EngineError> {
+        let started = self.api.start_container(container, None).await.map_err(failed("start the container", container));
+        match started {
+            Err(error) if error.reason.contains("paused container") => self.unpause(container).await.map(|()| true),
+            other => other.map(|()| false),
+        }
+    }
+
+    /// Holds every process of a container still.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn pause(&self, container: &str) -> Result<(), EngineError> {
+        self.api.pause_container(container).await.map_err(failed("pause the container", container))
+    }
+
+    /// Lets a paused container go on.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn unpause(&self, container: &str) -> Result<(), EngineError> {
+        self.api.unpause_container(container).await.map_err(failed("let go on the container", container))
     }
 
     /// Returns the exit code of a container once it has ended.

@@ -75,7 +75,9 @@ fn every_document_has_the_form_its_page_says() {
         &["doctor"],
         &["version"],
         &["explain", "bad-name"],
+        &["backup", "saved"],
         &["down", "-v"],
+        &["restore", "saved"],
     ] {
         check(arguments[0], &pod.ok(&[arguments, &["--json"]].concat()));
     }

@@ -42,7 +42,7 @@ fn each_condition_is_waited_for_and_a_finished_job_is_not_run_again() {
     let before = time("migrate", "StartedAt");
     assert_eq!(pod.ok(&["up", "-d", "--wait"]), "nothing to do\n");
     assert_eq!(time("migrate", "StartedAt"), before, "a finished job stays finished");
-    assert!(pod.ok(&["logs", "migrate"]).contains("migrate | migrated"));
+    assert!(pod.ok(&["logs", "migrate"]).contains("migrate  | migrated"));
     pod.ok(&["down", "-v"]);
     pod.leaves_nothing();
 }
