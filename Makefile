@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools runtimes peers test-runtimes clean
+.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools runtimes peers test-runtimes faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -18,6 +18,9 @@ test-runtimes: tools ## the real openclaw, on loopback and hardened by claw up: 
 	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
 	$(CARGO) test -p claw-drivers --test conformance openclaw
 	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes
+
+faults: tools ## 200 runs cut off anywhere, the engine restarted now and then: 10 minutes, and nobody else may need the engine
+	CLAW_TEST_FAULTS=200 $(CARGO) test --test it -- engine::faults
 
 demo: engine ## builds claw and brings the quickstart up
 	sh scripts/demo.sh

@@ -4,6 +4,7 @@ mod agents;
 mod commands;
 mod converge;
 mod eject;
+mod faults;
 mod images;
 pub(crate) mod json;
 mod kept;
