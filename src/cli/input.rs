@@ -199,6 +199,11 @@ impl Input {
         Ok(contexts)
     }
 
+    /// Returns whether refusals for agents are warnings.
+    pub(crate) fn is_compat(&self) -> bool {
+        SOFTENED.iter().all(|code| self.softened.contains(code))
+    }
+
     /// Asks the engine for an image that nobody had to ask for.
     pub(crate) async fn know(&mut self, image: &str) -> Result<(), CommandError> {
         let image = ImageRef::new(image);

@@ -5,6 +5,7 @@ use std::path::Path;
 use claw_compiler::plan::Plan;
 use claw_compose::model::{Attachment, Mount, Project, Service};
 use claw_compose::template::Lookup;
+use claw_types::image::label;
 use claw_types::path::ContainerPath;
 use serde_json::{Map, Value, json};
 
@@ -114,6 +115,10 @@ pub fn body(name: &str, container: &str, service: &Service, labels: &Map<String,
     set("StopTimeout", service.stop_grace_period.map(|grace| json!(grace.as_seconds())));
     set("Tty", service.tty.map(Value::Bool));
     set("OpenStdin", service.stdin_open.map(Value::Bool));
+    // The engine's own default may be to share it.
+    if service.ipc.is_none() && labels.contains_key(label::AGENT) {
+        body["HostConfig"]["IpcMode"] = json!("private");
+    }
     body
 }
 

@@ -18,6 +18,8 @@ pub struct DownOptions {
     pub grace: Option<i32>,
     /// Images by name.
     pub images: Vec<String>,
+    /// The pod's directory, where it has a state of the project: with `volumes`, those without a name that a run kept go too.
+    pub root: Option<std::path::PathBuf>,
 }
 
 /// Takes a project's containers and networks away: whatever carries its label. Returns how many things were removed.
@@ -40,7 +42,8 @@ pub async fn down(
     let mut removed = containers.len();
     if options.volumes {
         // Those without a name that a newer container took over have a name for the engine, and no label.
-        for volume in containers.iter().flat_map(unnamed) {
+        let kept = options.root.iter().flat_map(|root| crate::state::unnamed(root, project).into_values());
+        for volume in containers.iter().flat_map(unnamed).chain(kept) {
             match docker.remove_volume(&volume).await {
                 Err(error) if error.status == Some(409) => {
                     progress(&format!("volume {volume} is used by others: kept"))

@@ -28,7 +28,13 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     let mut observed = Observed { hashes: hashes(plan, site, &first.collect())?, ..Observed::default() };
     let networks = docker.networks(project).await?.into_iter();
     observed.networks.extend(networks.map(|seen| (seen.key, Network { id: seen.id, hash: seen.hash })));
-    observed.volumes.extend(docker.volumes(project).await?.into_iter().map(|volume| volume.key));
+    let owned = crate::state::owned(site.root, project);
+    for volume in docker.volumes(project).await? {
+        if plan.owner_of(&volume.key).is_some() && owned.get(&volume.key) != Some(&volume.made) {
+            observed.unowned_volumes.insert(volume.key.clone());
+        }
+        observed.volumes.insert(volume.key);
+    }
     images(plan, docker, site, &mut observed).await?;
     site.vault.fetch(plan).await?;
     for (id, unit) in &plan.units {
@@ -40,8 +46,9 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     let told = crate::state::told(site.root, project);
     let told = plan.units.keys().filter_map(|unit| Some((unit.clone(), told.get(unit.as_str())?.clone())));
     observed.told.extend(told);
+    let is_podman = !containers.is_empty() && docker.is_podman().await?;
     for seen in &containers {
-        let container = container(seen, plan, site);
+        let container = container(seen, is_podman, plan, site);
         observed.containers.entry(seen.service().to_owned()).or_default().push(container);
     }
     Ok(observed)
@@ -131,7 +138,7 @@ pub(crate) fn shim(root: &Path, plan: &Plan) -> std::path::PathBuf {
     root.join(".claw").join(plan.pod.as_str()).join("bin").join(name)
 }
 
-fn container(seen: &Seen, plan: &Plan, site: &Site<'_>) -> Container {
+fn container(seen: &Seen, is_podman: bool, plan: &Plan, site: &Site<'_>) -> Container {
     let name = seen.service();
     let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
     let drift = match (plan.project.services.get(name), unit) {
@@ -140,7 +147,10 @@ fn container(seen: &Seen, plan: &Plan, site: &Site<'_>) -> Container {
             let labels = service.labels.iter().filter(|(key, _)| key.starts_with("claw."));
             let labels = labels.map(|(key, value)| (key.clone(), serde_json::json!(value))).collect();
             let planned = body(name, &seen.name, service, &labels, &scope);
-            verify::drift(&planned, &seen.inspected, unit.is_some())
+            match is_podman && unit.is_some() {
+                true => verify::drift(&planned, &verify::podman::translated(&planned, &seen.inspected), true),
+                false => verify::drift(&planned, &seen.inspected, unit.is_some()),
+            }
         }
         (None, _) => Vec::new(),
     };

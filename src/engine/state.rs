@@ -29,6 +29,49 @@ pub(crate) fn told(root: &Path, project: &str) -> BTreeMap<String, String> {
     rows(root, project, "told")
 }
 
+/// Returns the volumes that were handed to whom they are for, by key: when each was made.
+pub(crate) fn owned(root: &Path, project: &str) -> BTreeMap<String, String> {
+    rows(root, project, "owned")
+}
+
+/// Remembers that volumes were handed over: key and when it was made of each.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn record_owned(
+    root: &Path,
+    project: &str,
+    volumes: impl Iterator<Item = (String, String)>,
+) -> Result<(), FileError> {
+    let mut rows = owned(root, project);
+    rows.extend(volumes);
+    let text: String = rows.iter().map(|(key, made)| format!("{key} {made}\n")).collect();
+    make_private(&folder(root, project))?;
+    write_atomic(&folder(root, project).join("owned"), &text, 0o600)
+}
+
+/// Returns the volumes without a name that are kept for containers that are not made yet, by service, number and target. A target may
+/// hold blanks: what stands behind the last one is the volume.
+pub(crate) fn unnamed(root: &Path, project: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(folder(root, project).join("unnamed")).unwrap_or_default();
+    let rows = text.lines().filter_map(|line| line.rsplit_once(' '));
+    rows.map(|(place, volume)| (place.to_owned(), volume.to_owned())).collect()
+}
+
+/// Remembers the volumes without a name that are kept.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn record_unnamed(
+    root: &Path,
+    project: &str,
+    rows: impl Iterator<Item = (String, String)>,
+) -> Result<(), FileError> {
+    let text: String = rows.map(|(place, volume)| format!("{place} {volume}\n")).collect();
+    make_private(&folder(root, project))?;
+    write_atomic(&folder(root, project).join("unnamed"), &text, 0o600)
+}
+
 /// Remembers that the container of an agent was told.
 ///
 /// # Errors

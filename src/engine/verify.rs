@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+pub(crate) mod podman;
+
 /// Settings of `HostConfig` that hold an agent, each with the name people know it by.
 const HELD: &[(&str, &str)] = &[
     ("ReadonlyRootfs", "read_only"),

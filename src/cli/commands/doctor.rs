@@ -85,19 +85,26 @@ fn machine(facts: &EngineFacts) -> Vec<Look> {
         false => format!("no limit of {}", missing.join(", ")),
     };
     let features: Vec<&str> = image::built_in(facts.major()).into_iter().collect();
-    let engine = format!("Docker {} at {} ({})", facts.version, facts.address, facts.named_by);
+    let name = if facts.is_podman { "Podman" } else { "Docker" };
+    let engine = format!("{name} {} at {} ({})", facts.version, facts.address, facts.named_by);
     let platform = format!("{}/{}, kernel {}", facts.os, facts.architecture, facts.kernel);
     let is_own = facts.os == "linux" && facts.architecture == own;
     let is_layered = matches!(facts.storage.as_str(), "overlay2" | "overlayfs");
     vec![
-        look("engine", facts.major() >= 20, engine, "claw is tested with Engine 20.10 and later"),
+        match facts.is_podman {
+            true => look("engine", facts.major() >= 4, engine, "claw is tested with Podman 4.3 and later"),
+            false => look("engine", facts.major() >= 20, engine, "claw is tested with Engine 20.10 and later"),
+        },
         look("API", true, facts.api.as_str(), ""),
         look("platform", is_own, platform, "claw packs its own executable, which must be of the engine's platform"),
         match pack::is_static() {
             true => look("executable", true, "static", ""),
             false => look("executable", false, "dynamic", "claw's image cannot be packed: build it with +crt-static"),
         },
-        look("builder", true, format!("BuildKit with {}", features.join(", ")), ""),
+        match facts.is_podman {
+            true => look("builder", true, "Buildah, as the classic builder", ""),
+            false => look("builder", true, format!("BuildKit with {}", features.join(", ")), ""),
+        },
         look("storage", is_layered, facts.storage.as_str(), "builds and starts are slower"),
         look(
             "cgroups",
@@ -118,7 +125,7 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
         (false, true) => "remapped",
         (false, false) => "none",
     };
-    let is_closed = facts.major() >= 26;
+    let is_closed = facts.is_podman || facts.major() >= 26;
     let names = if is_closed { "closed" } else { "forwards names to the outside (CVE-2024-29018)" };
     let others: Vec<&str> = facts
         .runtimes
@@ -127,7 +134,7 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
         .filter(|name| !name.contains("runc") && !name.ends_with("v1.linux"))
         .collect();
     let sandboxes = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
-    vec![
+    let mut walls = vec![
         look("seccomp", has("seccomp"), profile("seccomp"), "agents can make every system call"),
         look("AppArmor", has("apparmor"), profile("apparmor"), "one wall less between an agent and the host"),
         look("user namespaces", users != "none", users, "user ids inside are the host's; agents are never root inside"),
@@ -143,5 +150,14 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
             sandboxes,
             "agents share the host's kernel; gVisor (`runsc`) or Kata give them another",
         ),
-    ]
+    ];
+    if facts.is_podman {
+        walls.push(look(
+            "read-only containers",
+            false,
+            "`/run` and `/var/tmp` are temporary file systems",
+            "an agent can write there, in memory, until it is stopped",
+        ));
+    }
+    walls
 }

@@ -44,11 +44,6 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
         let built = plan.iter().flat_map(|plan| &plan.builds);
         let own = built.map(|(service, build)| (format!("{name}-{service}"), build.image.to_string()));
         let local = own.filter(|(default, image)| default == image).map(|(_, image)| image).collect();
-        let options = DownOptions {
-            volumes: args.volumes,
-            grace: args.timeout,
-            images: if args.rmi.is_some() { local } else { Vec::new() },
-        };
         let engine = Engine::new();
         let docker = engine.docker().await?;
         let root = match &input {
@@ -63,6 +58,12 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             let elsewhere = found.iter().find_map(|seen| elsewhere(seen, &root));
             refuse_elsewhere(&name, elsewhere.as_deref())?;
         }
+        let options = DownOptions {
+            volumes: args.volumes,
+            grace: args.timeout,
+            images: if args.rmi.is_some() { local } else { Vec::new() },
+            root: has_state.then(|| root.clone()),
+        };
         let removed = down(&name, &options, docker, &|line| ui.progress(line)).await?;
         if args.volumes && has_state {
             remove_state(&root, &name)?;

@@ -109,12 +109,14 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
     }
     refuse_others(session, &observed)?;
     let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();
+    refuse_weak(session, &todo).await?;
     carry_out(session, (&observed, &mode), &images).await?;
     if learn(session, &images).await? {
         mode = Mode { has_images: true, ..self::mode(session, wanted.services, wanted.choice)? };
         refuse_proxied(&session.plan)?;
         (observed, todo) = look(session, &mode).await?;
         refuse_others(session, &observed)?;
+        refuse_weak(session, &todo).await?;
     }
     done.extend(images);
     if let Some(unknown) = session.plan.unknown.first() {
@@ -130,6 +132,30 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
     carry_out(session, (&observed, &mode), &rest).await?;
     done.extend(rest);
     Ok(Done { steps: done, mode: mode.carried_out(), seen: Some(observed) })
+}
+
+/// Refuses to start agents on an engine that does not hold what holds them; with `--compat` it is told.
+async fn refuse_weak(session: &Session<'_>, todo: &[Step]) -> Result<(), CommandError> {
+    let is_agent = |step: &&Step| {
+        let service = step.action.service().unwrap_or("");
+        matches!(step.action, Action::Start(..)) && session.plan.units.keys().any(|unit| unit.as_str() == service)
+    };
+    if !todo.iter().any(|step| is_agent(&step)) {
+        return Ok(());
+    }
+    let facts = session.docker().await?.facts().await?;
+    let unenforced = facts.unenforced();
+    if unenforced.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the engine at `{}` has no {}", facts.address, unenforced.join(", no "));
+    if session.input.is_compat() {
+        session.ui.progress(&format!("warning: {message}: agents run without"));
+        return Ok(());
+    }
+    Err(CommandError::Usage(format!(
+        "{message}: agents would run without; `--compat` lets them, `claw doctor` tells more"
+    )))
 }
 
 /// Refuses images that are not those of `claw.lock`. What came from a registry is asked for by its digest.

@@ -10,18 +10,16 @@ use claw_compose::model::Service;
 use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
 
+use super::unnamed::Kept;
 use super::{ApplyError, Run, Site};
 use crate::container::{Scope, body, depends_on, endpoints, newer};
 use crate::docker::{BuildCall, Docker, EngineError};
 use crate::image::{Building, Making, base, builder, never};
 use crate::live::hashes;
-use crate::{down, hook, pack};
+use crate::{hook, pack};
 
 /// The variable that names the network of the steps that build claw's own images, as `docker build --network` does.
 const BUILD_NETWORK: &str = "CLAW_BUILD_NETWORK";
-
-/// Volumes without a name of containers that are made anew: service and number, then target and volume.
-pub(super) type Kept = BTreeMap<(String, u32), Vec<(String, String)>>;
 
 /// Packs claw's own image where the engine does not have it.
 ///
@@ -213,7 +211,7 @@ impl Run<'_> {
         let labels = self.container_labels(name, number, service, (&image.id, &hashes));
         let mut body = body(name, &container, service, &labels, &self.scope);
         let taken = |target: &str| service.volumes.iter().any(|mount| mount.target == target);
-        let volumes = kept.borrow().get(&(name.to_owned(), number)).cloned().unwrap_or_default();
+        let volumes = kept.borrow().of(name, number);
         let again = volumes.iter().filter(|(target, _)| !taken(target) || is_anonymous(service, target));
         let again = again.map(|(target, volume)| json!({ "Type": "volume", "Source": volume, "Target": target }));
         if let Value::Array(mounts) = &mut body["HostConfig"]["Mounts"] {
@@ -226,7 +224,7 @@ impl Run<'_> {
         for (network, endpoint) in endpoints(name, &container, service, &self.scope).into_iter().skip(1) {
             self.docker.attach(&network, &id, endpoint).await?;
         }
-        Ok(())
+        self.taken_over(name, number, kept)
     }
 
     /// Returns the image of a service.
@@ -310,22 +308,6 @@ impl Run<'_> {
             labels.insert("com.docker.compose.project.environment_file".to_owned(), json!(files.join(",")));
         }
         labels
-    }
-
-    /// What a volume without a name holds outlives its container, as with compose: the new one mounts it again.
-    pub(super) async fn keep(&self, service: &str, id: &str, kept: &RefCell<Kept>) -> Result<(), EngineError> {
-        if !self.plan.project.services.contains_key(service) {
-            return Ok(());
-        }
-        let Some(seen) = self.docker.container(id).await? else { return Ok(()) };
-        let unnamed = down::unnamed(&seen);
-        let mounts = seen.inspected["Mounts"].as_array().into_iter().flatten();
-        let text = |mount: &Value, key: &str| mount[key].as_str().unwrap_or("").to_owned();
-        let pairs = mounts.map(|mount| (text(mount, "Destination"), text(mount, "Name")));
-        let pairs = pairs.filter(|(_, name)| unnamed.contains(name));
-        let number = seen.label(compose::NUMBER).parse().unwrap_or(1);
-        kept.borrow_mut().insert((service.to_owned(), number), pairs.collect());
-        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //! of them is decided here.
 //!
 //! `make.rs` has what makes images, networks, volumes and containers, `start.rs` what waits and starts, `replace.rs` what puts
-//! back, `oneoff.rs` containers for one command.
+//! back, `unnamed.rs` what keeps volumes without a name, `oneoff.rs` containers for one command.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Action, Mode, Observed, Step};
-use claw_compose::model::Mount;
+use claw_compose::model::{Mount, Service};
 use claw_types::agent::Surface;
 use claw_types::id::UnitId;
 use claw_types::image::{compose, label};
@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 
-use self::make::Kept;
+use self::unnamed::Kept;
 use crate::container::{Scope, body, seccomp};
 use crate::context::ContextError;
 use crate::docker::{Docker, EngineError};
@@ -35,6 +35,7 @@ mod make;
 mod oneoff;
 mod replace;
 mod start;
+mod unnamed;
 
 pub(crate) use make::{ensure_infra, make_volume};
 pub use oneoff::{OneOff, make_oneoff};
@@ -144,6 +145,9 @@ fn is_removal(step: &Step) -> bool {
     matches!(step.action, Action::RemoveContainer(..) | Action::SetAside(..))
 }
 
+/// The variable that says that an engine elsewhere sees the files of this machine.
+const SHARES_FILES: &str = "CLAW_ENGINE_SHARES_FILES";
+
 /// What every step needs to know.
 struct Run<'r> {
     plan: &'r Plan,
@@ -163,7 +167,7 @@ impl Run<'_> {
         self.leftovers().await?;
         self.externals().await?;
         self.sources()?;
-        let kept = &RefCell::new(Kept::new());
+        let kept = &RefCell::new(self.kept());
         let mut open: VecDeque<&Step> = steps.iter().collect();
         let mut undone: BTreeSet<u32> = steps.iter().map(|step| step.id).collect();
         let mut removals = 0;
@@ -241,7 +245,7 @@ impl Run<'_> {
             Action::RemoveContainer(service, _, id) => {
                 self.keep(service, id, kept).await?;
                 self.stop(id).await?;
-                Ok(self.docker.remove_container(id, false).await?)
+                self.remove(service, id, kept).await
             }
             Action::SetAside(service, _, id) => {
                 self.keep(service, id, kept).await?;
@@ -275,9 +279,34 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// An engine on another machine does not have what services take of this one.
+    fn elsewhere(&self) -> Result<(), ApplyError> {
+        let is_said = self.site.environment.plain(SHARES_FILES).is_some_and(|value| value == "1");
+        if !self.docker.is_remote() || is_said {
+            return Ok(());
+        }
+        let project = &self.plan.project;
+        let takes = |service: &Service| {
+            let files = service.secrets.iter().filter_map(|mount| project.secrets.get(&mount.source));
+            let mut files = files.chain(service.configs.iter().filter_map(|mount| project.configs.get(&mount.source)));
+            service.volumes.iter().any(|mount| mount.kind == "bind") || files.any(|object| object.file.is_some())
+        };
+        let takers: Vec<&str> =
+            project.services.iter().filter(|(_, service)| takes(service)).map(|(name, _)| name.as_str()).collect();
+        if takers.is_empty() {
+            return Ok(());
+        }
+        Err(ApplyError::Unusable(format!(
+            "the engine at `{}` is on another machine, which does not have the files of this one that `{}` mounts: run claw there, or set `{SHARES_FILES}=1` where both see the same files at the same paths",
+            self.docker.address(),
+            takers.join("`, `")
+        )))
+    }
+
     /// What services take of the host must be there before anything is made: mounts that the engine would not make, and files of
     /// secrets and configs. All that is missing is told at once.
     fn sources(&self) -> Result<(), ApplyError> {
+        self.elsewhere()?;
         let mut missing = Vec::new();
         let mut told = BTreeSet::new();
         for planned in self.plan.units.values() {
@@ -400,6 +429,9 @@ impl Run<'_> {
             self.docker.remove_container(&helper, true).await?;
             return Err(ApplyError::Unusable(format!("the owner of volumes and secrets could not be set: {lines}")));
         }
-        Ok(self.docker.remove_container(&helper, true).await?)
+        self.docker.remove_container(&helper, true).await?;
+        let there = self.docker.volumes(self.scope.project).await?.into_iter();
+        let handed = there.filter(|volume| volumes.contains(&volume.key)).map(|volume| (volume.key, volume.made));
+        Ok(state::record_owned(self.site.root, self.scope.project, handed)?)
     }
 }

@@ -94,6 +94,9 @@ fn seen(found: ContainerInspectResponse) -> Seen {
     }
 }
 
+/// How often a container is looked at again that is about to be something else.
+const PATIENCE: usize = 100;
+
 /// How many bytes of an archive are sent at a time.
 const PIECE: usize = 1 << 16;
 
@@ -195,11 +198,23 @@ impl Docker {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn container(&self, container: &str) -> Result<Option<Seen>, EngineError> {
-        match self.api.inspect_container(container, None).await {
-            Ok(found) => Ok(Some(seen(found))),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(failed("inspect the container", container)(error)),
+        for _ in 0..PATIENCE {
+            match self.api.inspect_container(container, None).await {
+                Ok(found) => return Ok(Some(seen(found))),
+                Err(error) if is_missing(&error) => return Ok(None),
+                // Podman has a word of its own between running and exited (4.3.1).
+                Err(error) if error.to_string().contains("unknown variant `stopped`") => {
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(failed("inspect the container", container)(error)),
+            }
         }
+        Err(EngineError {
+            call: "inspect the container",
+            resource: container.to_owned(),
+            reason: "it is between running and exited for too long".to_owned(),
+            status: None,
+        })
     }
 
     /// Makes a container from the body of the engine's call and returns its id.

@@ -49,6 +49,8 @@ pub struct EngineFacts {
     pub named_by: String,
     /// Its version.
     pub version: String,
+    /// It is Podman's service of Docker's API.
+    pub is_podman: bool,
     /// The version of its API.
     pub api: String,
     /// Its operating system.
@@ -80,6 +82,18 @@ pub struct EngineFacts {
 }
 
 impl EngineFacts {
+    /// Returns what of an agent's walls this engine does not hold.
+    pub fn unenforced(&self) -> Vec<&'static str> {
+        let is_open = !self.security.iter().any(|each| each == "seccomp");
+        let rows = [
+            (!self.has_memory_limit, "limits of memory"),
+            (!self.has_pids_limit, "limits of processes"),
+            (!self.has_cpu_limit, "limits of CPUs"),
+            (is_open, "filters of system calls (seccomp)"),
+        ];
+        rows.into_iter().filter(|(is_missing, _)| *is_missing).map(|(_, what)| what).collect()
+    }
+
     /// Returns the first number of the version: 20 for 20.10.24.
     pub fn major(&self) -> u32 {
         self.version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(0)
@@ -118,6 +132,11 @@ fn read<T: serde::de::DeserializeOwned>(
     body: serde_json::Value,
 ) -> Result<T, EngineError> {
     serde_json::from_value(body).map_err(|source| failed(call, resource)(bollard::errors::Error::from(source)))
+}
+
+fn is_podman(version: &bollard::models::SystemVersion) -> bool {
+    let components = version.components.iter().flatten();
+    components.clone().any(|component| component.name.to_lowercase().contains("podman"))
 }
 
 /// The longest the engine may take to begin its answer; a stop waits for the container's own grace.
@@ -164,6 +183,7 @@ impl Docker {
         Ok(EngineFacts {
             address: self.address.clone(),
             named_by: self.named_by.to_owned(),
+            is_podman: is_podman(&version),
             version: version.version.unwrap_or_default(),
             api: version.api_version.unwrap_or_default(),
             os: version.os.unwrap_or_default(),
@@ -180,6 +200,29 @@ impl Docker {
             has_cpu_limit: info.cpu_cfs_quota.unwrap_or(false),
             warnings: info.warnings.unwrap_or_default(),
         })
+    }
+
+    /// Returns whether the engine is Podman's service of Docker's API.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn is_podman(&self) -> Result<bool, EngineError> {
+        let version = self.api.version().await.map_err(failed("tell its version at", &self.address))?;
+        Ok(is_podman(&version))
+    }
+
+    /// Returns whether the engine is on another machine, as far as its address tells.
+    pub fn is_remote(&self) -> bool {
+        let Some((scheme, rest)) = self.address.split_once("://") else { return false };
+        let host = rest.split('/').next().unwrap_or(rest);
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
+        let is_loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        scheme != "unix" && !is_loopback
+    }
+
+    /// Returns where the engine is.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Returns operating system and architecture of the engine, and its major version.

@@ -21,6 +21,8 @@ pub struct Labelled {
     pub is_internal: bool,
     /// The hash it was made from, where it carries one.
     pub hash: Option<String>,
+    /// When it was made, in the engine's words; empty for a network.
+    pub made: String,
 }
 
 impl Docker {
@@ -41,6 +43,7 @@ impl Docker {
                 id: each.id.unwrap_or_default(),
                 is_internal: each.internal.unwrap_or(false),
                 hash: labels.remove(compose::HASH),
+                made: String::new(),
                 name,
             })
         };
@@ -82,9 +85,10 @@ impl Docker {
         let volume = |each: bollard::models::Volume| Labelled {
             key: each.labels.get(compose::VOLUME).cloned().unwrap_or_else(|| each.name.clone()),
             id: each.name.clone(),
-            name: each.name,
             is_internal: false,
             hash: each.labels.get(compose::HASH).cloned(),
+            made: each.created_at.map(|made| made.to_string()).unwrap_or_default(),
+            name: each.name,
         };
         let mut volumes: Vec<Labelled> = found.volumes.unwrap_or_default().into_iter().map(volume).collect();
         volumes.sort_by(|left, right| left.key.cmp(&right.key));

@@ -245,6 +245,8 @@ fn cycle(pod: &Pod, proxy: &Proxy, shape: &mut Shape, random: &mut Random, seen:
     let units = pod.folder.0.join(".claw").join(&pod.name).join("units/bot");
     assert_eq!(std::fs::read_dir(&units).expect("files").count(), 1, "{}", what());
     seen.extend(unnamed(pod));
+    // What it may write to is its own, whoever was cut off on the way to that.
+    docker(&["exec", &pod.container("bot"), "sh", "-c", "echo x > /notes/x"]);
 }
 
 /// Takes the pod away with a fault on the way: what is left goes with the next `down`.
@@ -259,9 +261,13 @@ fn removed(pod: &Pod, proxy: &Proxy, random: &mut Random, seen: &BTreeSet<String
     assert!(left.is_empty(), "{fault:?}: {ended}: volumes without a name are left: {left:?}");
 }
 
-/// Restarts the engine, as its own service manager would after a crash.
-fn restart_engine() {
-    let _ = Command::new("pkill").args(["-9", "-x", "dockerd"]).status();
+/// Restarts the engine: after a crash, or because it was told to.
+fn restart_engine(is_crash: bool) {
+    let _ = Command::new("pkill").args([if is_crash { "-9" } else { "-15" }, "-x", "dockerd"]).status();
+    let answers = || Command::new("docker").arg("version").output().is_ok_and(|output| output.status.success());
+    while answers() {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
     std::thread::sleep(std::time::Duration::from_secs(1));
     let status = Command::new("sh").args(["scripts/engine.sh", "ensure"]).current_dir(root()).status();
     assert!(status.expect("a shell").success(), "the engine comes back");
@@ -288,7 +294,7 @@ fn every_run_that_is_cut_off_converges_with_the_next_and_leaves_nothing() {
         // Nobody else may need the engine then.
         if asked.is_some() && index % 20 == 0 {
             let ended = faulted(&pod, &proxy, &["up", "-d"], Fault::During, 0);
-            restart_engine();
+            restart_engine(index % 40 == 0);
             let run = pod.run(&["up", "-d", "--wait"]);
             assert_eq!(run.code, Some(0), "after a restart of the engine; before it {ended}\n{run:?}");
             assert_eq!(names(&pod), shape.containers(&pod));

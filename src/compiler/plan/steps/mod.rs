@@ -238,8 +238,10 @@ pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
             list.add(Action::CreateNetwork(key), "it is missing", Vec::new());
         }
     }
-    let mut fresh = BTreeSet::new();
-    for key in volumes(plan, mode).into_iter().filter(|key| !observed.volumes.contains(key)) {
+    // A run that ended early may have made a volume and not handed it over.
+    let used = volumes(plan, mode);
+    let mut fresh: BTreeSet<String> = observed.unowned_volumes.intersection(&used).cloned().collect();
+    for key in used.into_iter().filter(|key| !observed.volumes.contains(key)) {
         if !plan.project.volumes.get(&key).is_some_and(|volume| is_external(volume.external)) {
             list.add(Action::CreateVolume(key.clone()), "it is missing", Vec::new());
             fresh.insert(key);

@@ -27,6 +27,8 @@ pub struct Observed {
     pub altered: BTreeSet<UnitId>,
     /// Agents whose sealed files do not belong to them.
     pub unowned: BTreeSet<UnitId>,
+    /// Volumes that nobody handed to whom they are for, by key.
+    pub unowned_volumes: BTreeSet<String>,
     /// The container of each agent that was last told what is told after a start.
     pub told: BTreeMap<UnitId, String>,
     /// What the label `config-hash` says of what is made on this host.
