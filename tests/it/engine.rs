@@ -11,6 +11,8 @@ mod kept;
 mod leaks;
 mod lockfile;
 pub(crate) mod peers;
+mod podman;
+mod remote;
 mod secrets;
 mod services;
 mod shim;
