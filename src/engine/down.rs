@@ -33,6 +33,12 @@ pub async fn down(
     progress: &dyn Fn(&str),
 ) -> Result<usize, EngineError> {
     let containers = docker.containers(project).await?;
+    if options.volumes
+        && let Some(root) = &options.root
+    {
+        // Once their containers are gone nothing else says whose they were.
+        remember(&containers, root, project)?;
+    }
     let remove = async |seen: &Seen| {
         progress(&format!("remove container {}", seen.name));
         hook::stop(seen, options.grace, docker, progress).await?;
@@ -77,6 +83,19 @@ pub async fn down(
         }
     }
     Ok(removed)
+}
+
+/// Writes down the volumes without a name of containers that are about to go with them.
+fn remember(containers: &[Seen], root: &std::path::Path, project: &str) -> Result<(), EngineError> {
+    let own = containers.iter().flat_map(unnamed).map(|volume| (format!("down:0:{volume}"), volume));
+    let rows: std::collections::BTreeMap<String, String> =
+        crate::state::unnamed(root, project).into_iter().chain(own).collect();
+    crate::state::record_unnamed(root, project, rows.into_iter()).map_err(|error| EngineError {
+        call: "remember the volumes of",
+        resource: project.to_owned(),
+        reason: error.to_string(),
+        status: None,
+    })
 }
 
 /// Stops containers and leaves them, dependents first, each with `grace` seconds or its own. Returns how many ran.

@@ -1,5 +1,6 @@
 //! Steps that start something, and what they wait for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use claw_compiler::plan::Plan;
@@ -8,7 +9,7 @@ use claw_types::id::UnitId;
 
 use super::{ApplyError, Run};
 use crate::container::file_target;
-use crate::docker::Docker;
+use crate::docker::{Docker, Seen};
 use crate::{hook, state};
 
 /// The longest a service is waited for, unless another time is given.
@@ -51,7 +52,8 @@ impl Run<'_> {
             let needed = self.plan.project.services.get(target);
             let count = needed.map_or(0, |needed| self.mode.containers_of(target, needed));
             let (condition, patience) = (&dependency.condition, self.site.patience);
-            let waited = wait_for(target, count, condition, self.plan, self.docker, patience).await;
+            let early = (condition == "service_healthy").then(Early::default);
+            let waited = wait(target, count, condition, early, (self.plan, self.docker), patience).await;
             match waited {
                 Err(ApplyError::NotReady { service, why }) if dependency.required == Some(false) => {
                     (self.site.progress)(&format!("  `{service}` {why}; `{name}` does not need it"));
@@ -132,22 +134,107 @@ pub async fn wait_for(
     docker: &Docker,
     patience: Duration,
 ) -> Result<(), ApplyError> {
+    wait(service, count, condition, None, (plan, docker), patience).await
+}
+
+/// When a health check is run beside the engine's own runs of it. The engine runs it for the first time after its interval, which is
+/// half a minute where nothing is said, and only since Engine 25 sooner in a start period. A check that succeeds says the same
+/// whoever runs it, so that whoever waits need not wait for the engine.
+struct Early {
+    next: tokio::time::Instant,
+    pause: Duration,
+    /// Containers whose check succeeded.
+    well: BTreeSet<String>,
+}
+
+impl Default for Early {
+    fn default() -> Self {
+        Self { next: tokio::time::Instant::now() + FIRST, pause: FIRST, well: BTreeSet::new() }
+    }
+}
+
+/// How long after its start a health check is first run.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest between two runs.
+const SELDOM: Duration = Duration::from_secs(10);
+
+impl Early {
+    /// Runs the checks of containers where it is time, ever more seldom. Returns whether all of them have succeeded.
+    async fn are_healthy(&mut self, waiting: &[Seen], docker: &Docker) -> bool {
+        if tokio::time::Instant::now() >= self.next {
+            for seen in waiting.iter().filter(|seen| seen.state.health.as_deref() == Some("starting")) {
+                let command = check(seen);
+                // One that cannot be run is the engine's to judge.
+                let is_open = !command.is_empty() && !self.well.contains(&seen.id);
+                if is_open
+                    && docker.exec(&seen.id, &command, timeout(seen)).await.is_ok_and(|output| output.exit_code == 0)
+                {
+                    self.well.insert(seen.id.clone());
+                }
+            }
+            self.pause = (self.pause * 2).min(SELDOM);
+            self.next = tokio::time::Instant::now() + self.pause;
+        }
+        waiting.iter().all(|seen| self.well.contains(&seen.id))
+    }
+}
+
+/// Returns how long a container's health check may take.
+fn timeout(seen: &Seen) -> Duration {
+    let nanoseconds = seen.inspected["Config"]["Healthcheck"]["Timeout"].as_u64().filter(|timeout| *timeout > 0);
+    nanoseconds.map_or(Duration::from_secs(30), Duration::from_nanos)
+}
+
+/// Returns the command of a container's health check; nothing where it has none.
+fn check(seen: &Seen) -> Vec<String> {
+    let config = &seen.inspected["Config"];
+    let words = |value: &serde_json::Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(ToOwned::to_owned)).collect()
+    };
+    let test = words(&config["Healthcheck"]["Test"]);
+    match test.split_first() {
+        Some((kind, rest)) if kind == "CMD" => rest.to_vec(),
+        Some((kind, rest)) if kind == "CMD-SHELL" => {
+            let shell = words(&config["Shell"]);
+            let shell = if shell.is_empty() { vec!["/bin/sh".to_owned(), "-c".to_owned()] } else { shell };
+            shell.into_iter().chain(rest.iter().cloned()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+async fn wait(
+    service: &str,
+    count: u32,
+    condition: &str,
+    mut early: Option<Early>,
+    (plan, docker): (&Plan, &Docker),
+    patience: Duration,
+) -> Result<(), ApplyError> {
     let Some(planned) = plan.project.services.get(service) else { return Ok(()) };
     let not_ready = |why: String| ApplyError::NotReady { service: service.to_owned(), why };
     let deadline = tokio::time::Instant::now() + patience;
     let mut changes = docker.changes(plan.pod.as_str());
     loop {
-        let mut is_ready = true;
+        let mut waiting = Vec::new();
         for number in 1..=count {
             let own = planned.container_name.clone();
             let container = own.unwrap_or_else(|| format!("{}-{service}-{number}", plan.pod));
             let seen = docker.container(&container).await?.ok_or_else(|| not_ready("was removed".to_owned()))?;
-            is_ready &= readiness(condition, &seen.state).map_err(&not_ready)?;
+            if !readiness(condition, &seen.state).map_err(&not_ready)? {
+                waiting.push(seen);
+            }
         }
+        let is_ready = match &mut early {
+            Some(early) => early.are_healthy(&waiting, docker).await,
+            None => waiting.is_empty(),
+        };
         if is_ready {
             return Ok(());
         }
-        if tokio::time::timeout_at(deadline, changes.next()).await.is_err() {
+        let next = early.as_ref().map_or(deadline, |early| early.next.min(deadline));
+        if tokio::time::timeout_at(next, changes.next()).await.is_err() && tokio::time::Instant::now() >= deadline {
             return Err(not_ready(format!("was not ready within {} seconds", patience.as_secs())));
         }
     }

@@ -355,3 +355,30 @@ fn an_images_label_runs_nothing_when_its_container_is_stopped() {
     pod.ok(&["down", "-v"]);
     assert!(!pod.folder.0.join("out/owned").exists());
 }
+
+#[test]
+fn a_check_that_would_succeed_is_not_waited_for_until_its_interval() {
+    let check = |test: &str| {
+        format!("    healthcheck: {{test: {test}, interval: 60s, retries: 3}}\n    stop_signal: SIGKILL\n")
+    };
+    let needs = |name: &str| format!("    depends_on: {{{name}: {{condition: service_healthy}}}}\n");
+    let first = job("first", "sleep 1; touch /ready; exec sleep 1000", &check("[CMD, test, -f, /ready]"));
+    let second = job("second", "exec sleep 1000", &format!("{}{}", check("\"test $$HOME = /\""), needs("first")));
+    let pod = pod("early", &format!("{first}{second}{}", sleeper("web", &needs("second"))));
+    let began = std::time::Instant::now();
+    pod.ok(&["up", "-d"]);
+    assert!(began.elapsed().as_secs() < 50, "{:?}", began.elapsed());
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Health.Status}}", &pod.container("first")]), "starting");
+    let started = |name: &str| docker(&["inspect", "-f", "{{.State.StartedAt}}", &pod.container(name)]);
+    assert!(started("first") < started("second") && started("second") < started("web"));
+    // One that fails is the engine's to judge.
+    let bad = job(
+        "first",
+        "exec sleep 1000",
+        "    healthcheck: {test: [CMD, 'false'], interval: 300ms, retries: 2}\n    stop_signal: SIGKILL\n",
+    );
+    compose(&pod, &format!("{bad}{}", sleeper("web", &needs("first"))));
+    let run = pod.run(&["up", "-d", "--force-recreate"]);
+    assert!(run.code == Some(1) && run.stderr.contains("`web` waits for `first`, which is unhealthy"), "{run:?}");
+    pod.ok(&["down", "-v"]);
+}
