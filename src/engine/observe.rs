@@ -33,6 +33,10 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
         if plan.owner_of(&volume.key).is_some() && owned.get(&volume.key) != Some(&volume.made) {
             observed.unowned_volumes.insert(volume.key.clone());
         }
+        let wanted = observed.hashes.volumes.get(&volume.key);
+        if wanted.is_some() && volume.hash.is_some() && volume.hash.as_ref() != wanted {
+            observed.changed_volumes.insert(volume.key.clone());
+        }
         observed.volumes.insert(volume.key);
     }
     images(plan, docker, site, &mut observed).await?;

@@ -29,12 +29,12 @@ pub(crate) fn told(root: &Path, project: &str) -> BTreeMap<String, String> {
     rows(root, project, "told")
 }
 
-/// Returns the volumes that were handed to whom they are for, by key: when each was made.
+/// Returns the volumes that were handed to whom they are for, by key: which of its name each is.
 pub(crate) fn owned(root: &Path, project: &str) -> BTreeMap<String, String> {
     rows(root, project, "owned")
 }
 
-/// Remembers that volumes were handed over: key and when it was made of each.
+/// Remembers that volumes were handed over: the key of each, and which of its name it is.
 ///
 /// # Errors
 /// Where the host refuses.

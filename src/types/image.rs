@@ -97,11 +97,13 @@ pub mod label {
     pub const PRE_STOP: &str = "claw.pre-stop";
     /// Of what a container was made, by path: short digests, so that a plan can say what changed.
     pub const FIELDS: &str = "claw.fields";
+    /// Which volume of a name it is: another one each time it is made.
+    pub const MADE: &str = "claw.made";
     /// On built images: the digest of what they were built from.
     pub const CONTEXT: &str = "claw.context";
 
     /// Labels of containers that say whose they are and what is done to them: no file of the user's sets one.
-    pub const RESERVED: &[&str] = &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, SEAL, PRE_STOP, FIELDS];
+    pub const RESERVED: &[&str] = &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, SEAL, PRE_STOP, FIELDS, MADE];
 }
 
 /// Docker compose's labels (observed with 2.40.3), through which each tool finds what the other made.

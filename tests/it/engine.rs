@@ -124,6 +124,12 @@ pub(crate) fn build(pod: &Pod, tag: &str) {
     docker(&["build", "-q", "--no-cache", "-t", tag, &pod.folder.0.join("box").display().to_string()]);
 }
 
+/// The engine's socket.
+fn socket() -> String {
+    let named = std::env::var("DOCKER_HOST").ok().and_then(|host| Some(host.strip_prefix("unix://")?.to_owned()));
+    named.unwrap_or_else(|| "/var/run/docker.sock".to_owned())
+}
+
 /// The engine's major version.
 fn engine() -> u32 {
     let version = docker(&["version", "-f", "{{.Server.Version}}"]);

@@ -19,7 +19,11 @@ pub(crate) fn run(
         let mode = up::mode(&session, services, choice)?;
         let has_engine = session.docker().await.is_ok();
         let todo = match has_engine {
-            true => up::look(&session, &mode).await?.1,
+            true => {
+                let (observed, todo) = up::look(&session, &mode).await?;
+                up::kept(&session, &observed, &mode);
+                todo
+            }
             false if session.input.facts.images.is_empty() => {
                 ui.progress("no engine answers: this is what `up` does on one that has nothing of the pod");
                 let observed =

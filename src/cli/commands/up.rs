@@ -124,7 +124,7 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
     }
     let compose = claw_compiler::emit::compose::compose(&session.plan);
     write_atomic(&session.input.root.join("compose.generated.yml"), &compose, 0o644)?;
-    orphans(session, &observed, &mode);
+    kept(session, &observed, &mode);
     // What was just made is there; a pull policy of `always` would pull once more.
     let is_spared = |step: &Step| step.action.is_of_container() && step.action.service() == wanted.spared;
     let is_left = |step: &Step| !step.action.is_image() && (wanted.spared.is_none() || !is_spared(step));
@@ -268,7 +268,13 @@ async fn learn(session: &mut Session<'_>, made: &[Step]) -> Result<bool, Command
     Ok(true)
 }
 
-fn orphans(session: &Session<'_>, observed: &Observed, mode: &Mode) {
+/// Tells of what is left as it is though the file says otherwise.
+pub(crate) fn kept(session: &Session<'_>, observed: &Observed, mode: &Mode) {
+    for key in &observed.changed_volumes {
+        session.ui.progress(&format!(
+            "kept: the volume `{key}` is not as the file says; what it holds would be lost with it: `docker volume rm` makes room for a new one"
+        ));
+    }
     if mode.removes_orphans || mode.selected.is_some() {
         return;
     }

@@ -194,11 +194,15 @@ impl Run<'_> {
         {
             options["device"] = json!(self.scope.path(device));
         }
+        let mut labels =
+            self.project_labels(compose::VOLUME, key, self.observed.hashes.volumes.get(key), &volume.labels);
+        // What the engine calls the time of its making changes with what is done to it (26.1).
+        labels[label::MADE] = json!(crate::docker::unique());
         let body = json!({
             "Name": name,
             "Driver": volume.driver.clone().unwrap_or_else(|| "local".to_owned()),
             "DriverOpts": options,
-            "Labels": self.project_labels(compose::VOLUME, key, self.observed.hashes.volumes.get(key), &volume.labels),
+            "Labels": labels,
         });
         Ok(self.docker.create_volume(&name, body).await?)
     }

@@ -205,7 +205,7 @@ impl Docker {
             options = options.shmsize(size);
         }
         if builder == Builder::BuildKit {
-            let session = super::stream::session();
+            let session = super::unique();
             options = options.version(query::BuilderVersion::BuilderBuildKit).session(&session);
         }
         let body = Some(bollard::body_full(context.into()));

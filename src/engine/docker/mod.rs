@@ -17,6 +17,7 @@ pub use container::{Inside, Seen, State};
 pub use exec::{ExecCall, Input};
 pub use image::{BuildCall, Builder};
 pub use resource::Labelled;
+pub(crate) use stream::unique;
 pub use stream::{Changes, Event, LogLine, LogOptions};
 
 /// Why a call failed.

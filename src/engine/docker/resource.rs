@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bollard::query_parameters as query;
-use claw_types::image::compose;
+use claw_types::image::{compose, label};
 use serde_json::Value;
 
 use super::{Docker, EngineError, failed, is_missing, labelled, of_project, read};
@@ -21,7 +21,7 @@ pub struct Labelled {
     pub is_internal: bool,
     /// The hash it was made from, where it carries one.
     pub hash: Option<String>,
-    /// When it was made, in the engine's words; empty for a network.
+    /// Which volume of its name it is; empty for a network, and for a volume that another tool or an older claw made.
     pub made: String,
 }
 
@@ -87,7 +87,7 @@ impl Docker {
             id: each.name.clone(),
             is_internal: false,
             hash: each.labels.get(compose::HASH).cloned(),
-            made: each.created_at.map(|made| made.to_string()).unwrap_or_default(),
+            made: each.labels.get(label::MADE).cloned().unwrap_or_default(),
             name: each.name,
         };
         let mut volumes: Vec<Labelled> = found.volumes.unwrap_or_default().into_iter().map(volume).collect();

@@ -30,8 +30,8 @@ impl Changes<'_> {
     }
 }
 
-/// Returns a name for a session with BuildKit that no other session has.
-pub(crate) fn session() -> String {
+/// Returns a name that no other run gives, nor this one again.
+pub(crate) fn unique() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     format!("claw-{}-{now}", std::process::id())
 }

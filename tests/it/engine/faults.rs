@@ -90,7 +90,7 @@ fn serve(mut client: UnixStream, left: &AtomicI64, fault: &Mutex<Fault>, victim:
         );
         return Some(());
     }
-    let mut engine = UnixStream::connect("/var/run/docker.sock").ok()?;
+    let mut engine = UnixStream::connect(super::socket()).ok()?;
     // One call a connection, so that each is seen; a connection that becomes another one stays as it is.
     let text = match text.to_ascii_lowercase().contains("upgrade:") {
         true => text,
@@ -261,9 +261,10 @@ fn removed(pod: &Pod, proxy: &Proxy, random: &mut Random, seen: &BTreeSet<String
     assert!(left.is_empty(), "{fault:?}: {ended}: volumes without a name are left: {left:?}");
 }
 
-/// Restarts the engine: after a crash, or because it was told to.
-fn restart_engine(is_crash: bool) {
-    let _ = Command::new("pkill").args([if is_crash { "-9" } else { "-15" }, "-x", "dockerd"]).status();
+/// Restarts the engine as its service manager would. Killed outright while it makes networks, 20.10 does not read its own list of them
+/// again (a panic of libnetwork's), which nobody but an operator can mend.
+fn restart_engine() {
+    let _ = Command::new("pkill").args(["-15", "-x", "dockerd"]).status();
     let answers = || Command::new("docker").arg("version").output().is_ok_and(|output| output.status.success());
     while answers() {
         std::thread::sleep(std::time::Duration::from_millis(200));
@@ -291,10 +292,10 @@ fn every_run_that_is_cut_off_converges_with_the_next_and_leaves_nothing() {
             removed(&pod, &proxy, &mut random, &seen);
             seen.clear();
         }
-        // Nobody else may need the engine then.
-        if asked.is_some() && index % 20 == 0 {
+        // Nobody else may need the engine then, and it must be the one that the project's own script starts.
+        if asked.is_some() && index % 20 == 0 && std::env::var_os("DOCKER_HOST").is_none() {
             let ended = faulted(&pod, &proxy, &["up", "-d"], Fault::During, 0);
-            restart_engine(index % 40 == 0);
+            restart_engine();
             let run = pod.run(&["up", "-d", "--wait"]);
             assert_eq!(run.code, Some(0), "after a restart of the engine; before it {ended}\n{run:?}");
             assert_eq!(names(&pod), shape.containers(&pod));

@@ -16,7 +16,7 @@ fn forward(listener: TcpListener) {
 }
 
 fn both_ways(mut client: TcpStream) -> Option<()> {
-    let mut engine = UnixStream::connect("/var/run/docker.sock").ok()?;
+    let mut engine = UnixStream::connect(super::socket()).ok()?;
     let (mut from, mut to) = (client.try_clone().ok()?, engine.try_clone().ok()?);
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);

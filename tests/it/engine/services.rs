@@ -382,3 +382,22 @@ fn a_check_that_would_succeed_is_not_waited_for_until_its_interval() {
     assert!(run.code == Some(1) && run.stderr.contains("`web` waits for `first`, which is unhealthy"), "{run:?}");
     pod.ok(&["down", "-v"]);
 }
+
+#[test]
+fn a_volume_that_changed_is_kept_and_told() {
+    let pod =
+        pod("changed-volume", &format!("{}volumes: {{data: }}\n", sleeper("web", "    volumes: ['data:/data']\n")));
+    pod.ok(&["up", "-d"]);
+    docker(&["exec", &pod.container("web"), "sh", "-c", "echo kept > /data/x"]);
+    let text = std::fs::read_to_string(pod.folder.0.join("compose.yaml")).expect("read");
+    pod.write("compose.yaml", &text.replace("data: }", "data: {labels: {new: 'yes'}}}"));
+    let run = pod.run(&["plan"]);
+    assert!(
+        run.stdout == "nothing to do\n" && run.stderr.contains("kept: the volume `data` is not as the file says"),
+        "{run:?}"
+    );
+    let run = pod.run(&["up", "-d"]);
+    assert!(run.code == Some(0) && run.stderr.contains("kept: the volume `data`"), "{run:?}");
+    assert_eq!(docker(&["exec", &pod.container("web"), "cat", "/data/x"]), "kept");
+    pod.ok(&["down", "-v"]);
+}

@@ -11,6 +11,8 @@ pub struct Observed {
     pub networks: BTreeMap<String, Network>,
     /// Volumes by key.
     pub volumes: BTreeSet<String>,
+    /// Volumes that are not as the file says, by key: they are kept, for what they hold would be lost.
+    pub changed_volumes: BTreeSet<String>,
     /// Containers by compose service, in the order of their numbers.
     pub containers: BTreeMap<String, Vec<Container>>,
     /// Images by the name the plan gives them, where the engine has them.
