@@ -189,13 +189,22 @@ pub(crate) enum Command {
         /// Ids of containers alone
         #[arg(short, long)]
         quiet: bool,
+        /// Accepted as docker compose does: containers that do not run are shown anyway
+        #[arg(short, long)]
+        all: bool,
+        /// Names of services alone
+        #[arg(long = "services")]
+        names: bool,
+        /// Those in this state alone: `running`, `exited`, …
+        #[arg(long, value_name = "STATE")]
+        status: Option<String>,
         /// Services [default: all]
         services: Vec<String>,
     },
     /// What the pod's containers printed, in the order of time
     #[command(after_help = "Example: claw logs -f --tail 20 writer")]
     Logs(LogsArgs),
-    /// What happens to the pod's containers, networks and volumes, as it happens
+    /// What happens to the pod's containers, as it happens
     #[command(after_help = "Example: claw events --json writer\nExample: claw events --since 1h --until 0s")]
     Events(EventsArgs),
     /// How the agents are
@@ -249,6 +258,9 @@ pub(crate) enum Command {
     /// Images that containers were made from
     #[command(after_help = "Example: claw images --json")]
     Images {
+        /// Ids of images alone
+        #[arg(short, long)]
+        quiet: bool,
         /// Services [default: all]
         services: Vec<String>,
     },
@@ -263,8 +275,8 @@ pub(crate) enum Command {
         index: u32,
         /// The service
         service: String,
-        /// The port in its container
-        port: u16,
+        /// The port in its container, or `80/udp`
+        port: String,
     },
     /// Whether what runs is what the pod file says; nothing is changed
     #[command(after_help = "Example: claw verify || claw up -d")]
@@ -424,6 +436,11 @@ pub(crate) struct ExecArgs {
     /// No terminal, whatever standard input is
     #[arg(short = 'T', long = "no-tty")]
     pub(crate) no_tty: bool,
+    /// Accepted as docker does: a terminal and standard input are there where they are here
+    #[arg(short, long, hide = true)]
+    pub(crate) interactive: bool,
+    #[arg(short, long, hide = true)]
+    pub(crate) tty: bool,
     /// As whom [default: the container's user]
     #[arg(short, long)]
     pub(crate) user: Option<String>,
@@ -457,6 +474,11 @@ pub(crate) struct RunArgs {
     /// No terminal, whatever standard input is
     #[arg(short = 'T', long = "no-tty")]
     pub(crate) no_tty: bool,
+    /// Accepted as docker does: a terminal and standard input are there where they are here
+    #[arg(short, long, hide = true)]
+    pub(crate) interactive: bool,
+    #[arg(short, long, hide = true)]
+    pub(crate) tty: bool,
     /// As whom
     #[arg(short, long)]
     pub(crate) user: Option<String>,
@@ -500,7 +522,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<i64>,
     /// Nothing newer
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "follow")]
     pub(crate) until: Option<i64>,
     /// With the time of each line
     #[arg(short, long)]
@@ -537,7 +559,7 @@ pub(crate) struct EventsArgs {
     /// Until then, and no longer
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) until: Option<i64>,
-    /// Services or agents [default: all, and networks and volumes]
+    /// Services or agents [default: all]
     pub(crate) services: Vec<String>,
 }
 
@@ -680,8 +702,16 @@ fn following(mut words: Vec<OsString>) -> Vec<OsString> {
         }
     }
     if words.get(at).is_some_and(|word| word == "logs") {
-        for word in words.iter_mut().skip(at).filter(|word| *word == "-f") {
-            *word = OsString::from("--follow");
+        let rest = words.split_off(at);
+        for word in rest {
+            match word.to_str().and_then(|word| word.strip_prefix('-')) {
+                Some("f") => words.push(OsString::from("--follow")),
+                // `-ft`: flags in one word.
+                Some(flags) if flags.contains('f') && flags.chars().all(|flag| "ft".contains(flag)) => {
+                    words.extend(["--follow", "-t"].map(OsString::from));
+                }
+                _ => words.push(word),
+            }
         }
     }
     words
@@ -701,6 +731,7 @@ mod tests {
         assert_eq!(follows(&["claw", "-f", "x.yml", "logs", "-f"]), ["claw", "-f", "x.yml", "logs", "--follow"]);
         assert_eq!(follows(&["claw", "-f", "logs", "up", "-f", "y"]), ["claw", "-f", "logs", "up", "-f", "y"]);
         assert_eq!(follows(&["claw", "logs", "a", "-f"]), ["claw", "logs", "a", "--follow"]);
+        assert_eq!(follows(&["claw", "logs", "-tf", "a"]), ["claw", "logs", "--follow", "-t", "a"]);
     }
 
     #[test]

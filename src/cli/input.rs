@@ -60,6 +60,28 @@ pub(crate) fn source(path: &Path, sources: &mut SourceMap) -> Result<FileId, Com
     }
 }
 
+/// Returns the input of a pod that is known by its name alone.
+pub(crate) fn nameless(name: &str) -> Result<Input, CommandError> {
+    let mut sources = SourceMap::new();
+    let mut diagnostics = Diagnostics::new();
+    let environment = Environment::read(&[], &[], &mut sources, &mut diagnostics)?;
+    Ok(Input {
+        sources,
+        diagnostics,
+        root: discover::absolute(Path::new("."))?,
+        files: Vec::new(),
+        name: Some(name.to_owned()),
+        profiles: Vec::new(),
+        env_files: Vec::new(),
+        environment,
+        engine: Engine::new(),
+        facts: Facts::default(),
+        lock: None,
+        is_locked: false,
+        softened: Vec::new(),
+    })
+}
+
 /// Reads the pod's files, the environment, and `claw.lock` where it is there.
 pub(crate) fn read(global: &Global) -> Result<Input, CommandError> {
     let mut input = read_softening(global, &[])?;

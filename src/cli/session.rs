@@ -1,15 +1,20 @@
 //! What the commands that speak to the engine share: the compiled pod, the engine, and an end on Ctrl-C.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use claw_compiler::plan::Plan;
+use claw_compose::model::{Project, Service};
 use claw_engine::apply::{PATIENCE, Site};
 use claw_engine::docker::{Docker, EngineError, Seen};
 use claw_engine::interrupt::Interrupt;
 use claw_engine::vault::{Cache, Vault};
 use claw_types::diag::Diagnostics;
 use claw_types::driver::Driver;
+use claw_types::files::FileTree;
+use claw_types::id::PodName;
 use claw_types::image::compose;
 use serde_json::Value;
 
@@ -67,6 +72,10 @@ pub(crate) struct Session<'u> {
 }
 
 impl<'u> Session<'u> {
+    fn new(input: Input, plan: Plan, ui: &'u Ui, interrupt: &'u Interrupt) -> Self {
+        Self { input, plan, ui, interrupt, secrets: Cache::default(), grace: None, patience: PATIENCE }
+    }
+
     /// Compiles the pod; nothing after its diagnostics were printed as the result of `command`.
     async fn open(
         mut input: Input,
@@ -78,7 +87,35 @@ impl<'u> Session<'u> {
             ui.result(command, "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(None);
         };
-        Ok(Some(Self { input, plan, ui, interrupt, secrets: Cache::default(), grace: None, patience: PATIENCE }))
+        Ok(Some(Self::new(input, plan, ui, interrupt)))
+    }
+
+    /// Returns what the engine has of a pod whose file cannot be used: its services by their containers, and nothing else.
+    async fn seen(name: &str, ui: &'u Ui, interrupt: &'u Interrupt) -> Result<Self, CommandError> {
+        let input = input::nameless(name)?;
+        let pod = PodName::parse(name).map_err(|bad| CommandError::Usage(bad.to_string()))?;
+        let mut services: BTreeMap<String, Service> = BTreeMap::new();
+        for container in input.engine.docker().await?.containers(name).await? {
+            let service = services.entry(container.service().to_owned()).or_default();
+            let number = container.label(compose::NUMBER).parse().unwrap_or(1);
+            service.scale = service.scale.max(Some(number));
+        }
+        let plan = Plan {
+            pod,
+            project: Project { services, ..Project::default() },
+            units: BTreeMap::new(),
+            files: FileTree::new(),
+            builds: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            needs_infra: false,
+            needs_shim: false,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            disabled: BTreeSet::new(),
+            unknown: Vec::new(),
+            sources: BTreeMap::new(),
+            env_files: BTreeSet::new(),
+        };
+        Ok(Self::new(input, plan, ui, interrupt))
     }
 
     /// Returns the engine.
@@ -124,6 +161,30 @@ impl<'u> Session<'u> {
             wanted.extend(found);
         }
         Ok(wanted)
+    }
+
+    /// Refuses a directory that would become a part of an image of the pod: secrets are written there.
+    pub(crate) fn refuse_inside(&self, folder: &Path) -> Result<(), CommandError> {
+        let service = claw_engine::image::context_around(&self.plan, &self.input.root, folder);
+        service.map_or(Ok(()), |service| {
+            let shown = folder.display();
+            Err(CommandError::Usage(format!(
+                "`{shown}` lies in what the image of `{service}` is built from, and would get into it with its secrets: name a directory elsewhere"
+            )))
+        })
+    }
+
+    /// Refuses a project that another checkout of the same name started.
+    pub(crate) async fn refuse_elsewhere(&self) -> Result<(), CommandError> {
+        let found = self.docker().await?.containers(self.plan.pod.as_str()).await?;
+        let elsewhere = found.iter().find_map(|seen| claw_engine::observe::elsewhere(seen, &self.input.root));
+        elsewhere.map_or(Ok(()), |directory| {
+            let message = format!(
+                "`{}` was started from `{directory}`: go there, or give this pod another name with `-p`",
+                self.plan.pod
+            );
+            Err(CommandError::Usage(message))
+        })
     }
 
     /// Returns the containers of the pod, helpers left out; those of some services where any are named.
@@ -188,12 +249,33 @@ impl<'u> Session<'u> {
 /// Commands that tell what the compiler found, though it is no error.
 const TELLING: &[&str] = &["build", "plan", "up"];
 
+/// Commands that look at containers, or stop them: with `-p` they need no file, and one that is broken does not hide what runs.
+const LOOKING: &[&str] = &["cp", "events", "exec", "images", "logs", "port", "ps", "stop", "top", "wait"];
+
 /// Runs a command on a compiled pod.
 pub(crate) fn with<F>(global: &Global, command: &str, ui: &Ui, work: F) -> Result<Exit, CommandError>
 where
     F: for<'u> AsyncFnOnce(Session<'u>) -> Result<Exit, CommandError>,
 {
-    with_input(input::read(global)?, command, ui, work)
+    let name = global.project_name.as_deref().filter(|_| LOOKING.contains(&command));
+    let read = || match LOOKING.contains(&command) {
+        // What was locked does not matter to what runs.
+        true => input::read_softening(global, &[]),
+        false => input::read(global),
+    };
+    let Some(name) = name else { return with_input(read()?, command, ui, work) };
+    let interrupt = Interrupt::new();
+    run(&interrupt, async {
+        // A file that can be used tells more: models, what depends on what, what is not there.
+        let read = match read() {
+            Ok(mut input) => input.plan().await.ok().flatten().map(|plan| (input, plan)),
+            Err(_) => None,
+        };
+        match read {
+            Some((input, plan)) => work(Session::new(input, plan, ui, &interrupt)).await,
+            None => work(Session::seen(name, ui, &interrupt).await?).await,
+        }
+    })
 }
 
 /// The same with a pod file that was read already.

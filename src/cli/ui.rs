@@ -140,14 +140,19 @@ impl Ui {
     }
 
     /// Asks a question that only a person can answer; without a terminal nothing is asked and the answer is yes.
-    pub(crate) fn confirms(&self, question: &str) -> bool {
+    pub(crate) async fn confirms(&self, question: &str) -> bool {
         if !self.has_person() {
             return true;
         }
         self.err(&format!("{question} [y/N] "));
-        let mut answer = String::new();
-        let _ = io::stdin().lock().read_line(&mut answer);
-        matches!(answer.trim(), "y" | "Y" | "yes")
+        // Reading blocks; Ctrl-C is heard meanwhile, and nothing waits for the thread then.
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut answer = String::new();
+            let _ = io::stdin().lock().read_line(&mut answer);
+            sender.send(answer)
+        });
+        answer.await.is_ok_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 }
 

@@ -230,12 +230,14 @@ impl Lockfile {
         let needed = foreign(plan, facts, cx);
         let lacks = needed.iter().filter(|name| !self.images.contains_key(*name));
         drift.extend(lacks.map(|name| format!("the image `{name}` is not in it")));
-        let unused = self.images.keys().filter(|name| !needed.contains(*name));
+        // What a profile leaves out may be what uses it.
+        let unused = self.images.keys().filter(|name| plan.disabled.is_empty() && !needed.contains(*name));
         drift.extend(unused.map(|name| format!("nothing uses the image `{name}` any more")));
         for (service, build) in &self.builds {
             match contexts.get(service) {
                 Some(context) if *context == build.context => {}
                 Some(_) => drift.push(format!("what the image of `{service}` is built from has changed")),
+                None if plan.disabled.contains(service) => {}
                 None => drift.push(format!("`{service}` builds no image any more")),
             }
         }

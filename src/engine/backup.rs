@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use crate::apply::{ApplyError, Site, ensure_infra, make_volume};
 use crate::container::Scope;
 use crate::docker::{Docker, EngineError, Seen};
 use crate::files::{FileError, make_private, remove_tree, write_bytes};
+use crate::state;
 
 /// The list of a backup's parts.
 const LIST: &str = "backup.json";
@@ -165,7 +166,7 @@ async fn parts(plan: &Plan, folder: &Path, docker: &Docker, site: &Site<'_>) -> 
     let scope = Scope::new(plan, site);
     let mut keys = Vec::new();
     for key in owned(plan) {
-        if docker.volume_labels(&scope.volume(key)).await?.is_some() {
+        if is_own(&scope.volume(key), plan, docker).await? == Some(true) {
             keys.push(key);
         }
     }
@@ -179,7 +180,7 @@ async fn parts(plan: &Plan, folder: &Path, docker: &Docker, site: &Site<'_>) -> 
     docker.remove_container(&helper, false).await?;
     let volumes = copied?;
     let mut hash = open(&folder.join(STATE))?;
-    state(&site.root.join(".claw").join(plan.pod.as_str()).join("state"), &mut hash)?;
+    pack_state(&site.root.join(".claw").join(plan.pod.as_str()).join("state"), &mut hash)?;
     Ok(Backup {
         version: VERSION,
         claw: site.version.to_owned(),
@@ -216,7 +217,7 @@ fn open(path: &Path) -> Result<Hash<File>, ApplyError> {
 }
 
 /// Packs what claw keeps of a project but who works on it.
-fn state(folder: &Path, out: &mut dyn Write) -> Result<(), ApplyError> {
+fn pack_state(folder: &Path, out: &mut dyn Write) -> Result<(), ApplyError> {
     let pack = || -> io::Result<()> {
         let mut archive = tar::Builder::new(out);
         let mut entries: Vec<_> = match fs::read_dir(folder) {
@@ -225,7 +226,8 @@ fn state(folder: &Path, out: &mut dyn Write) -> Result<(), ApplyError> {
             Err(error) => return Err(error),
         };
         entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries.into_iter().filter(|entry| entry.file_name() != "lock") {
+        for entry in entries.into_iter().filter(|entry| entry.file_name() != "lock" && entry.file_name() != "restoring")
+        {
             match entry.file_type()?.is_dir() {
                 true => archive.append_dir_all(entry.file_name(), entry.path())?,
                 false => archive.append_path_with_name(entry.path(), entry.file_name())?,
@@ -236,9 +238,16 @@ fn state(folder: &Path, out: &mut dyn Write) -> Result<(), ApplyError> {
     pack().map_err(|source| failed("pack", folder, source))
 }
 
-/// Returns the volumes that agents write to.
+/// Returns the pod's own volumes that agents write to: what is declared `external` is somebody else's to keep.
 fn owned(plan: &Plan) -> impl Iterator<Item = &str> {
-    plan.project.volumes.keys().map(String::as_str).filter(|key| plan.owner_of(key).is_some())
+    let own = plan.project.volumes.iter().filter(|(_, volume)| volume.external != Some(true));
+    own.map(|(key, _)| key.as_str()).filter(|key| plan.owner_of(key).is_some())
+}
+
+/// Returns whether a volume carries the project's label.
+async fn is_own(name: &str, plan: &Plan, docker: &Docker) -> Result<Option<bool>, EngineError> {
+    let labels = docker.volume_labels(name).await?;
+    Ok(labels.map(|labels| labels.get(compose::PROJECT).map(String::as_str) == Some(plan.pod.as_str())))
 }
 
 /// Makes a container that has volumes and is never started: what is in them is read and written through it.
@@ -254,8 +263,7 @@ async fn helper(
         json!({ "Type": "volume", "Source": scope.volume(key), "Target": format!("/own/{key}"), "ReadOnly": is_read_only,
                 "VolumeOptions": { "NoCopy": true } })
     });
-    let name = format!("{}-backup", plan.pod);
-    docker.remove_container(&name, false).await?;
+    let name = format!("{}-{}", plan.pod, crate::docker::unique());
     let body = json!({
         "Image": plan.infra(),
         "Cmd": ["version"],
@@ -284,7 +292,12 @@ pub async fn replaced(
     if !unknown.is_empty() {
         return Err(ApplyError::Unusable(format!("the pod has no volume `{}` any more", unknown.join("`, `"))));
     }
-    if !docker.containers(plan.pod.as_str()).await?.is_empty() {
+    let mut containers = docker.containers(plan.pod.as_str()).await?;
+    // Helpers of a run that ended early are nobody's.
+    for helper in containers.extract_if(.., |seen| seen.is_oneoff() && seen.label(label::ROLE) == "init") {
+        docker.remove_container(&helper.id, false).await?;
+    }
+    if !containers.is_empty() {
         let why =
             format!("`{}` has containers, which may use its volumes: `claw down` takes them away first", plan.pod);
         return Err(ApplyError::Unusable(why));
@@ -293,8 +306,13 @@ pub async fn replaced(
     let mut there = Vec::new();
     for key in backup.volumes.keys() {
         let name = scope.volume(key);
-        if docker.volume_labels(&name).await?.is_some() {
-            there.push(name);
+        match is_own(&name, plan, docker).await? {
+            None => {}
+            Some(true) => there.push(name),
+            Some(false) => {
+                let why = format!("the volume `{name}` is not the pod's: it is not replaced");
+                return Err(ApplyError::Unusable(why));
+            }
         }
     }
     Ok(there)
@@ -312,6 +330,22 @@ pub async fn restore(
     site: &Site<'_>,
 ) -> Result<(), ApplyError> {
     ensure_infra(plan, docker, site).await?;
+    // Until it is whole nobody may start what is half there.
+    state::begin_restore(site.root, plan.pod.as_str(), &folder.display().to_string())?;
+    site.interrupt.set_busy(true);
+    let restored = refill((backup, folder), there, plan, docker, site).await;
+    site.interrupt.set_busy(false);
+    restored?;
+    Ok(state::end_restore(site.root, plan.pod.as_str())?)
+}
+
+async fn refill(
+    (backup, folder): (&Backup, &Path),
+    there: &[String],
+    plan: &Plan,
+    docker: &Docker,
+    site: &Site<'_>,
+) -> Result<(), ApplyError> {
     for name in there {
         docker.remove_volume(name).await?;
     }
@@ -320,23 +354,31 @@ pub async fn restore(
         make_volume(key, plan, docker, site).await?;
     }
     let helper = helper(&keys, false, plan, docker, site).await?;
-    let mut copied = Ok(());
+    let filled = fill(backup, folder, &helper, docker, site).await;
+    docker.remove_container(&helper, false).await?;
+    filled?;
+    let own = site.root.join(".claw").join(plan.pod.as_str()).join("state");
+    make_private(&own)?;
+    let path = folder.join(&backup.state.file);
+    let file = File::open(&path).map_err(|source| failed("open", &path, source))?;
+    let mut archive = tar::Archive::new(file);
+    archive.set_preserve_permissions(true);
+    archive.unpack(&own).map_err(|source| failed("unpack into", &own, source))
+}
+
+/// Unpacks each archive into its volume.
+async fn fill(
+    backup: &Backup,
+    folder: &Path,
+    helper: &str,
+    docker: &Docker,
+    site: &Site<'_>,
+) -> Result<(), ApplyError> {
     for (key, part) in &backup.volumes {
         (site.progress)(&format!("restore volume {key}"));
         let path = folder.join(&part.file);
         let file = File::open(&path).map_err(|source| failed("open", &path, source))?;
-        copied = copied.and(docker.unpack_from(&helper, "/own", file).await);
+        docker.unpack_from(helper, "/own", file).await?;
     }
-    docker.remove_container(&helper, false).await?;
-    copied?;
-    let state = site.root.join(".claw").join(plan.pod.as_str()).join("state");
-    make_private(&state)?;
-    let path = folder.join(&backup.state.file);
-    let mut archive = Vec::new();
-    File::open(&path)
-        .and_then(|mut file| file.read_to_end(&mut archive))
-        .map_err(|source| failed("read", &path, source))?;
-    let mut archive = tar::Archive::new(archive.as_slice());
-    archive.set_preserve_permissions(true);
-    archive.unpack(&state).map_err(|source| failed("unpack into", &state, source))
+    Ok(())
 }

@@ -108,7 +108,7 @@ pub async fn stop(
     docker: &Docker,
     progress: &dyn Fn(&str),
 ) -> Result<usize, EngineError> {
-    containers.retain(|seen| seen.state.is_running || seen.state.is_restarting);
+    containers.retain(|seen| seen.state.is_running || seen.state.is_restarting || seen.state.status == "paused");
     let stop = async |seen: &Seen| {
         progress(&format!("stop container {}", seen.name));
         hook::stop(seen, grace, docker, progress).await

@@ -14,7 +14,7 @@ use claw_types::span::SourceMap;
 
 use crate::apply::{ApplyError, Site};
 use crate::container::Scope;
-use crate::files::{FileError, make_directory, write_bytes};
+use crate::files::{FileError, make_directory, make_private, write_bytes};
 use crate::image::{Building, never};
 use crate::pack;
 
@@ -43,7 +43,7 @@ pub async fn write(plan: &Plan, folder: &Path, site: &Site<'_>) -> Result<usize,
     let ejected = eject(plan, &|path| scope.path(path), &dockerfiles.collect())
         .map_err(|broken| ApplyError::Unusable(broken.to_string()))?;
     // Whoever may not read the pod's secrets may not look into it.
-    make_directory(folder, 0o700)?;
+    make_private(folder)?;
     let sealed = files(plan, folder, site)?;
     for (service, context) in &ejected.contexts {
         if let Some(building) = buildings.get(service) {
@@ -62,7 +62,7 @@ pub async fn write(plan: &Plan, folder: &Path, site: &Site<'_>) -> Result<usize,
     if ejected.needs_infra {
         write_bytes(&folder.join(INFRA), &pack::pack(site.version)?.archive, 0o644)?;
     }
-    if let Some(text) = variables(&ejected, site.environment) {
+    if let Some(text) = variables(plan, &ejected, site.environment) {
         write_bytes(&folder.join(".env"), text.as_bytes(), 0o600)?;
     }
     write_bytes(&folder.join("compose.yml"), ejected.compose.as_bytes(), 0o644)?;
@@ -90,13 +90,20 @@ fn files(plan: &Plan, folder: &Path, site: &Site<'_>) -> Result<usize, ApplyErro
 }
 
 /// Returns the `.env` of the variables that the compose file names and that have a value; nothing where there are none.
-fn variables(ejected: &Ejected, lookup: &dyn Lookup) -> Option<String> {
+fn variables(plan: &Plan, ejected: &Ejected, lookup: &dyn Lookup) -> Option<String> {
     let mut sources = SourceMap::new();
     let file = sources.add("compose.yml", ejected.compose.as_str());
     let mut diagnostics = Diagnostics::new();
     let tree = claw_compose::yaml::parse(sources.get(file)?, &mut diagnostics).ok()?;
     let mut found = BTreeMap::new();
     print::variables(&tree, &mut found);
+    // Those that are named without a `$`: handed on to a container, or the content of a secret or config.
+    let handed = plan.project.services.values().flat_map(|service| &service.environment);
+    let handed = handed.filter(|(_, value)| value.0.is_none()).map(|(name, _)| name.clone());
+    let objects = plan.project.secrets.values().chain(plan.project.configs.values());
+    for name in handed.chain(objects.filter_map(|object| object.environment.clone())) {
+        found.entry(name).or_default();
+    }
     let lines: Vec<String> =
         found.keys().filter_map(|name| Some(format!("{name}={}\n", quoted(lookup.get(name)?)))).collect();
     (!lines.is_empty()).then(|| lines.concat())

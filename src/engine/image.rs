@@ -317,6 +317,13 @@ pub fn never(plan: &Plan, root: &Path, env_files: &[PathBuf], service: &str) -> 
     never
 }
 
+/// Returns the service into whose build context a directory would go that holds secrets; nothing where it lies in none.
+pub fn context_around(plan: &Plan, root: &Path, folder: &Path) -> Option<String> {
+    let folder = real(&std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()));
+    let is_inside = |context: &str| root.join(context).canonicalize().is_ok_and(|context| folder.starts_with(context));
+    plan.builds.iter().find(|(_, build)| is_inside(&build.context)).map(|(service, _)| service.clone())
+}
+
 /// Returns a path with the links of its directory followed, so that it compares with what a walk finds.
 fn real(path: &Path) -> PathBuf {
     let parent = path.parent().and_then(|parent| parent.canonicalize().ok());

@@ -23,7 +23,7 @@ mod manual;
 pub mod observe;
 pub mod pack;
 pub mod project;
-mod state;
+pub mod state;
 pub mod unit;
 pub mod vault;
 pub mod verify;

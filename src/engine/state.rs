@@ -72,6 +72,29 @@ pub(crate) fn record_unnamed(
     write_atomic(&folder(root, project).join("unnamed"), &text, 0o600)
 }
 
+/// Returns the backup whose restore has begun and not ended.
+pub fn restoring(root: &Path, project: &str) -> Option<String> {
+    std::fs::read_to_string(folder(root, project).join("restoring")).ok().map(|text| text.trim_end().to_owned())
+}
+
+/// Remembers that a restore of a backup has begun.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn begin_restore(root: &Path, project: &str, backup: &str) -> Result<(), FileError> {
+    make_private(&folder(root, project))?;
+    write_atomic(&folder(root, project).join("restoring"), &format!("{backup}\n"), 0o600)
+}
+
+/// Remembers that it has ended.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn end_restore(root: &Path, project: &str) -> Result<(), FileError> {
+    let path = folder(root, project).join("restoring");
+    std::fs::remove_file(&path).map_err(|source| FileError { what: "remove", path, source })
+}
+
 /// Remembers that the container of an agent was told.
 ///
 /// # Errors

@@ -49,7 +49,10 @@ impl Unit<'_> {
             format!("WorkingDirectory={}", self.root.display().to_string().replace('%', "%%")),
         ];
         lines.extend(self.owner.map(|owner| format!("User={owner}")));
-        let set = |(name, value): &(String, String)| format!("Environment={}", quoted(&format!("{name}={value}")));
+        // A dollar sign is one there.
+        let set = |(name, value): &(String, String)| {
+            format!("Environment={}", quoted(&format!("{name}={value}")).replace("$$", "$"))
+        };
         lines.extend(self.environment.iter().map(set));
         lines.extend([
             format!("ExecStart={}", command(&["up", "-d"])),

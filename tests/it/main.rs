@@ -40,6 +40,7 @@ fn claw_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> R
         .current_dir(folder)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)))
         .envs(variables.iter().copied())
         .output()
         .expect("claw runs");

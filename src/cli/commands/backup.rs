@@ -14,7 +14,9 @@ use crate::ui::Ui;
 
 pub(crate) fn save(global: &Global, folder: &Path, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "backup", ui, async |session| {
+        session.refuse_inside(folder)?;
         let _lock = lock(&session.input.root, session.plan.pod.as_str(), "backup")?;
+        session.refuse_elsewhere().await?;
         let docker = session.docker().await?;
         let made =
             session.with_site(&session.plan, async |site| backup(&session.plan, folder, docker, site).await).await?;
@@ -32,6 +34,7 @@ pub(crate) fn put_back(global: &Global, folder: &Path, is_agreed: bool, ui: &Ui)
     session::with(global, "restore", ui, async |session| {
         let made = Backup::open(folder)?;
         let _lock = lock(&session.input.root, session.plan.pod.as_str(), "restore")?;
+        session.refuse_elsewhere().await?;
         let docker = session.docker().await?;
         session
             .with_site(&session.plan, async |site| {
@@ -43,7 +46,7 @@ pub(crate) fn put_back(global: &Global, folder: &Path, is_agreed: bool, ui: &Ui)
                         let message = format!("`{}` is there: `-y` replaces what it holds", there.join("`, `"));
                         return Err(CommandError::Usage(message));
                     }
-                    if !ui.confirms(&question) {
+                    if !ui.confirms(&question).await {
                         return Err(CommandError::Usage("nothing was restored".to_owned()));
                     }
                 }

@@ -60,11 +60,14 @@ async fn out(session: &Session<'_>, service: &str, index: u32, path: &str, targe
 async fn into(session: &Session<'_>, service: &str, index: u32, source: &str, path: &str) -> Result<(), CommandError> {
     let id = session.container(service, index).await?.id;
     let docker = session.docker().await?;
+    // What is in a directory, rather than the directory.
+    let is_content = source == "." || source.ends_with("/.");
     let source = Path::new(source);
     let failed = |error| claw_engine::files::FileError { what: "read", path: source.to_owned(), source: error };
     let own = source.canonicalize().map_err(failed)?;
     let own = own.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (directory, name) = match docker.is_directory(&id, path).await? {
+        Some(true) if is_content => (path, ".".to_owned()),
         Some(true) => (path, own),
         _ => match path.trim_end_matches('/').rsplit_once('/') {
             Some(("", name)) => ("/", name.to_owned()),
@@ -73,6 +76,8 @@ async fn into(session: &Session<'_>, service: &str, index: u32, source: &str, pa
         },
     };
     let mut archive = tar::Builder::new(Vec::new());
+    // A link is copied as one: what it leads to may be another's.
+    archive.follow_symlinks(false);
     let added = match source.is_dir() {
         true => archive.append_dir_all(&name, source),
         false => archive.append_path_with_name(source, &name),

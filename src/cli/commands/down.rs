@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             return Err(CommandError::Usage("the pod file is broken: name the pod with `-p NAME`".to_owned()));
         };
         let question = format!("Remove the volumes of `{name}` and what its agents remember?");
-        if args.volumes && !args.yes && !ui.confirms(&question) {
+        if args.volumes && !args.yes && !ui.confirms(&question).await {
             return Err(CommandError::Usage("nothing was removed".to_owned()));
         }
         let built = plan.iter().flat_map(|plan| &plan.builds);

@@ -15,6 +15,7 @@ pub(crate) fn run(global: &Global, folder: &Path, ui: &Ui) -> Result<Exit, Comma
         if let Some(unknown) = session.plan.unknown.first() {
             return Err(CommandError::Usage(unknown.message.clone()));
         }
+        session.refuse_inside(folder)?;
         let sealed = session.with_site(&session.plan, async |site| write(&session.plan, folder, site).await).await?;
         let shown = claw_engine::gather::display(folder);
         let mut text = format!("wrote {shown}: `README.md` says how it is run");

@@ -16,12 +16,18 @@ pub(crate) fn run(global: &Global, args: &ExecArgs, ui: &Ui) -> Result<Exit, Com
             return Err(CommandError::Usage(message));
         }
         let has_terminal = !args.no_tty && is_at_terminal();
+        // One without a value is as it is here; one that is not set here is left out.
+        let set = |text: &String| match text.contains('=') {
+            true => Some(text.clone()),
+            false => std::env::var(text).ok().map(|value| format!("{text}={value}")),
+        };
+        let environment: Vec<String> = args.env.iter().filter_map(set).collect();
         let call = ExecCall {
             command: &args.command,
             user: args.user.as_deref(),
             is_privileged: args.privileged,
             directory: args.workdir.as_deref(),
-            environment: &args.env,
+            environment: &environment,
         };
         let raw = if has_terminal { Some(Raw::set().map_err(CommandError::Start)?) } else { None };
         let input = input(has_terminal)?;

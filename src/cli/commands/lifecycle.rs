@@ -36,6 +36,7 @@ impl Change {
 pub(crate) fn run(global: &Global, change: Change, args: &LifecycleArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, change.name(), ui, async |session| {
         let _lock = lock(&session.input.root, session.plan.pod.as_str(), change.name())?;
+        session.refuse_elsewhere().await?;
         let containers = session.containers(&args.services).await?;
         if containers.is_empty() {
             let message = format!("nothing of `{}` is there: `claw up` makes it", session.plan.pod);
@@ -107,6 +108,10 @@ pub(crate) fn wait(global: &Global, services: &[String], ui: &Ui) -> Result<Exit
     session::with(global, "wait", ui, async |session| {
         let docker = session.docker().await?;
         let containers = session.containers(services).await?;
+        if containers.is_empty() {
+            let message = format!("nothing of `{}` is there: `claw up` makes it", services.join("`, `"));
+            return Err(CommandError::Usage(message));
+        }
         let mut rows = Vec::new();
         for seen in &containers {
             ui.progress(&format!("wait for {}", seen.name));

@@ -32,7 +32,7 @@ pub(crate) fn top(global: &Global, services: &[String], ui: &Ui) -> Result<Exit,
     })
 }
 
-pub(crate) fn images(global: &Global, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn images(global: &Global, quiet: bool, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "images", ui, async |session| {
         let mut lines = vec![row(["SERVICE", "IMAGE", "ID"])];
         let mut data = Vec::new();
@@ -43,6 +43,10 @@ pub(crate) fn images(global: &Global, services: &[String], ui: &Ui) -> Result<Ex
             lines.push(row([seen.service(), &image, &short]));
             data.push(json!({ "service": seen.service(), "name": seen.name, "image": image, "id": id }));
         }
+        if quiet {
+            lines.iter().skip(1).for_each(|line| ui.bare(&format!("{}\n", line[2])));
+            return Ok(Exit::Done);
+        }
         session.result("images", &table(&lines), json!({ "pod": session.plan.pod.as_str(), "images": data }));
         Ok(Exit::Done)
     })
@@ -51,10 +55,14 @@ pub(crate) fn images(global: &Global, services: &[String], ui: &Ui) -> Result<Ex
 /// Prints the address of the host that leads to a port of a container.
 pub(crate) fn port(
     global: &Global,
-    (service, port): (&str, u16),
+    (service, port): (&str, &str),
     (protocol, index): (&str, u32),
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
+    let (port, protocol) = port.split_once('/').unwrap_or((port, protocol));
+    if port.parse::<u16>().is_err() || !matches!(protocol, "tcp" | "udp" | "sctp") {
+        return Err(CommandError::Usage(format!("`{port}/{protocol}` is no port: write `80` or `53/udp`")));
+    }
     session::with(global, "port", ui, async |session| {
         let seen = session.container(service, index).await?;
         let bound = &seen.inspected["NetworkSettings"]["Ports"][format!("{port}/{protocol}")];

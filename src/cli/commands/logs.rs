@@ -37,7 +37,11 @@ pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<Exit, Com
             return Ok(Exit::Done);
         }
         let wanted = session.services(&args.services)?;
-        let is_wanted = |service: &str| wanted.is_empty() || wanted.iter().any(|name| name == service);
+        let index = args.index.map(|index| index.to_string());
+        let is_wanted = |service: &str, number: &str| {
+            (wanted.is_empty() || wanted.iter().any(|name| name == service))
+                && index.as_ref().is_none_or(|index| index == number)
+        };
         follow((session.plan.pod.as_str(), &containers), &is_wanted, &options, docker, &mut print).await?;
         Ok(Exit::Done)
     })

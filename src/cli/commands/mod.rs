@@ -53,10 +53,12 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Backup { folder } => backup::save(global, folder, ui),
         Command::Restore { yes, folder } => backup::put_back(global, folder, *yes, ui),
         Command::Down(args) => down::run(global, args, ui),
-        Command::Ps { quiet, services } => ps::run(global, *quiet, services, ui),
-        Command::Logs(args) => logs::run(global, args, ui),
-        Command::Events(args) => events::run(global, args, ui),
-        Command::Health { watch, agents } => health::run(global, *watch, agents, ui),
+        Command::Ps { quiet, names, status, services, .. } => {
+            ps::run(global, (*quiet, *names), status.as_deref(), services, ui)
+        }
+        Command::Logs(args) => watched(logs::run(global, args, ui)),
+        Command::Events(args) => watched(events::run(global, args, ui)),
+        Command::Health { watch, agents } => watched(health::run(global, *watch, agents, ui)),
         Command::Run(args) => run::run(global, args, ui),
         Command::Exec(args) => exec::run(global, args, ui),
         Command::Cp { index, from, to } => cp::run(global, from, to, *index, ui),
@@ -65,9 +67,9 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Restart(args) => lifecycle::run(global, Change::Restart, args, ui),
         Command::Wait { services } => lifecycle::wait(global, services, ui),
         Command::Top { services } => listing::top(global, services, ui),
-        Command::Images { services } => listing::images(global, services, ui),
+        Command::Images { quiet, services } => listing::images(global, *quiet, services, ui),
         Command::Port { protocol, index, service, port } => {
-            listing::port(global, (service, *port), (protocol, *index), ui)
+            listing::port(global, (service, port), (protocol, *index), ui)
         }
         Command::Verify => session::with(global, "verify", ui, async |session| verify::run(&session).await),
         Command::Ask { agent, text } => {
@@ -89,6 +91,14 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Shim { command } => reference::shim(command, ui),
         Command::Reference { command } => reference::run(command, ui),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
+    }
+}
+
+/// Ctrl-C is how somebody stops watching: that is no failure to be told.
+fn watched(ended: Result<Exit, CommandError>) -> Result<Exit, CommandError> {
+    match ended {
+        Err(CommandError::Interrupted) => Ok(Exit::Interrupted),
+        ended => ended,
     }
 }
 

@@ -10,10 +10,22 @@ use crate::session::{self, Session};
 use crate::table::{row, table};
 use crate::ui::Ui;
 
-pub(crate) fn run(global: &Global, quiet: bool, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn run(
+    global: &Global,
+    (ids, names): (bool, bool),
+    status: Option<&str>,
+    services: &[String],
+    ui: &Ui,
+) -> Result<Exit, CommandError> {
     session::with(global, "ps", ui, async |session| {
-        let containers = session.containers(services).await?;
-        if quiet {
+        let mut containers = session.containers(services).await?;
+        containers.retain(|seen| status.is_none_or(|status| seen.state.status == status));
+        if names {
+            let services: std::collections::BTreeSet<&str> = containers.iter().map(Seen::service).collect();
+            services.iter().for_each(|service| ui.bare(&format!("{service}\n")));
+            return Ok(Exit::Done);
+        }
+        if ids {
             containers.iter().for_each(|seen| ui.bare(&format!("{}\n", seen.id)));
             return Ok(Exit::Done);
         }
@@ -26,7 +38,10 @@ pub(crate) fn run(global: &Global, quiet: bool, services: &[String], ui: &Ui) ->
                 items.collect::<Vec<_>>().join(", ")
             };
             lines.push(vec![
-                cell("service"),
+                match each["number"].as_u64() {
+                    None | Some(1) => cell("service"),
+                    Some(number) => format!("{}-{number}", cell("service")),
+                },
                 cell("runtime"),
                 cell("model"),
                 list("proxy"),

@@ -66,8 +66,8 @@ fn order(args: &RunArgs, session: &Session<'_>) -> Result<OneOff, CommandError> 
         None => Some((text.clone(), std::env::var(text).ok()?)),
     };
     let has_terminal = !args.detach && !args.no_tty && is_at_terminal();
-    // Two at a time have two names.
-    let name = format!("{}-{}-run-{}", session.plan.pod, args.service, std::process::id());
+    // Two at a time have two names, also where two hosts of processes share an engine.
+    let name = format!("{}-{}-run-{}", session.plan.pod, args.service, claw_engine::docker::token());
     Ok(OneOff {
         service: args.service.clone(),
         container: args.name.clone().unwrap_or(name),

@@ -95,8 +95,9 @@ fn uninstall(is_system: bool, session: &Session<'_>) -> Result<Exit, CommandErro
 fn arguments(global: &Global, session: &Session<'_>) -> Result<Vec<String>, CommandError> {
     let mut words = Vec::new();
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
-    for file in &global.file {
-        add("-f", absolute(file)?.display().to_string());
+    // Those that were named, here or by `COMPOSE_FILE`, or found.
+    for (file, _) in &session.input.files {
+        add("-f", absolute(&session.input.root.join(file))?.display().to_string());
     }
     add("-p", session.plan.pod.to_string());
     add("--project-directory", session.input.root.display().to_string());
@@ -106,15 +107,14 @@ fn arguments(global: &Global, session: &Session<'_>) -> Result<Vec<String>, Comm
     for profile in &session.input.profiles {
         add("--profile", profile.clone());
     }
-    if global.locked {
-        words.push("--locked".to_owned());
-    }
+    words.extend(global.locked.then(|| "--locked".to_owned()));
+    words.extend(global.compat.then(|| "--compat".to_owned()));
     Ok(words)
 }
 
 /// Returns the variables that name the engine.
 fn engine(session: &Session<'_>) -> Vec<(String, String)> {
-    let names = ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CLAW_COMPOSE_LEVEL"];
+    let names = ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CLAW_COMPOSE_LEVEL", "CLAW_ENGINE_SHARES_FILES"];
     let set = names.into_iter().filter_map(|name| Some((name, session.input.environment.plain(name)?)));
     let set = set.filter(|(name, _)| session.input.environment.file_of(name).is_none());
     set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

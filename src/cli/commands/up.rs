@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Action, Builds, Mode, Observed, Pull, Step, steps};
-use claw_engine::apply::{apply, wait_for};
-use claw_engine::docker::LogOptions;
+use claw_engine::apply::{STANDING, apply, wait_for};
+use claw_engine::docker::{LogOptions, Seen};
 use claw_engine::files::{remove_stale_units, write_atomic};
 use claw_engine::live::live;
 use claw_engine::lock::lock;
@@ -102,6 +102,12 @@ pub(crate) struct Done {
 pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> Result<Done, CommandError> {
     let mut done = Vec::new();
     let _lock = lock(&session.input.root, session.plan.pod.as_str(), wanted.command)?;
+    if let Some(backup) = claw_engine::state::restoring(&session.input.root, session.plan.pod.as_str()) {
+        let message = format!(
+            "a restore of `{backup}` did not end: `claw restore -y {backup}` does it again, `claw down -v` gives it up"
+        );
+        return Err(CommandError::Usage(message));
+    }
     let mut mode = mode(session, wanted.services, wanted.choice)?;
     let (mut observed, mut todo) = look(session, &mode).await?;
     if !wanted.adopts {
@@ -295,7 +301,7 @@ async fn wait(session: &Session<'_>, mode: &Mode) -> Result<bool, CommandError> 
     let mut is_ready = true;
     for (name, service) in session.plan.project.services.iter().filter(|(name, _)| mode.has(name)) {
         let is_checked = service.healthcheck.as_ref().is_some_and(|check| check.disable != Some(true));
-        let condition = if is_checked { "service_healthy" } else { "service_started" };
+        let condition = if is_checked { "service_healthy" } else { STANDING };
         session.ui.progress(&format!("wait for {name}"));
         let count = mode.containers_of(name, service);
         let waited = wait_for(name, count, condition, &session.plan, docker, session.patience).await;
@@ -319,7 +325,7 @@ async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError
     let options = LogOptions { is_following: true, ..LogOptions::default() };
     let style = Style { has_times: false, has_source: true, is_coloured: session.ui.has_colour() };
     let mut print = super::logs::printer(session, &style, &containers);
-    let is_wanted = |service: &str| mode.has(service) && is_attached(service);
+    let is_wanted = |service: &str, _: &str| mode.has(service) && is_attached(service);
     let pod = session.plan.pod.as_str();
     tokio::select! {
         followed = claw_engine::logs::follow((pod, &containers), &is_wanted, &options, docker, &mut print) => {
@@ -329,7 +335,10 @@ async fn follow(session: &Session<'_>, mode: &Mode) -> Result<Exit, CommandError
         () = session.interrupt.asked() => {}
     }
     session.ui.progress("stopping; Ctrl-C again leaves the rest running");
-    let containers = docker.containers(session.plan.pod.as_str()).await?;
+    let mut containers = docker.containers(session.plan.pod.as_str()).await?;
+    // What was named, or all: as docker compose does.
+    let is_named = |seen: &Seen| mode.named.as_ref().is_none_or(|named| named.contains(seen.service()));
+    containers.retain(|seen| !seen.is_oneoff() && is_named(seen));
     claw_engine::down::stop(containers, session.grace, docker, &|line| session.ui.progress(line)).await?;
     Ok(Exit::Interrupted)
 }

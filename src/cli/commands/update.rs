@@ -18,6 +18,8 @@ use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
     let mut input = input::read_softening(global, &[])?;
+    // Whoever enables a profile later has the same images.
+    input.profiles = vec!["*".to_owned()];
     // One that cannot be read is written anew.
     let unread = input.diagnostics.clone();
     let before = input.lockfile()?;

@@ -40,7 +40,8 @@ mod unnamed;
 pub(crate) use make::{ensure_infra, make_volume};
 pub use oneoff::{OneOff, make_oneoff};
 pub(crate) use replace::is_aside;
-pub use start::{PATIENCE, wait_for};
+use start::Earlies;
+pub use start::{PATIENCE, STANDING, wait_for};
 
 /// Why a pod could not be brought up.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +134,7 @@ pub async fn apply(
     site: &Site<'_>,
     done: &mut usize,
 ) -> Result<(), ApplyError> {
-    let run = Run { plan, observed, mode, docker, site, scope: Scope::new(plan, site) };
+    let run = Run { plan, observed, mode, docker, site, scope: Scope::new(plan, site), early: Earlies::default() };
     site.interrupt.set_busy(true);
     let result = run.carry_out(steps, done).await;
     site.interrupt.set_busy(false);
@@ -156,6 +157,7 @@ struct Run<'r> {
     docker: &'r Docker,
     site: &'r Site<'r>,
     scope: Scope<'r>,
+    early: Earlies,
 }
 
 /// The most steps at a time: more start no sooner, for the engine starts one container after the other.

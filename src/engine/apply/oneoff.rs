@@ -9,7 +9,7 @@ use claw_compose::template::Template;
 use claw_types::image::{compose, label};
 use serde_json::json;
 
-use super::{ApplyError, Run, Site};
+use super::{ApplyError, Earlies, Run, Site};
 use crate::container::{Scope, body, endpoints};
 use crate::docker::Docker;
 
@@ -87,7 +87,7 @@ pub async fn make_oneoff(
     docker: &Docker,
     site: &Site<'_>,
 ) -> Result<String, ApplyError> {
-    let run = Run { plan, observed, mode, docker, site, scope: Scope::new(plan, site) };
+    let run = Run { plan, observed, mode, docker, site, scope: Scope::new(plan, site), early: Earlies::default() };
     let name = order.service.as_str();
     let Some(service) = plan.project.services.get(name) else {
         return Err(ApplyError::Unusable(format!("there is no service `{name}`")));

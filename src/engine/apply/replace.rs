@@ -40,6 +40,9 @@ impl Run<'_> {
         let seen = self.docker.container(&container).await?;
         let why = match seen {
             None => "was removed".to_owned(),
+            Some(seen) if seen.state.restarts > 0 || seen.state.is_restarting => {
+                format!("does not go on running: it was restarted {} times", seen.state.restarts)
+            }
             Some(seen) if seen.state.is_running => return Ok(()),
             Some(seen) if seen.state.status == "exited" && seen.state.exit_code == 0 => return Ok(()),
             Some(seen) => format!("does not go on running: it exited with {}", seen.state.exit_code),
@@ -59,19 +62,40 @@ impl Run<'_> {
         if steps.iter().all(is_ready) {
             return Ok(());
         }
-        for step in steps.iter().filter(|step| !open.contains(&step.id)) {
-            let Action::SetAside(service, name, id) = &step.action else { continue };
-            let Some(seen) = self.docker.container(id).await? else { continue };
-            (self.site.progress)(&format!("put back container {name}: what replaces it is not ready"));
-            if is_aside(&seen) {
-                self.docker.remove_container(name, false).await?;
-                self.docker.rename(id, name).await?;
-            }
+        let begun = || steps.iter().filter(|step| !open.contains(&step.id));
+        let runs = |service: &str, id: &str| {
             let mut before = self.observed.containers.get(service).into_iter().flatten();
-            if before.any(|before| before.id == *id && before.is_running) {
-                self.docker.start(id).await?;
+            before.any(|before| before.id == *id && before.is_running)
+        };
+        let mut aside = Vec::new();
+        let mut stopped = Vec::new();
+        for step in begun() {
+            match &step.action {
+                Action::SetAside(service, name, id) => {
+                    let Some(seen) = self.docker.container(id).await? else { continue };
+                    (self.site.progress)(&format!("put back container {name}: what replaces it is not ready"));
+                    aside.push((service, name, id, is_aside(&seen)));
+                }
+                // What was stopped because what it needs was to be replaced.
+                Action::Stop(service, _, id) => stopped.push((service, id)),
+                _ => {}
             }
         }
-        Ok(())
+        // First all that is new goes: what it took, ports among it, is the old one's. One that fails keeps no other from coming back.
+        let mut failure = None;
+        for (_, name, ..) in aside.iter().filter(|(.., is_aside)| *is_aside) {
+            failure = failure.or(self.docker.remove_container(name, false).await.err());
+        }
+        for (_, name, id, _) in aside.iter().filter(|(.., is_aside)| *is_aside) {
+            failure = failure.or(self.docker.rename(id, name).await.err());
+        }
+        let back = aside
+            .iter()
+            .map(|(service, _, id, _)| (service, id))
+            .chain(stopped.iter().map(|(service, id)| (service, id)));
+        for (_, id) in back.filter(|(service, id)| runs(service, id)) {
+            failure = failure.or(self.docker.start(id).await.err());
+        }
+        failure.map_or(Ok(()), Err)
     }
 }

@@ -1,6 +1,7 @@
 //! Steps that start something, and what they wait for.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use claw_compiler::plan::Plan;
@@ -11,6 +12,9 @@ use super::{ApplyError, Run};
 use crate::container::file_target;
 use crate::docker::{Docker, Seen};
 use crate::{hook, state};
+
+/// Not compose's, but what `up --wait` waits for where there is no health check: it runs, or has ended well.
+pub const STANDING: &str = "service_standing";
 
 /// The longest a service is waited for, unless another time is given.
 pub const PATIENCE: Duration = Duration::from_secs(300);
@@ -52,7 +56,7 @@ impl Run<'_> {
             let needed = self.plan.project.services.get(target);
             let count = needed.map_or(0, |needed| self.mode.containers_of(target, needed));
             let (condition, patience) = (&dependency.condition, self.site.patience);
-            let early = (condition == "service_healthy").then(Early::default);
+            let early = (condition == "service_healthy").then_some(&self.early);
             let waited = wait(target, count, condition, early, (self.plan, self.docker), patience).await;
             match waited {
                 Err(ApplyError::NotReady { service, why }) if dependency.required == Some(false) => {
@@ -140,12 +144,16 @@ pub async fn wait_for(
 /// When a health check is run beside the engine's own runs of it. The engine runs it for the first time after its interval, which is
 /// half a minute where nothing is said, and only since Engine 25 sooner in a start period. A check that succeeds says the same
 /// whoever runs it, so that whoever waits need not wait for the engine.
-struct Early {
+#[derive(Debug)]
+pub(super) struct Early {
     next: tokio::time::Instant,
     pause: Duration,
     /// Containers whose check succeeded.
     well: BTreeSet<String>,
 }
+
+/// Those of each service: however many wait for one, it is run once.
+pub(super) type Earlies = RefCell<BTreeMap<String, Early>>;
 
 impl Default for Early {
     fn default() -> Self {
@@ -159,25 +167,41 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest between two runs.
 const SELDOM: Duration = Duration::from_secs(10);
 
-impl Early {
-    /// Runs the checks of containers where it is time, ever more seldom. Returns whether all of them have succeeded.
-    async fn are_healthy(&mut self, waiting: &[Seen], docker: &Docker) -> bool {
-        if tokio::time::Instant::now() >= self.next {
-            for seen in waiting.iter().filter(|seen| seen.state.health.as_deref() == Some("starting")) {
-                let command = check(seen);
-                // One that cannot be run is the engine's to judge.
-                let is_open = !command.is_empty() && !self.well.contains(&seen.id);
-                if is_open
-                    && docker.exec(&seen.id, &command, timeout(seen)).await.is_ok_and(|output| output.exit_code == 0)
-                {
-                    self.well.insert(seen.id.clone());
-                }
-            }
-            self.pause = (self.pause * 2).min(SELDOM);
-            self.next = tokio::time::Instant::now() + self.pause;
+/// Runs the checks of a service's containers where it is time, ever more seldom. Returns whether all of them have succeeded, and when it
+/// is time again.
+async fn are_healthy(
+    service: &str,
+    waiting: &[Seen],
+    earlies: &Earlies,
+    docker: &Docker,
+) -> (bool, tokio::time::Instant) {
+    let now = tokio::time::Instant::now();
+    let is_due = {
+        let mut all = earlies.borrow_mut();
+        let early = all.entry(service.to_owned()).or_default();
+        let is_due = now >= early.next;
+        if is_due {
+            early.pause = (early.pause * 2).min(SELDOM);
+            early.next = now + early.pause;
         }
-        waiting.iter().all(|seen| self.well.contains(&seen.id))
+        is_due
+    };
+    for seen in waiting.iter().filter(|seen| is_due && seen.state.health.as_deref() == Some("starting")) {
+        let command = check(seen);
+        let is_open = !earlies.borrow().get(service).is_some_and(|early| early.well.contains(&seen.id));
+        // One that cannot be run is the engine's to judge.
+        if !command.is_empty()
+            && is_open
+            && docker.exec(&seen.id, &command, timeout(seen)).await.is_ok_and(|output| output.exit_code == 0)
+            && let Some(early) = earlies.borrow_mut().get_mut(service)
+        {
+            early.well.insert(seen.id.clone());
+        }
     }
+    let all = earlies.borrow();
+    let early = all.get(service);
+    let is_well = |seen: &Seen| early.is_some_and(|early| early.well.contains(&seen.id));
+    (waiting.iter().all(is_well), early.map_or(now, |early| early.next))
 }
 
 /// Returns how long a container's health check may take.
@@ -208,7 +232,7 @@ async fn wait(
     service: &str,
     count: u32,
     condition: &str,
-    mut early: Option<Early>,
+    early: Option<&Earlies>,
     (plan, docker): (&Plan, &Docker),
     patience: Duration,
 ) -> Result<(), ApplyError> {
@@ -226,15 +250,16 @@ async fn wait(
                 waiting.push(seen);
             }
         }
-        let is_ready = match &mut early {
-            Some(early) => early.are_healthy(&waiting, docker).await,
-            None => waiting.is_empty(),
+        let (is_ready, next) = match early {
+            Some(earlies) => are_healthy(service, &waiting, earlies, docker).await,
+            None => (waiting.is_empty(), deadline),
         };
         if is_ready {
             return Ok(());
         }
-        let next = early.as_ref().map_or(deadline, |early| early.next.min(deadline));
-        if tokio::time::timeout_at(next, changes.next()).await.is_err() && tokio::time::Instant::now() >= deadline {
+        if tokio::time::timeout_at(next.min(deadline), changes.next()).await.is_err()
+            && tokio::time::Instant::now() >= deadline
+        {
             return Err(not_ready(format!("was not ready within {} seconds", patience.as_secs())));
         }
     }
@@ -262,6 +287,7 @@ fn readiness(condition: &str, state: &crate::docker::State) -> Result<bool, Stri
             Some(_) => Ok(false),
             None => Err("has no health check to wait for".to_owned()),
         },
+        STANDING if is_over && state.exit_code != 0 => Err(ended()),
         _ => Ok(state.is_running || is_over),
     }
 }

@@ -18,7 +18,7 @@ pub use exec::{ExecCall, Input};
 pub use image::{BuildCall, Builder};
 pub use resource::Labelled;
 pub(crate) use stream::unique;
-pub use stream::{Changes, Event, LogLine, LogOptions};
+pub use stream::{Changes, Event, LogLine, LogOptions, token};
 
 /// Why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]

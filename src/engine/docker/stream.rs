@@ -9,6 +9,7 @@ use bollard::models::EventMessage;
 use bollard::query_parameters as query;
 use chrono::{DateTime, SecondsFormat};
 use futures_util::{Stream, StreamExt};
+use sha2::Digest;
 
 use super::{Docker, EngineError, failed, of_project};
 
@@ -34,6 +35,11 @@ impl Changes<'_> {
 pub(crate) fn unique() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     format!("claw-{}-{now}", std::process::id())
+}
+
+/// Returns twelve hexadecimal digits that no other run gives, nor this one again.
+pub fn token() -> String {
+    sha2::Sha256::digest(unique()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A line of a container's output.
@@ -179,16 +185,23 @@ struct Lines {
     open: [String; 2],
 }
 
+/// The engine cuts lines of this many bytes. A shorter piece without an end is the last line of a run.
+const CUT: usize = 16 * 1024;
+
 impl Lines {
     fn take(&mut self, piece: LogOutput) -> Vec<LogLine> {
         let is_error = matches!(piece, LogOutput::StdErr { .. });
+        // Where a terminal prints, pieces are what came at a time.
+        let is_terminal = matches!(piece, LogOutput::Console { .. });
         let bytes = piece.into_bytes();
         let text = String::from_utf8_lossy(&bytes);
         let open = &mut self.open[usize::from(is_error)];
-        // The engine cuts lines at 16 KiB; what follows a cut begins with a time again, which is no part of the line.
-        let more = match text.split_once(' ') {
-            Some((time, rest)) if !open.is_empty() && is_time(time) => rest,
-            _ => &text,
+        // What follows a cut begins with a time again, which is no part of the line.
+        let (size, more) = match text.split_once(' ') {
+            Some((time, rest)) if is_time(time) => {
+                (bytes.len() - time.len() - 1, if open.is_empty() { &text } else { rest })
+            }
+            _ => (bytes.len(), text.as_ref()),
         };
         open.push_str(more);
         let mut lines = Vec::new();
@@ -196,6 +209,9 @@ impl Lines {
             let rest = open.split_off(end + 1);
             let line = std::mem::replace(open, rest);
             lines.extend(line_of(line.trim_end_matches(['\n', '\r']), is_error));
+        }
+        if !is_terminal && size < CUT && !open.is_empty() {
+            lines.extend(line_of(&std::mem::take(open), is_error));
         }
         lines
     }
@@ -230,11 +246,15 @@ mod tests {
     fn a_line_in_pieces_is_one_line_and_the_last_needs_no_end() {
         let mut lines = Lines::default();
         let time = "2026-01-01T00:00:00.000000001Z";
-        assert_eq!(lines.take(piece(&format!("{time} ab"))), []);
-        let whole = LogLine { time: time.to_owned(), is_error: false, text: "abcd".to_owned() };
-        assert_eq!(lines.take(piece(&format!("{time} cd\n"))), [whole]);
-        assert_eq!(lines.take(piece(&format!("{time} no end"))), []);
-        assert_eq!(lines.rest(), [LogLine { time: time.to_owned(), is_error: false, text: "no end".to_owned() }]);
+        let line = |text: &str| LogLine { time: time.to_owned(), is_error: false, text: text.to_owned() };
+        let long = "x".repeat(CUT);
+        assert_eq!(lines.take(piece(&format!("{time} {long}"))), []);
+        assert_eq!(lines.take(piece(&format!("{time} cd\n"))), [line(&format!("{long}cd"))]);
+        // The end of one run, and the begin of the next.
+        assert_eq!(lines.take(piece(&format!("{time} no end"))), [line("no end")]);
+        assert_eq!(lines.take(piece(&format!("{time} first\n"))), [line("first")]);
+        assert_eq!(lines.take(piece(&format!("{time} {long}"))), []);
+        assert_eq!(lines.rest(), [line(&long)]);
         assert_eq!(lines.rest(), []);
     }
 }

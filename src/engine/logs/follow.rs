@@ -138,13 +138,13 @@ impl Following<'_> {
 }
 
 /// Hands what containers printed to `each`, in the order of time, and goes on as it comes: also of containers that are made or
-/// started meanwhile for which `is_wanted` says so of their services. Returns once none of them runs.
+/// started meanwhile for which `is_wanted` says so of their service and number. Returns once none of them runs.
 ///
 /// # Errors
 /// Where the engine does not answer any more. A log that cannot be read is told to `each` as a line of its own.
 pub async fn follow(
     (project, containers): (&str, &[Seen]),
-    is_wanted: &dyn Fn(&str) -> bool,
+    is_wanted: &dyn Fn(&str, &str) -> bool,
     options: &LogOptions,
     docker: &Docker,
     each: &mut dyn FnMut(Line),
@@ -200,7 +200,7 @@ pub async fn follow(
                 let Some(event) = event.transpose()? else { break };
                 let is_due = following.due.contains(&event.id);
                 match event.action.as_str() {
-                    "start" if !following.open.contains(&event.id) && (is_due || is_wanted(event.label(compose::SERVICE))) => {
+                    "start" if !following.open.contains(&event.id) && (is_due || is_wanted(event.label(compose::SERVICE), event.label(compose::NUMBER))) => {
                         if let Some(seen) = docker.container(&event.id).await?.filter(|seen| !seen.is_oneoff()) {
                             following.attach(seen, &LogOptions::default());
                         }

@@ -135,3 +135,61 @@ fn what_a_killed_run_set_aside_goes_with_the_next() {
     pod.ok(&["down", "-v"]);
     pod.leaves_nothing();
 }
+
+#[test]
+fn all_that_was_replaced_comes_back_whatever_took_its_place() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port();
+    drop(taken);
+    let ports = format!("    ports: [\"127.0.0.1:{port}:80\"]\n");
+    let check = |test: &str| {
+        format!("    healthcheck: {{test: [CMD, '{test}'], interval: 200ms, retries: 2}}\n    stop_signal: SIGKILL\n")
+    };
+    let db = |test: &str| job("db", "exec sleep 1000", &check(test));
+    let needs = "    depends_on: {db: {condition: service_healthy, restart: true}}\n";
+    let web = sleeper("web", needs);
+    let pod = pod("moved", &format!("{}{}{}{web}", sleeper("a", &ports), sleeper("b", ""), db("true")));
+    pod.ok(&["up", "-d", "--wait"]);
+    let before = ["a", "b", "db", "web"].map(|service| pod.id(service));
+    // The port moves from one to the other, and what `web` restarts with never becomes healthy.
+    compose(&pod, &format!("{}{}{}{web}", sleeper("a", ""), sleeper("b", &ports), db("false")));
+    let run = pod.run(&["up", "-d", "--rollback"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(["a", "b", "db", "web"].map(|service| pod.id(service)), before);
+    for id in &before {
+        assert_eq!(of(id, "State.Running"), "true");
+    }
+    assert_eq!(pod.left(&["ps", "-a"]).len(), 4);
+    // One that dies again and again is not ready.
+    compose(
+        &pod,
+        &format!("{}{}{}{web}", job("a", "sleep 1; exit 4", "    restart: always\n"), sleeper("b", ""), db("true")),
+    );
+    let run = pod.run(&["up", "-d", "--rollback"]);
+    assert!(run.code == Some(1) && run.stderr.contains("`a` does not go on running"), "{run:?}");
+    assert_eq!(pod.id("a"), before[0]);
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn what_ends_badly_is_not_what_is_waited_for() {
+    let pod = pod("badly", &format!("{}{}", job("good", "exit 0", ""), job("bad", "sleep 1; exit 3", "")));
+    let run = pod.run(&["up", "-d"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let run = pod.run(&["up", "--wait", "--force-recreate", "good"]);
+    assert_eq!(run.code, Some(0), "a job that ended well is what it was to be: {run:?}");
+    compose(&pod, &job("bad", "exit 3", ""));
+    let run = pod.run(&["up", "--wait"]);
+    assert!(run.code == Some(4) && run.stderr.contains("not ready: `bad` exited with 3"), "{run:?}");
+    // A file that cannot be used does not hide what runs.
+    compose(&pod, "  broken: [\n");
+    let shown = pod.ok(&["ps"]);
+    assert!(shown.contains("bad ") && shown.contains("exited (3)"), "{shown}");
+    assert_eq!(pod.ok(&["ps", "--services", "--status", "exited"]), "bad\n");
+    pod.ok(&["logs", "bad"]);
+    let run = pod.run(&["ps", "nope"]);
+    assert!(run.code == Some(2) && run.stderr.contains("there is no service `nope`"), "{run:?}");
+    pod.ok(&["down", "-v"]);
+}

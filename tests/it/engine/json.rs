@@ -58,11 +58,12 @@ pub(crate) fn check(command: &str, stdout: &str) {
 #[test]
 fn every_document_has_the_form_its_page_says() {
     let pod = Pod::of("quickstart", "json");
+    let (plain, saved) = (format!("../{}-plain", pod.name), format!("../{}-saved", pod.name));
     for arguments in [
         &["check"][..],
         &["compile", "-o", "out"],
         &["update"],
-        &["eject", "plain"],
+        &["eject", &plain],
         &["plan"],
         &["build"],
         &["up", "-d", "--wait"],
@@ -75,11 +76,14 @@ fn every_document_has_the_form_its_page_says() {
         &["doctor"],
         &["version"],
         &["explain", "bad-name"],
-        &["backup", "saved"],
+        &["backup", &saved],
         &["down", "-v"],
-        &["restore", "saved"],
+        &["restore", &saved],
     ] {
         check(arguments[0], &pod.ok(&[arguments, &["--json"]].concat()));
+    }
+    for folder in [plain, saved] {
+        std::fs::remove_dir_all(pod.folder.0.join(folder)).expect("gone");
     }
     pod.write("claw-pod.yml", "services: {a: {image: x, x-claw: {type: nope}, ports: [z]}}\n");
     let run = pod.run(&["check", "--json"]);

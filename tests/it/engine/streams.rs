@@ -61,6 +61,8 @@ fn logs_are_followed_over_restarts_and_of_what_comes_later() {
     watched.line("long-name | long-name-1");
     watched.line("long-name | long-name-3");
     pod.ok(&["restart", "b"]);
+    // What begins after a line without an end is a line of its own.
+    assert_eq!(watched.line("b-1"), "b         | b-1");
     watched.line("b         | b-3");
     // The last line needs no end; nothing comes twice.
     pod.ok(&["stop"]);
@@ -202,8 +204,13 @@ fn a_command_has_a_container_of_its_own() {
     let found = docker(&["exec", &pod.container("db"), "nslookup", "web"]);
     assert_eq!(found.matches("Address").count(), 2, "the server and one container: {found}");
     assert_eq!(
-        docker(&["inspect", "-f", "{{.HostConfig.RestartPolicy.Name}} {{.NetworkSettings.Ports}}", name.trim()]),
-        "map[]"
+        docker(&[
+            "inspect",
+            "-f",
+            "{{.HostConfig.RestartPolicy.MaximumRetryCount}} {{.NetworkSettings.Ports}}",
+            name.trim()
+        ]),
+        "0 map[]"
     );
     assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
     assert_eq!(pod.id("web"), before);
