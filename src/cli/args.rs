@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod inside;
+
+pub(crate) use inside::{Reference, Shim};
+
 /// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.
 #[derive(Debug, Parser)]
 #[command(
@@ -621,59 +625,6 @@ pub(crate) struct ServiceArgs {
     /// Print the unit; nothing is written
     #[arg(long)]
     pub(crate) print: bool,
-}
-
-/// What runs inside containers on claw's behalf.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Shim {
-    /// Make new volumes and sealed files belong to agents
-    Own {
-        /// `UID:GID=PATH`
-        #[arg(required = true)]
-        owners: Vec<String>,
-    },
-    /// Ask a health page of this container
-    Probe {
-        /// `http://127.0.0.1:PORT/PATH`
-        url: String,
-    },
-    /// Put secrets into the environment of a program and become it
-    Exec {
-        /// `VARIABLE=PATH` of each secret
-        variables: Vec<String>,
-        /// The program and its arguments
-        #[arg(last = true, required = true)]
-        program: Vec<String>,
-    },
-}
-
-/// What runs inside containers of the runtime `reference`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Reference {
-    /// Run an agent
-    Serve {
-        /// Its configuration
-        #[arg(default_value = "/claw/reference.json")]
-        manifest: String,
-    },
-    /// Run a model provider that answers by rule
-    Provider {
-        /// Address and port
-        #[arg(long, default_value = "127.0.0.1:8701")]
-        listen: String,
-        /// Append each request to a file, keys and all: for tests
-        #[arg(long, value_name = "FILE")]
-        record: Option<String>,
-    },
-    /// Print the health of the agent in this container
-    Health,
-    /// Have the agent in this container take nothing new, and wait until it has done what it had begun
-    Drain,
-    /// Send a message to the agent in this container
-    Ask {
-        /// The message
-        text: String,
-    },
 }
 
 /// Returns the arguments of the process.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use claw_compose::load::words::split;
 use claw_engine::apply::{ApplyError, OneOff, make_oneoff};
 use claw_engine::live::live;
 use claw_engine::observe::observe;
@@ -65,6 +66,10 @@ fn order(args: &RunArgs, session: &Session<'_>) -> Result<OneOff, CommandError> 
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => Some((text.clone(), std::env::var(text).ok()?)),
     };
+    let entrypoint = args
+        .entrypoint
+        .as_deref()
+        .map(|text| split(text).map_err(|why| CommandError::Usage(format!("`{text}` is no entrypoint: {why}"))));
     let has_terminal = !args.detach && !args.no_tty && is_at_terminal();
     // Two at a time have two names, also where two hosts of processes share an engine.
     let name = format!("{}-{}-run-{}", session.plan.pod, args.service, claw_engine::docker::token());
@@ -72,7 +77,7 @@ fn order(args: &RunArgs, session: &Session<'_>) -> Result<OneOff, CommandError> 
         service: args.service.clone(),
         container: args.name.clone().unwrap_or(name),
         command: args.command.clone(),
-        entrypoint: args.entrypoint.as_deref().map(words),
+        entrypoint: entrypoint.transpose()?,
         user: args.user.clone(),
         directory: args.workdir.clone(),
         environment: args.env.iter().filter_map(variable).collect(),
@@ -80,11 +85,6 @@ fn order(args: &RunArgs, session: &Session<'_>) -> Result<OneOff, CommandError> 
         has_terminal,
         has_input: !args.detach,
     })
-}
-
-/// Returns the words of an entrypoint: one program, or a program and its arguments.
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(ToOwned::to_owned).collect()
 }
 
 /// How long a command has to end after Ctrl-C.

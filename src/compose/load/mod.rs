@@ -28,7 +28,7 @@ mod ports;
 pub mod profile;
 mod tags;
 mod unique;
-mod words;
+pub mod words;
 
 pub use files::{EnvFile, Files, Found, NoFiles, Want};
 pub use interpolate::{Unset, VariableUse, variables};

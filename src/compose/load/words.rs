@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// Where a quote is not closed.
-pub(crate) fn split(text: &str) -> Result<Vec<String>, &'static str> {
+pub fn split(text: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut is_word = false;

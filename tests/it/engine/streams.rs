@@ -227,8 +227,8 @@ fn a_command_has_a_container_of_its_own() {
         .output();
     let said = String::from_utf8_lossy(&output.expect("script runs").stdout).into_owned();
     assert!(said.contains("33 77"), "{said:?}");
-    let entry = pod.ok(&["run", "--rm", "-T", "--no-deps", "--entrypoint", "echo entered", "web"]);
-    assert_eq!(entry, "entered\n");
+    let entry = pod.ok(&["run", "--rm", "-T", "--no-deps", "--entrypoint", "sh -c 'echo \"entered  it\"'", "web"]);
+    assert_eq!(entry, "entered  it\n");
     pod.ok(&["down", "-v"]);
     pod.leaves_nothing();
 }
