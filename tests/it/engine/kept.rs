@@ -156,8 +156,9 @@ fn a_unit_brings_the_pod_up_from_anywhere() {
     let line = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key)).expect(key);
         let line = line.replace("%%", "%").replace("$$", "$");
-        let output =
-            Command::new("env").args(["-i", "PATH=/usr/bin:/bin", "sh", "-c", &line]).current_dir("/").output();
+        let set = text.lines().filter_map(|line| line.strip_prefix("Environment="));
+        let set: Vec<&str> = ["-i", "PATH=/usr/bin:/bin"].into_iter().chain(set).collect();
+        let output = Command::new("env").args(set).args(["sh", "-c", &line]).current_dir("/").output();
         let output = output.expect("a shell");
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     };
