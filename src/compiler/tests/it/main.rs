@@ -7,6 +7,7 @@ mod effects;
 mod hostile;
 mod images;
 mod language;
+mod lockfile;
 mod plan;
 mod property;
 mod resolve;
