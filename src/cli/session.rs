@@ -10,6 +10,7 @@ use claw_compose::model::{Project, Service};
 use claw_engine::apply::{PATIENCE, Site};
 use claw_engine::docker::{Docker, EngineError, Seen};
 use claw_engine::interrupt::Interrupt;
+use claw_engine::lock::{Lock, lock};
 use claw_engine::vault::{Cache, Vault};
 use claw_types::diag::Diagnostics;
 use claw_types::driver::Driver;
@@ -92,13 +93,18 @@ impl<'u> Session<'u> {
 
     /// Returns what the engine has of a pod whose file cannot be used: its services by their containers, and nothing else.
     async fn seen(name: &str, ui: &'u Ui, interrupt: &'u Interrupt) -> Result<Self, CommandError> {
-        let input = input::nameless(name)?;
+        let mut input = input::nameless(name)?;
         let pod = PodName::parse(name).map_err(|bad| CommandError::Usage(bad.to_string()))?;
         let mut services: BTreeMap<String, Service> = BTreeMap::new();
         for container in input.engine.docker().await?.containers(name).await? {
             let service = services.entry(container.service().to_owned()).or_default();
             let number = container.label(compose::NUMBER).parse().unwrap_or(1);
             service.scale = service.scale.max(Some(number));
+            // What claw keeps of it is there.
+            let root = Path::new(container.label(compose::WORKING_DIR));
+            if root.is_dir() {
+                input.root = root.to_owned();
+            }
         }
         let plan = Plan {
             pod,
@@ -161,6 +167,12 @@ impl<'u> Session<'u> {
             wanted.extend(found);
         }
         Ok(wanted)
+    }
+
+    /// Locks the pod for a command; one that was never brought up from here has no state to lock, and gets none.
+    pub(crate) fn lock(&self, command: &str) -> Result<Option<Lock>, CommandError> {
+        let has_state = self.input.root.join(".claw").join(self.plan.pod.as_str()).is_dir();
+        Ok(has_state.then(|| lock(&self.input.root, self.plan.pod.as_str(), command)).transpose()?)
     }
 
     /// Refuses a directory that would become a part of an image of the pod: secrets are written there.

@@ -6,7 +6,6 @@ use claw_compiler::plan::steps::{Mode, Observed, starts};
 use claw_engine::apply::apply;
 use claw_engine::docker::Seen;
 use claw_engine::down::stop;
-use claw_engine::lock::lock;
 use claw_types::image::compose;
 use serde_json::json;
 
@@ -35,7 +34,7 @@ impl Change {
 
 pub(crate) fn run(global: &Global, change: Change, args: &LifecycleArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, change.name(), ui, async |session| {
-        let _lock = lock(&session.input.root, session.plan.pod.as_str(), change.name())?;
+        let _lock = session.lock(change.name())?;
         session.refuse_elsewhere().await?;
         let containers = session.containers(&args.services).await?;
         if containers.is_empty() {

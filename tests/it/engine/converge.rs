@@ -189,6 +189,11 @@ fn what_ends_badly_is_not_what_is_waited_for() {
     assert!(shown.contains("bad ") && shown.contains("exited (3)"), "{shown}");
     assert_eq!(pod.ok(&["ps", "--services", "--status", "exited"]), "bad\n");
     pod.ok(&["logs", "bad"]);
+    // Nor is one needed, and nothing is left where there is none.
+    let empty = crate::Folder::new("nothing-here");
+    let run = crate::claw(&empty.0, &["-p", &pod.name, "stop"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "nothing ran\n"), "{run:?}");
+    assert!(!empty.0.join(".claw").exists());
     let run = pod.run(&["ps", "nope"]);
     assert!(run.code == Some(2) && run.stderr.contains("there is no service `nope`"), "{run:?}");
     pod.ok(&["down", "-v"]);
