@@ -46,7 +46,12 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
             observed.seals.insert(id.clone(), seal);
         }
     }
-    files(plan, site, &mut observed);
+    files(plan, site, false, &mut observed);
+    // Whom a file is for has another number on the host there.
+    if !observed.unowned.is_empty() && docker.is_rootless().await? {
+        observed.unowned.clear();
+        files(plan, site, true, &mut observed);
+    }
     let told = crate::state::told(site.root, project);
     let told = plan.units.keys().filter_map(|unit| Some((unit.clone(), told.get(unit.as_str())?.clone())));
     observed.told.extend(told);
@@ -100,9 +105,12 @@ pub(crate) fn is_infra(image: &str) -> bool {
     claw_types::image::ImageRef::new(image).repository() == claw_types::image::INFRA_REPOSITORY
 }
 
-/// Sealed files count as written where their content has the seal last recorded, and as owned where their user has them.
-fn files(plan: &Plan, site: &Site<'_>, observed: &mut Observed) {
+/// Sealed files count as written where their content has the seal last recorded, and as owned where their user has them; on a rootless
+/// engine, where somebody else than whoever runs claw has them.
+fn files(plan: &Plan, site: &Site<'_>, is_rootless: bool, observed: &mut Observed) {
     let recorded = crate::state::seals(site.root, plan.pod.as_str());
+    // Whoever runs claw owns the pod's state.
+    let own = site.root.join(".claw").metadata().map(|found| found.uid()).unwrap_or_default();
     for (id, unit) in &plan.units {
         let directory = site.root.join(unit.directory.as_str());
         let mut is_written = directory.is_dir();
@@ -114,7 +122,8 @@ fn files(plan: &Plan, site: &Site<'_>, observed: &mut Observed) {
         for (path, file) in unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed()) {
             let found = directory.join(path.as_str()).symlink_metadata();
             is_written &= found.is_ok() && file.content.is_sealed();
-            is_owned &= found.is_ok_and(|found| found.uid() == unit.unit.user.uid);
+            let is_handed = |uid: u32| if is_rootless { uid != own } else { uid == unit.unit.user.uid };
+            is_owned &= found.is_ok_and(|found| is_handed(found.uid()));
         }
         is_written &= observed.seals.get(id).is_none_or(|seal| recorded.get(id.as_str()) == Some(seal));
         if unit.needs_shim {

@@ -212,6 +212,15 @@ impl Docker {
         Ok(is_podman(&version))
     }
 
+    /// Returns whether the engine runs without root, so that users inside have other numbers outside.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn is_rootless(&self) -> Result<bool, EngineError> {
+        let info = self.api.info().await.map_err(failed("describe itself at", &self.address))?;
+        Ok(info.security_options.iter().flatten().any(|option| option.contains("rootless")))
+    }
+
     /// Returns whether the engine is on another machine, as far as its address tells.
     pub fn is_remote(&self) -> bool {
         let Some((scheme, rest)) = self.address.split_once("://") else { return false };
