@@ -435,25 +435,42 @@ pub(crate) struct LifecycleArgs {
     pub(crate) services: Vec<String>,
 }
 
+/// How a command runs inside a container.
 #[derive(Args, Debug)]
-pub(crate) struct ExecArgs {
+pub(crate) struct Inside {
     /// No terminal, whatever standard input is
     #[arg(short = 'T', long = "no-tty")]
     pub(crate) no_tty: bool,
     /// Accepted as docker does: a terminal and standard input are there where they are here
     #[arg(short, long, hide = true)]
-    pub(crate) interactive: bool,
+    interactive: bool,
     #[arg(short, long, hide = true)]
-    pub(crate) tty: bool,
+    tty: bool,
     /// As whom [default: the container's user]
     #[arg(short, long)]
     pub(crate) user: Option<String>,
     /// Where [default: the container's directory]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) workdir: Option<String>,
-    /// Variables of the command
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    pub(crate) env: Vec<String>,
+    /// Variables of the command; without a value, as they are here
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+}
+
+impl Inside {
+    /// Returns the variables that are given; one that has no value and is not set here is left out.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (String, String)> {
+        self.env.iter().filter_map(|text| match text.split_once('=') {
+            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+            None => Some((text.clone(), std::env::var(text).ok()?)),
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) inside: Inside,
     /// With all privileges
     #[arg(long)]
     pub(crate) privileged: bool,
@@ -475,23 +492,8 @@ pub(crate) struct RunArgs {
     /// Remove the container afterwards
     #[arg(long = "rm")]
     pub(crate) remove: bool,
-    /// No terminal, whatever standard input is
-    #[arg(short = 'T', long = "no-tty")]
-    pub(crate) no_tty: bool,
-    /// Accepted as docker does: a terminal and standard input are there where they are here
-    #[arg(short, long, hide = true)]
-    pub(crate) interactive: bool,
-    #[arg(short, long, hide = true)]
-    pub(crate) tty: bool,
-    /// As whom
-    #[arg(short, long)]
-    pub(crate) user: Option<String>,
-    /// Where
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) workdir: Option<String>,
-    /// Variables; without a value, as they are here
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
-    pub(crate) env: Vec<String>,
+    #[command(flatten)]
+    pub(crate) inside: Inside,
     /// Run this instead of the service's entrypoint
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) entrypoint: Option<String>,

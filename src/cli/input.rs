@@ -254,7 +254,7 @@ impl Input {
                 break;
             }
             let needs = match self.is_locked {
-                true => Lockfile::instead_of_engine(needs, &mut self.facts),
+                true => self.facts.without_engine(needs),
                 false => needs,
             };
             answer(needs, &self.root, &mut self.environment, &self.engine, &mut self.facts, &mut self.sources).await?;

@@ -49,12 +49,12 @@ fn run<T>(interrupt: &Interrupt, work: impl Future<Output = Result<T, CommandErr
     })
 }
 
-/// Refuses a project that another checkout of the same name started.
-pub(crate) fn refuse_elsewhere(project: &str, elsewhere: Option<&str>) -> Result<(), CommandError> {
+/// Refuses a project that another checkout of the same name started; a command that `can_adopt` says how it is taken over.
+pub(crate) fn refuse_elsewhere(project: &str, elsewhere: Option<&str>, can_adopt: bool) -> Result<(), CommandError> {
     let Some(directory) = elsewhere else { return Ok(()) };
-    let message = format!(
-        "`{project}` was started from `{directory}`: give this pod another name with `-p`, or take it over with `--adopt`"
-    );
+    let other = if can_adopt { "take it over with `--adopt`" } else { "go there" };
+    let message =
+        format!("`{project}` was started from `{directory}`: give this pod another name with `-p`, or {other}");
     Err(CommandError::Usage(message))
 }
 
@@ -190,13 +190,7 @@ impl<'u> Session<'u> {
     pub(crate) async fn refuse_elsewhere(&self) -> Result<(), CommandError> {
         let found = self.docker().await?.containers(self.plan.pod.as_str()).await?;
         let elsewhere = found.iter().find_map(|seen| claw_engine::observe::elsewhere(seen, &self.input.root));
-        elsewhere.map_or(Ok(()), |directory| {
-            let message = format!(
-                "`{}` was started from `{directory}`: go there, or give this pod another name with `-p`",
-                self.plan.pod
-            );
-            Err(CommandError::Usage(message))
-        })
+        refuse_elsewhere(self.plan.pod.as_str(), elsewhere.as_deref(), false)
     }
 
     /// Returns the containers of the pod, helpers left out; those of some services where any are named.

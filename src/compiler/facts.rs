@@ -225,6 +225,19 @@ impl Facts {
         }
     }
 
+    /// Answers what only an engine could tell where none is asked: what is not known of images is not there. Returns what is left.
+    pub fn without_engine(&mut self, needs: BTreeSet<Need>) -> BTreeSet<Need> {
+        let mut left = BTreeSet::new();
+        for need in needs {
+            match need {
+                Need::Image(image) => drop(self.images.insert(image, None)),
+                Need::Manual(image, path) => drop(self.manuals.insert((image, path), ManualFact::Missing)),
+                other => drop(left.insert(other)),
+            }
+        }
+        left
+    }
+
     /// Answers a need where there is no host: every variable is `v`, every file is `text`, and nobody has any image.
     pub fn suppose(&mut self, need: Need, text: FileId) {
         match need {

@@ -10,7 +10,7 @@ use claw_types::path::ContainerPath;
 use claw_types::span::{Source, SourceMap, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Context, Facts, ManualFact, Need};
+use crate::facts::{Context, Facts, ManualFact};
 use crate::plan::Plan;
 
 /// The name of the file, beside the pod file.
@@ -203,19 +203,6 @@ impl Lockfile {
                 facts.manuals.insert((id.clone(), path), ManualFact::Text(file));
             }
         }
-    }
-
-    /// Answers what only an engine could tell: it is not asked, so what the lock does not know is not there. Returns what is left.
-    pub fn instead_of_engine(needs: BTreeSet<Need>, facts: &mut Facts) -> BTreeSet<Need> {
-        let mut left = BTreeSet::new();
-        for need in needs {
-            match need {
-                Need::Image(image) => drop(facts.images.insert(image, None)),
-                Need::Manual(image, path) => drop(facts.manuals.insert((image, path), ManualFact::Missing)),
-                other => drop(left.insert(other)),
-            }
-        }
-        left
     }
 
     /// Returns where the lock is not of a plan: what it lacks, what it has too much, and what it says otherwise.

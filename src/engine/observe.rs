@@ -55,7 +55,8 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     let told = crate::state::told(site.root, project);
     let told = plan.units.keys().filter_map(|unit| Some((unit.clone(), told.get(unit.as_str())?.clone())));
     observed.told.extend(told);
-    let is_podman = !containers.is_empty() && docker.is_podman().await?;
+    // Agents alone are compared setting by setting.
+    let is_podman = containers.iter().any(|seen| is_agent(&seen.labels)) && docker.is_podman().await?;
     for seen in &containers {
         let container = container(seen, is_podman, plan, site);
         observed.containers.entry(seen.service().to_owned()).or_default().push(container);

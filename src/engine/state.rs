@@ -19,6 +19,18 @@ fn rows(root: &Path, project: &str, file: &str) -> BTreeMap<String, String> {
     rows.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// Writes the lines of a file of names and values.
+fn record(
+    root: &Path,
+    project: &str,
+    file: &str,
+    rows: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), FileError> {
+    let text: String = rows.into_iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+    make_private(&folder(root, project))?;
+    write_atomic(&folder(root, project).join(file), &text, 0o600)
+}
+
 /// Returns the seals of the last run, by agent.
 pub(crate) fn seals(root: &Path, project: &str) -> BTreeMap<String, String> {
     rows(root, project, "seals")
@@ -45,9 +57,7 @@ pub(crate) fn record_owned(
 ) -> Result<(), FileError> {
     let mut rows = owned(root, project);
     rows.extend(volumes);
-    let text: String = rows.iter().map(|(key, made)| format!("{key} {made}\n")).collect();
-    make_private(&folder(root, project))?;
-    write_atomic(&folder(root, project).join("owned"), &text, 0o600)
+    record(root, project, "owned", rows)
 }
 
 /// Returns the volumes without a name that are kept for containers that are not made yet, by service, number and target. A target may
@@ -67,9 +77,7 @@ pub(crate) fn record_unnamed(
     project: &str,
     rows: impl Iterator<Item = (String, String)>,
 ) -> Result<(), FileError> {
-    let text: String = rows.map(|(place, volume)| format!("{place} {volume}\n")).collect();
-    make_private(&folder(root, project))?;
-    write_atomic(&folder(root, project).join("unnamed"), &text, 0o600)
+    record(root, project, "unnamed", rows)
 }
 
 /// Returns the backup whose restore has begun and not ended.
@@ -102,9 +110,7 @@ pub(crate) fn end_restore(root: &Path, project: &str) -> Result<(), FileError> {
 pub(crate) fn record_told(root: &Path, project: &str, unit: &str, container: &str) -> Result<(), FileError> {
     let mut rows = told(root, project);
     rows.insert(unit.to_owned(), container.to_owned());
-    let text: String = rows.iter().map(|(unit, container)| format!("{unit} {container}\n")).collect();
-    make_private(&folder(root, project))?;
-    write_atomic(&folder(root, project).join("told"), &text, 0o600)
+    record(root, project, "told", rows)
 }
 
 /// Remembers the seals of a run.
@@ -112,12 +118,10 @@ pub(crate) fn record_told(root: &Path, project: &str, unit: &str, container: &st
 /// # Errors
 /// Where the host refuses.
 pub(crate) fn record_seals(root: &Path, project: &str, observed: &Observed) -> Result<(), FileError> {
-    let text: String = observed.seals.iter().map(|(unit, seal)| format!("{unit} {seal}\n")).collect();
-    if text.is_empty() {
+    if observed.seals.is_empty() {
         return Ok(());
     }
-    make_private(&folder(root, project))?;
-    write_atomic(&folder(root, project).join("seals"), &text, 0o600)
+    record(root, project, "seals", observed.seals.iter().map(|(unit, seal)| (unit.to_string(), seal.clone())))
 }
 
 /// Returns what is remembered of an executable by its size and time of change: the id of the image it is packed into.

@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
         if input.is_some() && !args.adopt {
             let found = docker.containers(&name).await?;
             let elsewhere = found.iter().find_map(|seen| elsewhere(seen, &root));
-            refuse_elsewhere(&name, elsewhere.as_deref())?;
+            refuse_elsewhere(&name, elsewhere.as_deref(), true)?;
         }
         let options = DownOptions {
             volumes: args.volumes,

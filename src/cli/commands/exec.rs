@@ -15,18 +15,14 @@ pub(crate) fn run(global: &Global, args: &ExecArgs, ui: &Ui) -> Result<Exit, Com
             let message = format!("`{}` does not run: `claw ps` shows what does", args.service);
             return Err(CommandError::Usage(message));
         }
-        let has_terminal = !args.no_tty && is_at_terminal();
-        // One without a value is as it is here; one that is not set here is left out.
-        let set = |text: &String| match text.contains('=') {
-            true => Some(text.clone()),
-            false => std::env::var(text).ok().map(|value| format!("{text}={value}")),
-        };
-        let environment: Vec<String> = args.env.iter().filter_map(set).collect();
+        let has_terminal = !args.inside.no_tty && is_at_terminal();
+        let environment: Vec<String> =
+            args.inside.environment().map(|(name, value)| format!("{name}={value}")).collect();
         let call = ExecCall {
             command: &args.command,
-            user: args.user.as_deref(),
+            user: args.inside.user.as_deref(),
             is_privileged: args.privileged,
-            directory: args.workdir.as_deref(),
+            directory: args.inside.workdir.as_deref(),
             environment: &environment,
         };
         let raw = if has_terminal { Some(Raw::set().map_err(CommandError::Start)?) } else { None };

@@ -22,7 +22,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, ui: &Ui) -> Result<Exit, Comm
             return Err(session.no_service(&args.service));
         }
         let is_agent = session.plan.units.keys().any(|unit| unit.as_str() == args.service);
-        if let Some(user) = args.user.as_ref().filter(|_| is_agent) {
+        if let Some(user) = args.inside.user.as_ref().filter(|_| is_agent) {
             let why = format!("`{}` is an agent: its user is the plan's, and not `{user}`", args.service);
             return Err(CommandError::Usage(why));
         }
@@ -62,15 +62,11 @@ pub(crate) fn run(global: &Global, args: &RunArgs, ui: &Ui) -> Result<Exit, Comm
 }
 
 fn order(args: &RunArgs, session: &Session<'_>) -> Result<OneOff, CommandError> {
-    let variable = |text: &String| match text.split_once('=') {
-        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-        None => Some((text.clone(), std::env::var(text).ok()?)),
-    };
     let entrypoint = args
         .entrypoint
         .as_deref()
         .map(|text| split(text).map_err(|why| CommandError::Usage(format!("`{text}` is no entrypoint: {why}"))));
-    let has_terminal = !args.detach && !args.no_tty && is_at_terminal();
+    let has_terminal = !args.detach && !args.inside.no_tty && is_at_terminal();
     // Two at a time have two names, also where two hosts of processes share an engine.
     let name = format!("{}-{}-run-{}", session.plan.pod, args.service, claw_engine::docker::token());
     Ok(OneOff {
@@ -78,9 +74,9 @@ fn order(args: &RunArgs, session: &Session<'_>) -> Result<OneOff, CommandError> 
         container: args.name.clone().unwrap_or(name),
         command: args.command.clone(),
         entrypoint: entrypoint.transpose()?,
-        user: args.user.clone(),
-        directory: args.workdir.clone(),
-        environment: args.env.iter().filter_map(variable).collect(),
+        user: args.inside.user.clone(),
+        directory: args.inside.workdir.clone(),
+        environment: args.inside.environment().collect(),
         has_ports: args.service_ports,
         has_terminal,
         has_input: !args.detach,

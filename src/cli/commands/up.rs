@@ -111,7 +111,7 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
     let mut mode = mode(session, wanted.services, wanted.choice)?;
     let (mut observed, mut todo) = look(session, &mode).await?;
     if !wanted.adopts {
-        session::refuse_elsewhere(session.plan.pod.as_str(), observed.elsewhere())?;
+        session::refuse_elsewhere(session.plan.pod.as_str(), observed.elsewhere(), true)?;
     }
     refuse_others(session, &observed)?;
     let images: Vec<Step> = todo.iter().filter(|step| step.action.is_image()).cloned().collect();

@@ -11,8 +11,8 @@ use claw_types::image::{compose, label};
 use serde_json::{Map, Value, json};
 
 use super::unnamed::Kept;
-use super::{ApplyError, Earlies, Run, Site};
-use crate::container::{Scope, body, depends_on, endpoints, newer};
+use super::{ApplyError, Run, Site};
+use crate::container::{body, depends_on, endpoints, newer};
 use crate::docker::{BuildCall, Docker, EngineError};
 use crate::image::{Building, Making, base, builder, never};
 use crate::live::hashes;
@@ -30,17 +30,7 @@ pub(crate) async fn ensure_infra(plan: &Plan, docker: &Docker, site: &Site<'_>) 
         return Ok(());
     }
     let (observed, mode) = (Observed::default(), Mode::default());
-    Run {
-        plan,
-        observed: &observed,
-        mode: &mode,
-        docker,
-        site,
-        scope: Scope::new(plan, site),
-        early: Earlies::default(),
-    }
-    .pack_infra()
-    .await
+    Run::new(plan, (&observed, &mode), docker, site).pack_infra().await
 }
 
 /// Makes a volume of a plan as `up` does.
@@ -50,16 +40,7 @@ pub(crate) async fn ensure_infra(plan: &Plan, docker: &Docker, site: &Site<'_>) 
 pub(crate) async fn make_volume(key: &str, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<(), ApplyError> {
     let observed = Observed { hashes: hashes(plan, site, &BTreeMap::new())?, ..Observed::default() };
     let mode = Mode::default();
-    let run = Run {
-        plan,
-        observed: &observed,
-        mode: &mode,
-        docker,
-        site,
-        scope: Scope::new(plan, site),
-        early: Earlies::default(),
-    };
-    run.volume(key).await
+    Run::new(plan, (&observed, &mode), docker, site).volume(key).await
 }
 
 impl Run<'_> {

@@ -134,7 +134,7 @@ pub async fn apply(
     site: &Site<'_>,
     done: &mut usize,
 ) -> Result<(), ApplyError> {
-    let run = Run { plan, observed, mode, docker, site, scope: Scope::new(plan, site), early: Earlies::default() };
+    let run = Run::new(plan, (observed, mode), docker, site);
     site.interrupt.set_busy(true);
     let result = run.carry_out(steps, done).await;
     site.interrupt.set_busy(false);
@@ -163,7 +163,11 @@ struct Run<'r> {
 /// The most steps at a time: more start no sooner, for the engine starts one container after the other.
 const WIDTH: usize = 16;
 
-impl Run<'_> {
+impl<'r> Run<'r> {
+    fn new(plan: &'r Plan, (observed, mode): (&'r Observed, &'r Mode), docker: &'r Docker, site: &'r Site<'r>) -> Self {
+        Self { plan, observed, mode, docker, site, scope: Scope::new(plan, site), early: Earlies::default() }
+    }
+
     /// Carries steps out as soon as those before them are done. Where one fails, no other is begun, and those under way end.
     async fn carry_out(&self, steps: &[Step], done: &mut usize) -> Result<(), ApplyError> {
         self.leftovers().await?;

@@ -9,8 +9,8 @@ use claw_compose::template::Template;
 use claw_types::image::{compose, label};
 use serde_json::json;
 
-use super::{ApplyError, Earlies, Run, Site};
-use crate::container::{Scope, body, endpoints};
+use super::{ApplyError, Run, Site};
+use crate::container::{body, endpoints};
 use crate::docker::Docker;
 
 /// What is run, and how it differs from the service.
@@ -87,7 +87,7 @@ pub async fn make_oneoff(
     docker: &Docker,
     site: &Site<'_>,
 ) -> Result<String, ApplyError> {
-    let run = Run { plan, observed, mode, docker, site, scope: Scope::new(plan, site), early: Earlies::default() };
+    let run = Run::new(plan, (observed, mode), docker, site);
     let name = order.service.as_str();
     let Some(service) = plan.project.services.get(name) else {
         return Err(ApplyError::Unusable(format!("there is no service `{name}`")));
