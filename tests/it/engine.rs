@@ -53,6 +53,13 @@ impl Pod {
         self
     }
 
+    /// Claw on the pod, where a run is more than its output.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_claw"));
+        command.args([&["-p", &self.name], arguments].concat()).current_dir(&self.folder.0);
+        command
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         claw(&self.folder.0, &[&["-p", &self.name], arguments].concat())
     }
@@ -89,13 +96,8 @@ impl Pod {
 
     /// Starts claw and returns once a line of its progress begins with `until`.
     fn start_until(&self, arguments: &[&str], until: &str) -> std::process::Child {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_claw"))
-            .args([&["-p", &self.name], arguments].concat())
-            .current_dir(&self.folder.0)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("claw runs");
+        let mut child =
+            self.command(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("claw runs");
         let stderr = child.stderr.take().expect("piped");
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stderr));
         assert!(lines.any(|line| line.expect("text").starts_with(until)), "{until} is never told");

@@ -16,9 +16,8 @@ fn pod(name: &str, services: &str) -> Pod {
 
 /// Runs claw with a text on standard input.
 fn fed(pod: &Pod, arguments: &[&str], text: &str) -> (Option<i32>, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_claw"))
-        .args([&["-p", &pod.name], arguments].concat())
-        .current_dir(&pod.folder.0)
+    let mut child = pod
+        .command(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -60,6 +59,13 @@ fn files_go_in_and_out() {
     pod.ok(&["cp", "in", "web:/copied"]);
     pod.ok(&["cp", "in/a.txt", "web:/bin"]);
     assert_eq!(docker(&["exec", &pod.container("web"), "cat", "/copied/b/c.txt", "/bin/a.txt"]), "twoone");
+    // What is in a directory, and a link as a link.
+    pod.write("more/d.txt", "three");
+    std::os::unix::fs::symlink("/nowhere", pod.folder.0.join("more/link")).expect("a link");
+    pod.ok(&["cp", "more/.", "web:/copied"]);
+    let found = docker(&["exec", &pod.container("web"), "sh", "-c", "cat /copied/d.txt; readlink /copied/link"]);
+    assert_eq!(found, "three/nowhere");
+    docker(&["exec", &pod.container("web"), "rm", "/copied/link"]);
     pod.ok(&["cp", "web:/copied", "there"]);
     pod.ok(&["cp", "web:/copied/a.txt", "renamed.txt"]);
     let read = |name: &str| std::fs::read_to_string(pod.folder.0.join(name)).expect(name);

@@ -200,9 +200,8 @@ fn unnamed(pod: &Pod) -> BTreeSet<String> {
 /// Runs claw through the proxy, with a fault waiting for it. Returns how it ended.
 fn faulted(pod: &Pod, proxy: &Proxy, arguments: &[&str], fault: Fault, after: u64) -> String {
     *proxy.fault.lock().expect("held by nobody") = fault;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_claw"))
-        .args([&["-p", &pod.name], arguments].concat())
-        .current_dir(&pod.folder.0)
+    let mut child = pod
+        .command(arguments)
         .env("DOCKER_HOST", format!("unix://{}", proxy.socket.display()))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

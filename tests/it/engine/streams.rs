@@ -16,13 +16,7 @@ struct Watched {
 
 impl Watched {
     fn start(pod: &Pod, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_claw"))
-            .args([&["-p", &pod.name], arguments].concat())
-            .current_dir(&pod.folder.0)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("claw runs");
+        let mut child = pod.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("claw runs");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, lines) = channel();
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -170,9 +164,8 @@ fn a_command_has_a_container_of_its_own() {
         "-c",
         "cat; echo $A $B $(pwd) $(id -u); exit 7",
     ];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_claw"))
-        .args([&["-p", &pod.name], &call[..]].concat())
-        .current_dir(&pod.folder.0)
+    let mut child = pod
+        .command(&call)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

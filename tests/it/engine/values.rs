@@ -44,9 +44,8 @@ fn quoted(value: &str) -> String {
 
 /// Runs claw with variables of any bytes.
 fn run(pod: &Pod, arguments: &[&str], variables: &[(String, Vec<u8>)]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_claw"))
-        .args([&["-p", &pod.name], arguments].concat())
-        .current_dir(&pod.folder.0)
+    let output = pod
+        .command(arguments)
         .envs(variables.iter().map(|(name, value)| (name, OsStr::from_bytes(value))))
         .stdin(Stdio::null())
         .output()
@@ -259,13 +258,7 @@ fn a_command_runs_once_for_each_command_of_claws() {
 fn ctrl_c_while_a_command_runs_is_an_interruption() {
     let pod = Pod::new("asked");
     single(&pod, "{command: [sh, -c, 'echo $$$$ > pid; exec sleep 1000']}");
-    let child = Command::new(env!("CARGO_BIN_EXE_claw"))
-        .args(["-p", &pod.name, "up", "-d"])
-        .current_dir(&pod.folder.0)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("claw runs");
+    let child = pod.command(&["up", "-d"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("claw runs");
     let pid = || {
         let text = std::fs::read_to_string(pod.folder.0.join("pid")).ok()?;
         text.trim().parse::<u32>().ok()
