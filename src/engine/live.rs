@@ -17,7 +17,7 @@ use crate::container::Scope;
 use crate::project::{self, Kept};
 
 /// The variable that says which docker compose shares a pod with claw: `2.40`, which is the default, or `2.26`.
-const COMPOSE_LEVEL: &str = "CLAW_COMPOSE_LEVEL";
+pub const COMPOSE_LEVEL: &str = "CLAW_COMPOSE_LEVEL";
 
 /// Returns the plan with the values of `environment:` and `env_file:` in it.
 ///

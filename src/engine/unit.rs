@@ -23,12 +23,12 @@ pub struct Unit<'u> {
     pub owner: Option<u32>,
 }
 
-impl Unit<'_> {
-    /// Returns its name.
-    pub fn name(&self) -> String {
-        format!("claw-{}.service", self.pod)
-    }
+/// Returns the name of a pod's unit.
+pub fn name(pod: &str) -> String {
+    format!("claw-{pod}.service")
+}
 
+impl Unit<'_> {
     /// Returns its text.
     pub fn text(&self) -> String {
         let command = |more: &[&str]| {

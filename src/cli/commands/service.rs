@@ -3,7 +3,9 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use claw_engine::unit::{Unit, Units};
+use claw_engine::apply::SHARES_FILES;
+use claw_engine::live::COMPOSE_LEVEL;
+use claw_engine::unit::{Unit, Units, name};
 use claw_engine::vault::{Source, uses};
 use serde_json::json;
 
@@ -63,8 +65,9 @@ fn install(global: &Global, args: &ServiceArgs, session: &Session<'_>) -> Result
         ));
     }
     let units = units(args.system, session)?;
-    let path = units.path(&unit.name()).display().to_string();
-    let unknown = units.install(&unit.name(), &unit.text())?;
+    let name = name(unit.pod);
+    let path = units.path(&name).display().to_string();
+    let unknown = units.install(&name, &unit.text())?;
     let mut text = format!("wrote {path}: the pod comes up with the machine");
     if let Some(why) = &unknown {
         text.push_str(&format!("; systemd does not know of it yet: {why}"));
@@ -79,7 +82,7 @@ fn install(global: &Global, args: &ServiceArgs, session: &Session<'_>) -> Result
 
 fn uninstall(is_system: bool, session: &Session<'_>) -> Result<Exit, CommandError> {
     let units = units(is_system, session)?;
-    let name = format!("claw-{}.service", session.plan.pod);
+    let name = name(session.plan.pod.as_str());
     let was_there = units.uninstall(&name)?;
     let path = units.path(&name).display().to_string();
     let text = match was_there {
@@ -114,7 +117,7 @@ fn arguments(global: &Global, session: &Session<'_>) -> Result<Vec<String>, Comm
 
 /// Returns the variables that name the engine.
 fn engine(session: &Session<'_>) -> Vec<(String, String)> {
-    let names = ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CLAW_COMPOSE_LEVEL", "CLAW_ENGINE_SHARES_FILES"];
+    let names = ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", COMPOSE_LEVEL, SHARES_FILES];
     let set = names.into_iter().filter_map(|name| Some((name, session.input.environment.plain(name)?)));
     let set = set.filter(|(name, _)| session.input.environment.file_of(name).is_none());
     set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

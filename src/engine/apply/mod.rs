@@ -147,7 +147,7 @@ fn is_removal(step: &Step) -> bool {
 }
 
 /// The variable that says that an engine elsewhere sees the files of this machine.
-const SHARES_FILES: &str = "CLAW_ENGINE_SHARES_FILES";
+pub const SHARES_FILES: &str = "CLAW_ENGINE_SHARES_FILES";
 
 /// What every step needs to know.
 struct Run<'r> {
