@@ -1,0 +1,401 @@
+//! What the proxy holds while it runs, and the few ways it changes. One thread: no lock is waited for.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::{Notify, mpsc::UnboundedSender};
+
+use crate::account::{End, Target, price};
+use crate::audit::Audit;
+use crate::auth::Callers;
+use crate::brake::Trail;
+use crate::calendar::now;
+use crate::ledger::Ledger;
+use crate::ledger::book::{Pricing, Settled};
+use crate::live::Live;
+use crate::manifest::{Agent, Manifest};
+use crate::metrics::{Call, Labels, Metrics};
+use crate::policy::Candidate;
+use crate::pool::{Changed, Pool};
+use crate::price::Prices;
+use crate::relay::Drain;
+use crate::secret::SecretValue;
+use crate::upstream::Client;
+use crate::{Options, ProxyError};
+
+/// How many interventions and alarms are remembered for the operator's page.
+const RECENT: usize = 50;
+
+/// Something that was done to an agent's call.
+#[derive(Clone, Debug)]
+pub(crate) struct Intervention {
+    /// When, in milliseconds since 1970.
+    pub(crate) at: u64,
+    /// The agent.
+    pub(crate) agent: String,
+    /// The kind: a word.
+    pub(crate) kind: &'static str,
+    /// What was done, in a sentence.
+    pub(crate) detail: String,
+}
+
+/// The proxy.
+pub(crate) struct App {
+    /// What claw told it.
+    pub(crate) manifest: Manifest,
+    /// Who may call.
+    pub(crate) callers: Callers,
+    /// The prices.
+    pub(crate) prices: RefCell<Rc<Prices>>,
+    /// The ledger.
+    pub(crate) ledger: RefCell<Ledger>,
+    /// Keys' standing, by provider.
+    pub(crate) pools: RefCell<BTreeMap<String, Pool>>,
+    /// Keys' values, by provider, in the order of the pool.
+    pub(crate) keys: RefCell<HashMap<String, Vec<Rc<SecretValue>>>>,
+    /// What agents did last, for the brakes.
+    pub(crate) trails: RefCell<HashMap<String, Trail>>,
+    /// Calls under way.
+    pub(crate) live: RefCell<BTreeMap<String, Rc<RefCell<Live>>>>,
+    /// What was done to calls.
+    pub(crate) interventions: RefCell<VecDeque<Intervention>>,
+    /// What an operator should know.
+    pub(crate) alarms: RefCell<VecDeque<(u64, String)>>,
+    /// When an agent beyond a limit of rate was last let through.
+    pub(crate) paced: RefCell<HashMap<String, u64>>,
+    /// The audit.
+    pub(crate) audit: Audit,
+    /// The way to providers.
+    pub(crate) client: Client,
+    /// Counters.
+    pub(crate) metrics: RefCell<Metrics>,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) started_at: u64,
+    /// Answers whose callers went away.
+    pub(crate) drains: UnboundedSender<Drain>,
+    /// How many of them are read to their end.
+    pub(crate) draining: Cell<usize>,
+    /// Whether it was told to stop.
+    pub(crate) is_stopping: Cell<bool>,
+    /// Tells of every change.
+    pub(crate) changed: Notify,
+    /// The token of operators.
+    pub(crate) ui_token: Option<SecretValue>,
+    /// The token of the pod's master, who may look.
+    pub(crate) master_token: Option<SecretValue>,
+    /// The token for the policy service.
+    pub(crate) policy_token: Option<SecretValue>,
+    number: Cell<u64>,
+    prices_file: Option<PathBuf>,
+}
+
+fn read_prices(file: Option<&Path>) -> Result<Prices, ProxyError> {
+    let Some(path) = file else { return Ok(Prices::built_in()?) };
+    let text = std::fs::read_to_string(path).map_err(|source| ProxyError::File { path: path.to_owned(), source })?;
+    Ok(Prices::parse(&text)?)
+}
+
+fn read_keys(manifest: &Manifest) -> Result<HashMap<String, Vec<Rc<SecretValue>>>, ProxyError> {
+    let mut all = HashMap::new();
+    for (name, provider) in &manifest.providers {
+        let mut keys = Vec::new();
+        for key in &provider.keys {
+            let path = Path::new(&key.file);
+            let value = SecretValue::read(path).map_err(|source| ProxyError::File { path: path.to_owned(), source })?;
+            keys.push(Rc::new(value));
+        }
+        all.insert(name.clone(), keys);
+    }
+    Ok(all)
+}
+
+fn token(path: Option<&Path>) -> Result<Option<SecretValue>, ProxyError> {
+    let read =
+        |path: &Path| SecretValue::read(path).map_err(|source| ProxyError::File { path: path.to_owned(), source });
+    path.map(read).transpose()
+}
+
+impl App {
+    /// Returns the proxy of a manifest; the ledger is opened, and calls that had no end are settled.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or the ledger cannot be written.
+    pub(crate) fn new(
+        manifest: Manifest,
+        options: &Options,
+        audit: Audit,
+        drains: UnboundedSender<Drain>,
+    ) -> Result<Self, ProxyError> {
+        let at = now();
+        let prices_file = manifest.prices.as_ref().map(PathBuf::from);
+        let prices = read_prices(prices_file.as_deref())?;
+        let (ledger, opened) = Ledger::open(&options.ledger, at)?;
+        let pool = |provider: &crate::manifest::Provider| {
+            let ids = provider.keys.iter().map(|key| key.id.clone());
+            let none = provider.keys.is_empty().then(String::new);
+            Pool::new(ids.chain(none), at)
+        };
+        let app = Self {
+            callers: Callers::new(&manifest.agents),
+            keys: RefCell::new(read_keys(&manifest)?),
+            pools: RefCell::new(
+                manifest.providers.iter().map(|(name, provider)| (name.clone(), pool(provider))).collect(),
+            ),
+            prices: RefCell::new(Rc::new(prices)),
+            ledger: RefCell::new(ledger),
+            trails: RefCell::default(),
+            live: RefCell::default(),
+            interventions: RefCell::default(),
+            alarms: RefCell::default(),
+            paced: RefCell::default(),
+            audit,
+            client: crate::upstream::client()?,
+            metrics: RefCell::default(),
+            started_at: at,
+            drains,
+            draining: Cell::new(0),
+            is_stopping: Cell::new(false),
+            changed: Notify::new(),
+            ui_token: token(options.ui_token.as_deref())?,
+            master_token: token(options.master_token.as_deref())?,
+            policy_token: token(manifest.policy.as_ref().and_then(|policy| policy.token.as_deref()).map(Path::new))?,
+            number: Cell::new(0),
+            prices_file,
+            manifest,
+        };
+        if opened.damaged > 0 {
+            app.alarm(format!("{} bytes at the ledger's end were no record: they were put aside", opened.damaged));
+        }
+        for settled in &opened.unsettled {
+            app.audit.event("recovered", at, Some(&settled.agent), settled_json(settled));
+        }
+        if app.prices.borrow().is_stale(at) {
+            let as_of = app.prices.borrow().as_of.clone();
+            app.alarm(format!("the table of prices is of {as_of}: put a newer one in its place with `x-claw.prices`"));
+        }
+        Ok(app)
+    }
+
+    /// Returns an id that no other call has.
+    pub(crate) fn next_id(&self) -> String {
+        let number = self.number.get() + 1;
+        self.number.set(number);
+        format!("{:x}-{number:x}", self.started_at)
+    }
+
+    /// Returns an agent of the manifest.
+    pub(crate) fn agent(&self, id: &str) -> Option<&Agent> {
+        self.manifest.agents.get(id)
+    }
+
+    /// Tells operators something, on their page and in the audit.
+    pub(crate) fn alarm(&self, text: String) {
+        let at = now();
+        let mut alarms = self.alarms.borrow_mut();
+        if alarms.front().is_some_and(|(_, known)| *known == text) {
+            return;
+        }
+        self.audit.event("alarm", at, None, map(json!({"text": text})));
+        alarms.push_front((at, text));
+        alarms.truncate(RECENT);
+        drop(alarms);
+        self.changed.notify_waiters();
+    }
+
+    /// Writes down what was done to an agent's call.
+    pub(crate) fn intervene(&self, agent: &str, kind: &'static str, detail: &str, request: &str) {
+        let at = now();
+        let more = json!({"intervention": kind, "detail": detail, "request_id": request});
+        self.audit.event("intervention", at, Some(agent), map(more));
+        let mut recent = self.interventions.borrow_mut();
+        recent.push_front(Intervention { at, agent: agent.to_owned(), kind, detail: detail.to_owned() });
+        recent.truncate(RECENT);
+        drop(recent);
+        self.changed.notify_waiters();
+    }
+
+    /// Writes down that a key stands elsewhere than before.
+    pub(crate) fn key_changed(&self, provider: &str, agent: Option<&str>, changed: &Changed) {
+        let more = json!({"provider": provider, "key": changed.key, "from": changed.from, "to": changed.to, "evidence": changed.evidence});
+        self.audit.event("provider_pool", now(), agent, map(more));
+        self.changed.notify_waiters();
+    }
+
+    /// Settles a call: prices it, writes it down, and gives back what was reserved. The second time nothing happens.
+    pub(crate) fn settle(&self, live: &Rc<RefCell<Live>>, end: End) {
+        let mut call = live.borrow_mut();
+        if std::mem::replace(&mut call.is_settled, true) {
+            return;
+        }
+        let at = now();
+        let prices = Rc::clone(&self.prices.borrow());
+        let target = Target {
+            provider: &call.target.provider,
+            model: &call.target.model,
+            is_own: self.manifest.providers.get(&call.target.provider).is_some_and(|provider| provider.keys.is_empty())
+                && self.manifest.next.is_none(),
+            input: call.input_estimate,
+        };
+        let priced = price(&prices, target, &call.meter.seen, end, call.is_stream);
+        let settled = Settled {
+            id: call.id.clone(),
+            at,
+            agent: call.agent.clone(),
+            provider: call.target.provider.clone(),
+            model: call.target.model.clone(),
+            usage: priced.usage,
+            cost: priced.cost,
+            pricing: priced.pricing,
+            why: priced.why,
+            prices: prices.version.clone(),
+            is_counted: true,
+            task: call.task.clone(),
+        };
+        let us = u64::try_from(call.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let first_byte_us =
+            call.first_byte.map(|first| u64::try_from(first.duration_since(call.began).as_micros()).unwrap_or(0));
+        self.audit.event("response", at, Some(&call.agent), response_json(&call, &settled, end, us, first_byte_us));
+        let labels = Labels {
+            agent: call.agent.clone(),
+            provider: call.target.provider.clone(),
+            model: call.target.model.clone(),
+        };
+        let counted = Call { us, first_byte_us, output: settled.usage.output, end: end.name() };
+        self.metrics.borrow_mut().call(labels, counted);
+        if let Some(trail) = self.trails.borrow_mut().get_mut(&call.agent) {
+            trail.answer(call.meter.seen.calls_tool);
+        }
+        call.settled = Some((settled.cost, settled.pricing));
+        self.live.borrow_mut().remove(&call.id);
+        self.write_settled(settled);
+        self.changed.notify_waiters();
+    }
+
+    /// Gives back what was reserved for a call that no provider took.
+    pub(crate) fn release(&self, live: &Rc<RefCell<Live>>) {
+        let mut call = live.borrow_mut();
+        if std::mem::replace(&mut call.is_settled, true) {
+            return;
+        }
+        self.live.borrow_mut().remove(&call.id);
+        self.write_settled(Settled {
+            id: call.id.clone(),
+            at: now(),
+            agent: call.agent.clone(),
+            provider: call.target.provider.clone(),
+            model: call.target.model.clone(),
+            usage: crate::wire::usage::Usage::default(),
+            cost: crate::money::Money::ZERO,
+            pricing: Pricing::Exact,
+            why: None,
+            prices: String::new(),
+            is_counted: false,
+            task: call.task.clone(),
+        });
+        self.changed.notify_waiters();
+    }
+
+    fn write_settled(&self, settled: Settled) {
+        let written = self.ledger.borrow_mut().settle(settled);
+        if let Err(error) = written {
+            self.alarm(format!("the ledger cannot be written: {error}"));
+        }
+    }
+
+    /// Reads keys and prices again. Returns what was read.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or is wrong; then nothing changes.
+    pub(crate) fn reload(&self) -> Result<String, ProxyError> {
+        let keys = read_keys(&self.manifest)?;
+        let prices = read_prices(self.prices_file.as_deref())?;
+        let count: usize = keys.values().map(Vec::len).sum();
+        let text = format!("{count} keys and prices of {} were read", prices.as_of);
+        *self.keys.borrow_mut() = keys;
+        *self.prices.borrow_mut() = Rc::new(prices);
+        self.audit.event("reload", now(), None, map(json!({"detail": text})));
+        Ok(text)
+    }
+
+    /// Returns a provider's key.
+    pub(crate) fn key(&self, provider: &str, index: usize) -> Option<Rc<SecretValue>> {
+        self.keys.borrow().get(provider).and_then(|keys| keys.get(index)).cloned()
+    }
+
+    /// Registers a call that goes out.
+    pub(crate) fn register(&self, call: Live) -> Rc<RefCell<Live>> {
+        let id = call.id.clone();
+        let live = Rc::new(RefCell::new(call));
+        self.live.borrow_mut().insert(id, Rc::clone(&live));
+        self.changed.notify_waiters();
+        live
+    }
+
+    /// Returns how many calls of an agent are under way.
+    pub(crate) fn in_flight(&self, agent: &str) -> usize {
+        self.live.borrow().values().filter(|live| live.borrow().agent == agent).count()
+    }
+
+    /// Returns whether a candidate's provider is known here; a chain knows them all.
+    pub(crate) fn knows(&self, candidate: &Candidate) -> bool {
+        self.manifest.next.is_some() || self.manifest.providers.contains_key(&candidate.provider)
+    }
+}
+
+/// Returns the members of an object.
+pub(crate) fn map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Returns an amount as a JSON number, written out as it is.
+pub(crate) fn dollars(money: crate::money::Money) -> Value {
+    serde_json::from_str(&money.to_string()).unwrap_or(Value::Null)
+}
+
+fn settled_json(settled: &Settled) -> Map<String, Value> {
+    let usage = serde_json::to_value(settled.usage).unwrap_or_default();
+    map(json!({
+        "request_id": settled.id,
+        "provider": settled.provider,
+        "effective_model": settled.model,
+        "tokens_in": settled.usage.input(),
+        "tokens_out": settled.usage.output,
+        "cached_tokens": settled.usage.cache_read,
+        "cache_write_tokens": settled.usage.cache_write_5m + settled.usage.cache_write_1h,
+        "cost_usd": dollars(settled.cost),
+        "usage": usage,
+        "cost": {"amount": settled.cost.to_string(), "status": settled.pricing.name(), "why": settled.why, "price_version": settled.prices},
+        "task": settled.task,
+        "gen_ai.provider.name": settled.provider,
+        "gen_ai.request.model": settled.model,
+        "gen_ai.usage.input_tokens": settled.usage.input(),
+        "gen_ai.usage.output_tokens": settled.usage.output,
+    }))
+}
+
+fn response_json(call: &Live, settled: &Settled, end: End, us: u64, first_byte_us: Option<u64>) -> Map<String, Value> {
+    let mut line = settled_json(settled);
+    line.extend(map(json!({
+        "model": call.wanted,
+        "service": call.service,
+        "path": call.path,
+        "status_code": call.status,
+        "latency_ms": us / 1000,
+        "ttft_ms": first_byte_us.map(|us| us / 1000),
+        "stream": call.is_stream,
+        "attempts": call.attempts,
+        "reserved_usd": dollars(call.reserved.usd),
+        "bytes_in": call.bytes_in,
+        "bytes_out": call.meter.seen.bytes,
+        "intervention": call.intervention,
+        "end": end.name(),
+        "error": call.meter.seen.error,
+    })));
+    line
+}

@@ -1,0 +1,118 @@
+//! Whether a call may go, and what is reserved for it: the limits of its agent and of the pod.
+
+use crate::app::App;
+use crate::budget::{Amount, Exceeded};
+use crate::calendar::now;
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::ledger::book::POD;
+use crate::manifest::{Action, Agent, Limit};
+use crate::money::Money;
+use crate::policy::Candidate;
+use crate::wire::usage::Usage;
+
+/// What is reserved of output where neither the caller nor the model says how much there can be, in tokens.
+const OUTPUT: u64 = 8_192;
+
+/// How often a call passes at a limit of rate.
+const PACE_MS: u64 = 60_000;
+
+/// Whether a call may go.
+pub(crate) enum Verdict {
+    /// It may, and this is reserved.
+    Goes(Amount),
+    /// A budget is used up: a cheaper model may go.
+    Downgrade((String, Exceeded)),
+    /// A budget is used up. Whose, and which.
+    Refused((String, Exceeded)),
+    /// A budget of money is set, and the model has no price.
+    Unpriced(Fault),
+}
+
+/// Returns the limits of an account: the manifest's, with what operators put in their place.
+pub(crate) fn limits(app: &App, agent: &Agent, account: &str) -> Vec<Limit> {
+    let own = if account == POD { &app.manifest.pod_budgets } else { &agent.budgets };
+    let ledger = app.ledger.borrow();
+    let overrides = &ledger.book.overrides;
+    if overrides.is_empty() {
+        return own.clone();
+    }
+    let mut limits = own.clone();
+    for limit in &mut limits {
+        let other = overrides.iter().find(|each| each.agent == account && each.window == limit.window.name());
+        if let Some(usd) = other.and_then(|other| other.usd) {
+            limit.usd = Some(usd);
+        }
+    }
+    limits
+}
+
+/// Returns whether a call may go to a candidate. What one call may take at most is reserved; where nothing limits its output
+/// and a budget is hard, the request is given a limit, so that it cannot take more.
+pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidate) -> Verdict {
+    let at = now();
+    let own = limits(app, agent, &call.agent);
+    let pod = limits(app, agent, POD);
+    if own.is_empty() && pod.is_empty() {
+        return Verdict::Goes(size(app, call, target, None).0);
+    }
+    let is_hard = |limit: &&Limit| matches!(limit.action, Action::HardStop | Action::Downgrade);
+    let caps = own.iter().chain(&pod).filter(is_hard).any(|limit| limit.usd.is_some() || limit.tokens.is_some());
+    let (amount, is_priced) = size(app, call, target, caps.then_some(OUTPUT));
+    let wants_price = own.iter().chain(&pod).filter(is_hard).any(|limit| limit.usd.is_some());
+    if wants_price && !is_priced {
+        let message = format!(
+            "`{}` has no price, and a budget of money is set: add it to a table of `x-claw.prices`",
+            target.name()
+        );
+        return Verdict::Unpriced(Fault::new(429, "unpriced_model", message).field("model"));
+    }
+    let mut over: Vec<(String, Exceeded)> = Vec::new();
+    for (account, limits) in [(call.agent.as_str(), &own), (POD, &pod)] {
+        let found = app.ledger.borrow_mut().book.account(account).exceeded(limits, amount, at);
+        over.extend(found.into_iter().map(|each| (account.to_owned(), each)));
+    }
+    let mut downgrade = None;
+    for each in over {
+        match each.1.action {
+            Action::HardStop => return Verdict::Refused(each),
+            Action::Downgrade => downgrade = Some(each),
+            Action::RateLimit => {
+                let mut paced = app.paced.borrow_mut();
+                let next = paced.get(&call.agent).map_or(0, |last| last + PACE_MS);
+                if next > at {
+                    return Verdict::Refused((each.0, Exceeded { frees_at: next, ..each.1 }));
+                }
+                paced.insert(call.agent.clone(), at);
+            }
+            Action::SoftAlert => {
+                let whose = if each.0 == POD { "the pod" } else { call.agent.as_str() };
+                app.alarm(format!("{whose} is beyond its soft limit"));
+            }
+        }
+    }
+    match downgrade {
+        Some(each) => Verdict::Downgrade(each),
+        None => Verdict::Goes(amount),
+    }
+}
+
+/// Returns the most a call may take, and whether its price is known.
+fn size(app: &App, call: &mut Call, target: &Candidate, cap: Option<u64>) -> (Amount, bool) {
+    let prices = app.prices.borrow();
+    let row = prices.row(&target.provider, &target.model);
+    let is_own = app.manifest.providers.get(&target.provider).is_some_and(|provider| provider.keys.is_empty());
+    // JSON of three bytes a token is dense: what is reserved is rather too much.
+    let input = (call.body.len() as u64).div_ceil(3);
+    let output = if call.door.generates() {
+        let most = row.and_then(|row| row.max_output).unwrap_or(OUTPUT).min(OUTPUT);
+        call.limit = if call.request.max_output.is_none() { cap.map(|_| most) } else { None };
+        call.request.max_output.unwrap_or(most).saturating_mul(call.request.count.max(1))
+    } else {
+        0
+    };
+    let usage = Usage { input_uncached: input, output, ..Usage::default() };
+    let usd = row.map_or(Money::ZERO, |row| row.cost(&usage, None));
+    let usd = if is_own { Money::ZERO } else { usd };
+    (Amount { usd, tokens: usage.total(), requests: 1 }, row.is_some() || is_own)
+}
