@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod cllama;
 mod inside;
 
+pub(crate) use cllama::{AuditArgs, Cllama};
 pub(crate) use inside::{Reference, Shim};
 
 /// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.
@@ -304,6 +306,14 @@ pub(crate) enum Command {
     Secrets {
         #[command(subcommand)]
         command: Secrets,
+    },
+    /// What the pod's proxy wrote down: calls, costs, refusals
+    #[command(after_help = "Example: claw audit writer --since 2h\nExample: claw audit --costs --by day")]
+    Audit(AuditArgs),
+    /// The governance proxy: its page, its prices, itself
+    Cllama {
+        #[command(subcommand)]
+        command: Cllama,
     },
     /// Have the pod come up with the machine
     Service {

@@ -51,6 +51,9 @@ pub(crate) enum CommandError {
     /// The runtime inside this executable stopped.
     #[error(transparent)]
     Reference(#[from] claw_reference::ReferenceError),
+    /// The proxy inside this executable stopped, or cannot be asked.
+    #[error(transparent)]
+    Proxy(#[from] claw_proxy::ProxyError),
     /// The async runtime cannot start.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
@@ -142,6 +145,7 @@ impl CommandError {
             | CommandError::Lock(_)
             | CommandError::Vault(_)
             | CommandError::Reference(_)
+            | CommandError::Proxy(_)
             | CommandError::Engine(_)
             | CommandError::Apply(_)
             | CommandError::Halfway { .. }
@@ -161,6 +165,7 @@ impl CommandError {
             CommandError::File(_) | CommandError::Project(_) => "file",
             CommandError::Lock(_) => "lock",
             CommandError::Reference(_) => "reference",
+            CommandError::Proxy(_) => "proxy",
             CommandError::Engine(_) => "engine",
             CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",
             CommandError::Vault(_) => "secret",

@@ -110,6 +110,8 @@ impl<'u> Session<'u> {
             pod,
             project: Project { services, ..Project::default() },
             units: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+            belongings: BTreeMap::new(),
             files: FileTree::new(),
             builds: BTreeMap::new(),
             bases: BTreeMap::new(),
@@ -256,7 +258,7 @@ impl<'u> Session<'u> {
 const TELLING: &[&str] = &["build", "plan", "up"];
 
 /// Commands that look at containers, or stop them: with `-p` they need no file, and one that is broken does not hide what runs.
-const LOOKING: &[&str] = &["cp", "events", "exec", "images", "logs", "port", "ps", "stop", "top", "wait"];
+const LOOKING: &[&str] = &["audit", "cp", "events", "exec", "images", "logs", "port", "ps", "stop", "top", "wait"];
 
 /// Runs a command on a compiled pod.
 pub(crate) fn with<F>(global: &Global, command: &str, ui: &Ui, work: F) -> Result<Exit, CommandError>

@@ -81,6 +81,7 @@ impl Found {
         let is_position = matches!(
             keys.as_slice(),
             ["x-claw", "providers", _, "key"]
+                | ["x-claw", "policy", "key"]
                 | ["x-claw", "cllama-env", ..]
                 | ["services", _, "x-claw", "cllama-env", ..]
         );

@@ -18,6 +18,7 @@ use claw_types::span::{FileId, SourceMap, Span};
 use crate::clawfile;
 use crate::pod::makes_agent;
 use crate::resolve::agentish::Agentish;
+use crate::resolve::proxy::UI_PORT;
 
 /// What a pod is made of, before anything is looked up.
 #[derive(Clone, Debug)]
@@ -241,6 +242,8 @@ impl Facts {
     /// Answers a need where there is no host: every variable is `v`, every file is `text`, and nobody has any image.
     pub fn suppose(&mut self, need: Need, text: FileId) {
         match need {
+            // A port is a number: nobody's is `v`.
+            Need::Variable(name) if name == UI_PORT => drop(self.variables.insert(name, None)),
             Need::Variable(name) => drop(self.variables.insert(name, Some("v".to_owned()))),
             Need::IsSet(name) => drop(self.set.insert(name, true)),
             Need::HasSecretFile(path) => drop(self.secret_files.insert(path, true)),
@@ -271,6 +274,7 @@ pub(crate) fn keeps(path: &[String]) -> bool {
             | ["services", _, "x-claw", "cllama-env", ..]
             | ["x-claw", "cllama-env", ..]
             | ["x-claw", "providers", _, "key"]
+            | ["x-claw", "policy", "key"]
     )
 }
 
@@ -565,6 +569,7 @@ pub fn missing(spec: &PodSpec, facts: &Facts, cx: &Context<'_>) -> BTreeSet<Need
             return wants.into_iter().map(need).collect();
         }
     };
+    needs.extend(crate::resolve::pod_needs(&loaded));
     let sources = crate::resolve::sources_of(&loaded);
     for name in loaded.project.services.keys() {
         let agentish = Agentish::new(&loaded, name, agents.contains(name));

@@ -55,6 +55,9 @@ pub struct LockedImage {
     /// The paths of anonymous volumes.
     #[serde(default)]
     pub volumes: Vec<String>,
+    /// Names of the variables its environment sets.
+    #[serde(default)]
+    pub variables: Vec<String>,
     /// Whether it has a health check.
     #[serde(default)]
     pub has_healthcheck: bool,
@@ -78,6 +81,7 @@ impl LockedImage {
             command: facts.command.clone(),
             exposed: facts.exposed.clone(),
             volumes: facts.volumes.clone(),
+            variables: facts.variables.clone(),
             has_healthcheck: facts.has_healthcheck,
             labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
             manuals,
@@ -94,6 +98,7 @@ impl LockedImage {
             command: self.command.clone(),
             exposed: self.exposed.clone(),
             volumes: self.volumes.clone(),
+            variables: self.variables.clone(),
             has_healthcheck: self.has_healthcheck,
             is_partial: false,
         }
@@ -293,6 +298,7 @@ fn fields(then: &LockedImage, now: &LockedImage) -> Vec<String> {
             ("command", format!("{:?}", image.command)),
             ("exposed ports", format!("{:?}", image.exposed)),
             ("volumes", format!("{:?}", image.volumes)),
+            ("variables", format!("{:?}", image.variables)),
             ("health check", format!("{:?}", image.has_healthcheck)),
             ("labels", format!("{:?}", image.labels)),
             ("manuals", format!("{:?}", image.manuals)),

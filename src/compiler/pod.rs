@@ -25,6 +25,14 @@ shape! {
         providers: BTreeMap<String, ProviderBlock> = "providers",
         /// Secrets and where their values come from.
         secrets: BTreeMap<String, SecretBlock> = "secrets",
+        /// Limits of what the pod as a whole spends.
+        pod_budget: Option<Many<BudgetBlock>> = "pod-budget",
+        /// A table of prices in place of claw's own: a file.
+        prices: Option<String> = "prices",
+        /// The service that judges what agents ask and are answered.
+        policy: Option<PolicyBlock> = "policy",
+        /// What the proxy does where its ledger cannot be written: `deny` or `allow`.
+        ledger_failure: Option<String> = "ledger-failure",
         /// Reserved.
         hub: Option<Value> = "hub",
     }
@@ -65,6 +73,8 @@ shape! {
         budget: Option<Many<BudgetBlock>> = "budget",
         /// Limits of going round in circles.
         brakes: Option<BrakesBlock> = "brakes",
+        /// Which of its tools its models are told of.
+        tools: Option<ToolsBlock> = "tools",
         /// `clamp` or `refuse`.
         model_policy: Option<String> = "model-policy",
         /// IANA name.
@@ -127,6 +137,26 @@ shape! {
         idle: Option<i64> = "idle",
         /// `warn` or `stop`.
         action: Option<String> = "action",
+    }
+
+    /// Which tools a model is told of.
+    pub struct ToolsBlock {
+        /// These alone.
+        allow: Option<Texts> = "allow",
+        /// All but these.
+        deny: Texts = "deny",
+    }
+
+    /// A service that judges.
+    pub struct PolicyBlock {
+        /// Where it is.
+        url: Option<String> = "url",
+        /// Its token: a variable.
+        key: Option<Text> = "key",
+        /// How long it may take.
+        timeout_ms: Option<i64> = "timeout-ms",
+        /// What is done where it does not answer: `closed` or `open`.
+        failure: Option<String> = "failure",
     }
 
     /// A schedule.

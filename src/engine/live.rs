@@ -128,8 +128,8 @@ pub(crate) fn hashes(live: &Plan, site: &Site<'_>, ids: &BTreeMap<String, String
     let mut all = BTreeMap::new();
     for (key, each) in services.clone() {
         let mut fields = hash::fields(each);
-        let unit = live.units.iter().find(|(unit, _)| unit.as_str() == key).map(|(_, unit)| unit);
-        for (path, file) in unit.iter().flat_map(|unit| unit.lowered.files.iter()) {
+        let unit = live.belongings.iter().find(|(unit, _)| unit.as_str() == key).map(|(_, unit)| unit);
+        for (path, file) in unit.iter().flat_map(|unit| unit.files.iter()) {
             let digest = Sha256::digest(file.content.masked());
             let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
             fields.insert(format!("{FILES}{path}"), digest);

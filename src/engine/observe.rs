@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use claw_compiler::plan::steps::{Container, Image, Network, Observed};
-use claw_compiler::plan::{Plan, PlannedUnit};
+use claw_compiler::plan::{Belongings, Plan};
 use claw_types::image::{compose, label};
 
 use crate::apply::{ApplyError, Site, is_aside};
@@ -41,8 +41,8 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     }
     images(plan, docker, site, &mut observed).await?;
     site.vault.fetch(plan).await?;
-    for (id, unit) in &plan.units {
-        if let Some(seal) = site.vault.seal(unit)? {
+    for (id, own) in &plan.belongings {
+        if let Some(seal) = site.vault.seal(id, own)? {
             observed.seals.insert(id.clone(), seal);
         }
     }
@@ -112,7 +112,7 @@ fn files(plan: &Plan, site: &Site<'_>, is_rootless: bool, observed: &mut Observe
     let recorded = crate::state::seals(site.root, plan.pod.as_str());
     // Whoever runs claw owns the pod's state.
     let own = site.root.join(".claw").metadata().map(|found| found.uid()).unwrap_or_default();
-    for (id, unit) in &plan.units {
+    for (id, unit) in &plan.belongings {
         let directory = site.root.join(unit.directory.as_str());
         let mut is_written = directory.is_dir();
         if is_written && is_altered(&directory, unit) {
@@ -120,10 +120,10 @@ fn files(plan: &Plan, site: &Site<'_>, is_rootless: bool, observed: &mut Observe
             observed.altered.insert(id.clone());
         }
         let mut is_owned = true;
-        for (path, file) in unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed()) {
+        for (path, file) in unit.sealed() {
             let found = directory.join(path.as_str()).symlink_metadata();
             is_written &= found.is_ok() && file.content.is_sealed();
-            let is_handed = |uid: u32| if is_rootless { uid != own } else { uid == unit.unit.user.uid };
+            let is_handed = |uid: u32| if is_rootless { uid != own } else { uid == unit.user.uid };
             is_owned &= found.is_ok_and(|found| is_handed(found.uid()));
         }
         is_written &= observed.seals.get(id).is_none_or(|seal| recorded.get(id.as_str()) == Some(seal));
@@ -140,8 +140,8 @@ fn files(plan: &Plan, site: &Site<'_>, is_rootless: bool, observed: &mut Observe
 }
 
 /// Returns whether a directory has not the files of an agent that hold no secret.
-fn is_altered(directory: &Path, unit: &PlannedUnit) -> bool {
-    let own = unit.lowered.files.iter().filter(|(_, file)| !file.content.is_sealed());
+fn is_altered(directory: &Path, unit: &Belongings) -> bool {
+    let own = unit.files.iter().filter(|(_, file)| !file.content.is_sealed());
     let mut own = own.map(|(path, file)| (directory.join(path.as_str()), file.content.masked()));
     own.any(|(path, text)| std::fs::read(path).map_or(true, |found| found != text.as_bytes()))
 }

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use claw_compiler::plan::{Plan, PlannedUnit};
+use claw_compiler::plan::{Belongings, Plan};
 use claw_compiler::resolve::SecretSource;
 use claw_types::doc::{Content, Segment};
 use claw_types::id::{SecretName, UnitId};
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::command::{self, Failure};
@@ -200,7 +200,7 @@ impl<'v> Vault<'v> {
     /// # Errors
     /// Where one fails, or Ctrl-C ends it.
     pub async fn fetch(&self, plan: &Plan) -> Result<(), VaultError> {
-        let wanted: BTreeSet<&SecretRef> = plan.units.values().flat_map(uses).map(|(_, secret)| secret).collect();
+        let wanted: BTreeSet<&SecretRef> = plan.belongings.values().flat_map(uses).map(|(_, secret)| secret).collect();
         for secret in wanted {
             let SecretRef::Named(name) = secret else { continue };
             let Some(SecretSource::Command(words)) = self.sources.get(name) else { continue };
@@ -231,7 +231,16 @@ impl<'v> Vault<'v> {
         let value = match secret {
             SecretRef::Env(name) => self.variable(name.as_str()).ok_or_else(missing),
             SecretRef::EnvFile(file, name) => self.in_env_file(file, name.as_str())?.ok_or_else(missing),
-            SecretRef::ProxyToken(_) | SecretRef::Minted(..) => self.token(secret),
+            SecretRef::ProxyToken(unit) => self.token(secret).map(|token| {
+                // The proxy finds the agent by the name before the colon.
+                token.with(|token| SecretValue::new([unit.as_str().as_bytes(), b":", token].concat()))
+            }),
+            SecretRef::TokenDigest(unit) => {
+                let token = self.value(&SecretRef::ProxyToken(unit.clone()))?;
+                let digest = token.with(|token| Sha256::digest(token));
+                Ok(SecretValue::new(digest.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()))
+            }
+            SecretRef::Minted(..) => self.token(secret),
             SecretRef::ProviderKey(_) => Err(missing()),
             SecretRef::Named(name) => match self.sources.get(name) {
                 Some(SecretSource::Env(variable)) => self.variable(variable.as_str()).ok_or_else(missing),
@@ -270,6 +279,19 @@ impl<'v> Vault<'v> {
         }
     }
 
+    /// Returns a token of claw's own, for an operator who asks for it.
+    ///
+    /// # Errors
+    /// Where it is none of claw's own, or the host refuses.
+    pub fn shown(&self, secret: &SecretRef) -> Result<Zeroizing<String>, VaultError> {
+        match token_path(secret) {
+            Some(_) => {
+                Ok(Zeroizing::new(self.value(secret)?.with(|token| String::from_utf8_lossy(token).into_owned())))
+            }
+            None => Err(VaultError::Missing(secret.to_string())),
+        }
+    }
+
     /// Makes a token of claw's own anew; returns whether it is one.
     ///
     /// # Errors
@@ -304,7 +326,7 @@ impl<'v> Vault<'v> {
                 let path = token_path(secret).map(|path| self.state.join(path));
                 of(Source::Minted, None, Some(path.is_some_and(|path| path.is_file())))
             }
-            SecretRef::ProviderKey(_) => of(Source::Unknown, None, Some(false)),
+            SecretRef::TokenDigest(_) | SecretRef::ProviderKey(_) => of(Source::Unknown, None, Some(false)),
             SecretRef::Named(name) => match self.sources.get(name) {
                 Some(SecretSource::Env(variable)) => of_variable(variable.as_str()),
                 Some(SecretSource::File(path)) => of(Source::File, Some(path), Some(self.in_file("", path).is_ok())),
@@ -333,8 +355,8 @@ impl<'v> Vault<'v> {
     }
 
     /// What no variable can hold is refused before anything is made.
-    fn fits(&self, unit: &PlannedUnit) -> Result<(), VaultError> {
-        for (variable, secret) in unit.variables() {
+    fn fits(&self, unit: &UnitId, own: &Belongings) -> Result<(), VaultError> {
+        for (variable, secret) in own.variables() {
             let why = self.value(secret)?.with(|bytes| match bytes {
                 bytes if bytes.contains(&0) => Some("it holds a NUL byte, which no variable can"),
                 bytes if variable.len() + bytes.len() + 2 > LONGEST => Some("it is longer than the 128 KiB of one"),
@@ -342,7 +364,7 @@ impl<'v> Vault<'v> {
             });
             if let Some(why) = why {
                 let (secret, variable) = (secret.to_string(), variable.to_owned());
-                return Err(VaultError::NoVariable { unit: unit.unit.id.clone(), secret, variable, why });
+                return Err(VaultError::NoVariable { unit: unit.clone(), secret, variable, why });
             }
         }
         Ok(())
@@ -378,14 +400,13 @@ impl<'v> Vault<'v> {
     ///
     /// # Errors
     /// Where a secret has no value.
-    pub fn seal(&self, unit: &PlannedUnit) -> Result<Option<String>, VaultError> {
-        self.fits(unit)?;
-        let sealed = || unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed());
-        if sealed().next().is_none() {
+    pub fn seal(&self, unit: &UnitId, own: &Belongings) -> Result<Option<String>, VaultError> {
+        self.fits(unit, own)?;
+        if own.sealed().next().is_none() {
             return Ok(None);
         }
         let mut mac = self.keyed()?;
-        for (path, file) in sealed() {
+        for (path, file) in own.sealed() {
             mac.update(path.as_str().as_bytes());
             mac.update(&[0]);
             self.filled(&file.content)?.with(|bytes| {
@@ -419,14 +440,17 @@ fn token_path(secret: &SecretRef) -> Option<PathBuf> {
         SecretRef::ProxyToken(unit) => Some(tokens.join(unit.as_str())),
         // No agent's id starts with `@`, so that no agent's token lies where another's folder is.
         SecretRef::Minted(unit, name) => Some(tokens.join(format!("@{unit}")).join(name.as_str())),
-        SecretRef::Named(_) | SecretRef::Env(_) | SecretRef::EnvFile(..) | SecretRef::ProviderKey(_) => None,
+        SecretRef::TokenDigest(_)
+        | SecretRef::Named(_)
+        | SecretRef::Env(_)
+        | SecretRef::EnvFile(..)
+        | SecretRef::ProviderKey(_) => None,
     }
 }
 
 /// Returns what an agent's files take of secrets: the file below its directory, and whose value.
-pub fn uses(unit: &PlannedUnit) -> impl Iterator<Item = (&PodPath, &SecretRef)> {
-    let sealed = unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed());
-    sealed.flat_map(|(path, file)| file.content.secrets().into_iter().map(move |secret| (path, secret)))
+pub fn uses(own: &Belongings) -> impl Iterator<Item = (&PodPath, &SecretRef)> {
+    own.sealed().flat_map(|(path, file)| file.content.secrets().into_iter().map(move |secret| (path, secret)))
 }
 
 /// A value's last line break is its editor's; those before it are the value's own.

@@ -88,10 +88,12 @@ async fn completions(Json(request): Json<Value>) -> Response {
     think(messages).await;
     let message = answer(messages);
     let finish = if message["tool_calls"].is_array() { "tool_calls" } else { "stop" };
-    if request["stream"] == true {
-        return ([(CONTENT_TYPE, "text/event-stream")], stream(&request["model"], &message, finish)).into_response();
-    }
     let usage = json!({"prompt_tokens": messages.len(), "completion_tokens": 1, "total_tokens": messages.len() + 1});
+    if request["stream"] == true {
+        let usage = Some(&usage).filter(|_| request["stream_options"]["include_usage"] == true);
+        let text = stream(&request["model"], &message, finish, usage);
+        return ([(CONTENT_TYPE, "text/event-stream")], text).into_response();
+    }
     let choice = json!({"index": 0, "message": message, "finish_reason": finish});
     Json(json!({"id": "echo", "object": "chat.completion", "model": request["model"], "choices": [choice], "usage": usage}))
         .into_response()
@@ -135,8 +137,8 @@ fn answer(messages: &[Value]) -> Value {
     json!({"role": "assistant", "content": format!("I am {name}. Turn {turns}: {last}")})
 }
 
-/// The message in two halves, as providers stream it.
-fn stream(model: &Value, message: &Value, finish: &str) -> String {
+/// The message in two halves, as providers stream it, and the usage where it is asked for.
+fn stream(model: &Value, message: &Value, finish: &str, usage: Option<&Value>) -> String {
     let event = |delta: Value, finish: Value| {
         let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
         format!(
@@ -154,6 +156,11 @@ fn stream(model: &Value, message: &Value, finish: &str) -> String {
         out.push_str(&event(json!({"content": half}), Value::Null));
     }
     out.push_str(&event(json!({}), json!(finish)));
+    if let Some(usage) = usage {
+        let last =
+            json!({"id": "echo", "object": "chat.completion.chunk", "model": model, "choices": [], "usage": usage});
+        out.push_str(&format!("data: {last}\n\n"));
+    }
     out.push_str("data: [DONE]\n\n");
     out
 }

@@ -43,6 +43,8 @@ pub struct AgentUnit {
     pub budgets: Vec<Budget>,
     /// Limits of going round in circles.
     pub brakes: Option<Brakes>,
+    /// Which of its tools its models are told of; all where nothing says otherwise.
+    pub tools: Option<ToolScope>,
     /// A directory or an OCI reference that shapes how it speaks.
     pub persona: Option<String>,
     /// How it reaches its models.
@@ -238,6 +240,15 @@ pub struct Brakes {
     pub idle: Option<u32>,
     /// Whether it is stopped, or only reported.
     pub is_stop: bool,
+}
+
+/// Which of an agent's tools its models are told of. A name may end in `*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolScope {
+    /// These alone, where given.
+    pub allow: Option<Vec<String>>,
+    /// All but these.
+    pub deny: Vec<String>,
 }
 
 /// How an agent reaches its models. A proxied agent has nowhere to put a provider key.

@@ -108,6 +108,10 @@ codes! {
     ReservedName = "reserved-name",
     /// A chat platform claw does not know.
     UnknownPlatform = "unknown-platform",
+    /// A governance proxy that claw does not have and the pod names no image of.
+    UnknownProxy = "unknown-proxy",
+    /// A provider's key that an agent behind a proxy would hold.
+    KeyInAgent = "key-in-agent",
     /// An LLM provider that is neither known nor declared.
     UnknownProvider = "unknown-provider",
     /// A secret where its text would be seen.

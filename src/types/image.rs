@@ -51,6 +51,8 @@ pub struct ImageFacts {
     pub exposed: Vec<String>,
     /// The paths of anonymous volumes.
     pub volumes: Vec<String>,
+    /// Names of the variables its environment sets; their values are never looked at.
+    pub variables: Vec<String>,
     /// Whether it has a health check.
     pub has_healthcheck: bool,
     /// Something the image inherits could not be seen yet: a base that is not here.

@@ -38,12 +38,12 @@ pub struct ProviderFacts {
     pub base_url: &'static str,
     /// What it speaks.
     pub format: WireFormat,
-    /// The variable its key comes in.
-    pub key: &'static str,
+    /// The variable its key comes in; none where it wants no key.
+    pub key: Option<&'static str>,
 }
 
 const fn openai(name: &'static str, base_url: &'static str, key: &'static str) -> ProviderFacts {
-    ProviderFacts { name, base_url, format: WireFormat::OpenAi, key }
+    ProviderFacts { name, base_url, format: WireFormat::OpenAi, key: Some(key) }
 }
 
 /// Known providers, in the order of their names.
@@ -52,16 +52,35 @@ pub const PROVIDERS: &[ProviderFacts] = &[
         name: "anthropic",
         base_url: "https://api.anthropic.com/v1",
         format: WireFormat::Anthropic,
-        key: "ANTHROPIC_API_KEY",
+        key: Some("ANTHROPIC_API_KEY"),
     },
     openai("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
     openai("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    openai("google", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
     openai("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     openai("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    ProviderFacts {
+        name: "ollama",
+        // A service of the pod; elsewhere it is declared.
+        base_url: "http://ollama:11434/v1",
+        format: WireFormat::OpenAi,
+        key: None,
+    },
     openai("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
     openai("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     openai("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
 ];
+
+/// Returns whether a variable holds the key of a known provider: its own, or a further one of a pool, `OPENAI_API_KEY_1`.
+pub fn is_key_variable(name: &str) -> bool {
+    PROVIDERS.iter().filter_map(|facts| facts.key).any(|key| is_of_pool(name, key))
+}
+
+/// Returns whether a variable is the one of a key, or that of a further key of its pool: with `_1`, `_2`, … at its end.
+pub fn is_of_pool(name: &str, key: &str) -> bool {
+    let number = name.strip_prefix(key).map(|rest| rest.strip_prefix('_').unwrap_or(rest));
+    name == key || number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
 
 /// Returns what claw knows of the provider of a name.
 pub fn known(name: &str) -> Option<&'static ProviderFacts> {

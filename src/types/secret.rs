@@ -15,11 +15,19 @@ pub enum SecretRef {
     EnvFile(String, EnvName),
     /// The bearer token of an agent for the pod's proxy.
     ProxyToken(UnitId),
+    /// The SHA-256 of the bearer token of an agent, by which the pod's proxy knows it.
+    TokenDigest(UnitId),
     /// A token claw makes for one agent and keeps, e.g. of a runtime's own gateway: the agent, and the name it goes by.
     Minted(UnitId, EnvName),
     /// The key of an LLM provider that `x-claw.providers` declares with a source of its own.
     ProviderKey(ProviderName),
 }
+
+/// The variable and file of the token that operators of a pod's proxy have.
+pub const UI_TOKEN: &str = "CLLAMA_UI_TOKEN";
+
+/// The variable and file of the token with which a pod's master looks at its proxy.
+pub const MASTER_TOKEN: &str = "CLLAMA_MASTER_TOKEN";
 
 impl SecretRef {
     /// Returns the name of the file that delivers this secret to a container.
@@ -28,6 +36,7 @@ impl SecretRef {
             SecretRef::Named(name) => name.to_string(),
             SecretRef::Env(name) | SecretRef::EnvFile(_, name) | SecretRef::Minted(_, name) => name.to_string(),
             SecretRef::ProxyToken(_) => "CLLAMA_TOKEN".to_owned(),
+            SecretRef::TokenDigest(unit) => format!("digest-{unit}"),
             SecretRef::ProviderKey(provider) => format!("provider-{provider}"),
         }
     }
@@ -45,6 +54,7 @@ impl fmt::Display for SecretRef {
             SecretRef::Env(name) => write!(f, "secret env {name}"),
             SecretRef::EnvFile(file, name) => write!(f, "secret env {name} of {file}"),
             SecretRef::ProxyToken(unit) => write!(f, "secret token {unit}"),
+            SecretRef::TokenDigest(unit) => write!(f, "digest of secret token {unit}"),
             SecretRef::Minted(unit, name) => write!(f, "secret token {name} of {unit}"),
             SecretRef::ProviderKey(provider) => write!(f, "secret key {provider}"),
         }

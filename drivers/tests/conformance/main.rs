@@ -49,6 +49,7 @@ fn unit(runtime: &str, is_proxied: bool, index: u32, of: u32, has_skill: bool) -
         model_policy: ModelPolicy::Clamp,
         budgets: Vec::new(),
         brakes: None,
+        tools: None,
         persona: None,
         inference,
         identities: BTreeMap::new(),

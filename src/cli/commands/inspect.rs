@@ -54,7 +54,9 @@ fn planned(planned: &PlannedUnit, session: &Session<'_>) -> Value {
         }),
     };
     let environment = service.map(|service| service.environment.keys().cloned().collect::<Vec<_>>());
-    let secrets: Vec<String> = planned.secrets.iter().map(|(file, secret)| format!("{file}: {secret}")).collect();
+    let own = session.plan.belongings.get(&unit.id);
+    let secrets: Vec<String> =
+        own.into_iter().flat_map(|own| &own.secrets).map(|(file, secret)| format!("{file}: {secret}")).collect();
     let lifted =
         unit.env.iter().filter(|(_, value)| matches!(value, EnvValue::Secret(_))).map(|(name, _)| name.to_string());
     json!({
@@ -76,7 +78,7 @@ fn planned(planned: &PlannedUnit, session: &Session<'_>) -> Value {
         "networks": service.map(|service| service.networks.keys().cloned().collect::<Vec<_>>()),
         "mounts": service.map(|service| service.volumes.iter().map(|mount| json!({ "type": mount.kind, "source": mount.source, "target": mount.target, "read_only": mount.read_only.unwrap_or(false) })).collect::<Vec<_>>()),
         "limits": { "memory": planned.hardening.memory, "pids": planned.hardening.pids, "cpus": claw_compose::units::Cpus(planned.hardening.cpus).to_string() },
-        "files": planned.directory.as_str(),
+        "files": own.map(|own| own.directory.as_str()),
     })
 }
 

@@ -7,9 +7,11 @@ use crate::session;
 use crate::ui::Ui;
 
 mod ask;
+mod audit;
 mod backup;
 mod build;
 mod check;
+mod cllama;
 mod compile;
 mod config;
 mod cp;
@@ -79,6 +81,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)
         }
         Command::Secrets { command } => secrets::run(global, command, ui),
+        Command::Audit(args) => audit::run(global, args, ui),
+        Command::Cllama { command } => cllama::run(global, command, ui),
         Command::Service { command } => service::run(global, command, ui),
         Command::Doctor => doctor::run(global, ui),
         Command::Version => {
@@ -103,10 +107,8 @@ fn watched(ended: Result<Exit, CommandError>) -> Result<Exit, CommandError> {
 }
 
 /// Commands that later versions carry out.
-const PLANNED: &[&str] = &[
-    "agent", "attest", "audit", "bake", "board", "cllama", "demo", "dev", "egress", "init", "lsp", "persona", "recipe",
-    "schema",
-];
+const PLANNED: &[&str] =
+    &["agent", "attest", "bake", "board", "demo", "dev", "egress", "init", "lsp", "persona", "recipe", "schema"];
 
 /// Commands that are there.
 const KNOWN: &[&str] = &[

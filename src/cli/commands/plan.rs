@@ -27,7 +27,7 @@ pub(crate) fn run(
             false if session.input.facts.images.is_empty() => {
                 ui.progress("no engine answers: this is what `up` does on one that has nothing of the pod");
                 let observed =
-                    Observed { unwritten: session.plan.units.keys().cloned().collect(), ..Observed::default() };
+                    Observed { unwritten: session.plan.belongings.keys().cloned().collect(), ..Observed::default() };
                 steps(&session.plan, &observed, &mode)
             }
             // Images must be looked at, and nobody can.

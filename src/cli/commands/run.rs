@@ -17,7 +17,6 @@ use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, args: &RunArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "run", ui, async |mut session| {
-        up::refuse_proxied(&session.plan)?;
         if !session.plan.project.services.contains_key(&args.service) {
             return Err(session.no_service(&args.service));
         }

@@ -37,9 +37,9 @@ struct Use {
 fn used(session: &Session<'_>) -> BTreeMap<SecretRef, Use> {
     let declared = session.plan.sources.keys().map(|name| (SecretRef::Named(name.clone()), Use::default()));
     let mut found: BTreeMap<SecretRef, Use> = declared.collect();
-    for (id, unit) in &session.plan.units {
+    for (id, unit) in &session.plan.belongings {
         let variables: BTreeSet<&str> = unit.variables().map(|(variable, _)| variable).collect();
-        for (path, secret) in uses(unit) {
+        for (path, secret) in uses(unit).filter(|(_, secret)| !matches!(secret, SecretRef::TokenDigest(_))) {
             let own = path.as_str().strip_prefix("secrets/").filter(|file| unit.secrets.contains_key(*file));
             let delivery = match own {
                 Some(file) if variables.contains(file) => ("variable", file.to_owned()),
@@ -131,7 +131,11 @@ fn rotate(session: &Session<'_>, names: &[String]) -> Result<Exit, CommandError>
 fn is_own(secret: &SecretRef) -> bool {
     match secret {
         SecretRef::ProxyToken(_) | SecretRef::Minted(..) => true,
-        SecretRef::Named(_) | SecretRef::Env(_) | SecretRef::EnvFile(..) | SecretRef::ProviderKey(_) => false,
+        SecretRef::TokenDigest(_)
+        | SecretRef::Named(_)
+        | SecretRef::Env(_)
+        | SecretRef::EnvFile(..)
+        | SecretRef::ProviderKey(_) => false,
     }
 }
 

@@ -126,7 +126,7 @@ fn engine(session: &Session<'_>) -> Vec<(String, String)> {
 /// Returns the variables of the pod that nothing but this shell sets.
 fn missing(session: &Session<'_>) -> Vec<String> {
     let vault = session.vault(&session.plan);
-    let secrets = session.plan.units.values().flat_map(uses).map(|(_, secret)| secret);
+    let secrets = session.plan.belongings.values().flat_map(uses).map(|(_, secret)| secret);
     let secrets = secrets.filter_map(|secret| {
         let standing = vault.standing(secret);
         let is_shells = matches!(standing.source, Source::Environment) && standing.is_set == Some(true);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use claw_compiler::plan::Plan;
 use claw_compiler::plan::steps::{Action, Builds, Mode, Observed, Pull, Step, steps};
 use claw_engine::apply::{STANDING, apply, wait_for};
 use claw_engine::docker::{LogOptions, Seen};
@@ -10,7 +9,6 @@ use claw_engine::files::{remove_stale_units, write_atomic};
 use claw_engine::live::live;
 use claw_engine::lock::lock;
 use claw_engine::observe::observe;
-use claw_types::agent::Inference;
 use serde_json::{Value, json};
 
 use super::logs::Style;
@@ -32,7 +30,6 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
     session::with(global, "up", ui, async |mut session| {
         session.grace = args.timeout;
         session.patience = Duration::from_secs(args.wait_timeout);
-        refuse_proxied(&session.plan)?;
         let wanted =
             Wanted { command: "up", services: &args.services, choice: &args.choice, adopts: args.adopt, spared: None };
         let done = converge(&mut session, &wanted).await?;
@@ -66,15 +63,6 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
             (true, true) => follow(&session, &done.mode).await,
         }
     })
-}
-
-/// A proxied agent never falls back to direct: without the proxy it does not start.
-pub(crate) fn refuse_proxied(plan: &Plan) -> Result<(), CommandError> {
-    let proxied = plan.units.values().find(|unit| matches!(unit.unit.inference, Inference::Proxied { .. }));
-    match proxied {
-        Some(unit) => Err(CommandError::NotYet(format!("up` of `{}`, which has a `CLLAMA", unit.unit.id))),
-        None => Ok(()),
-    }
 }
 
 /// What is wanted of a pod.
@@ -119,7 +107,6 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
     carry_out(session, (&observed, &mode), &images).await?;
     if learn(session, &images).await? {
         mode = Mode { has_images: true, ..self::mode(session, wanted.services, wanted.choice)? };
-        refuse_proxied(&session.plan)?;
         (observed, todo) = look(session, &mode).await?;
         refuse_others(session, &observed)?;
         refuse_weak(session, &todo).await?;

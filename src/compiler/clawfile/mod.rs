@@ -46,6 +46,8 @@ pub struct StageFacts {
     pub command: Option<Vec<String>>,
     /// Ports of `EXPOSE`.
     pub exposed: Vec<String>,
+    /// Names of the variables of `ENV`.
+    pub variables: Vec<String>,
     /// Whether a `HEALTHCHECK` stands in it.
     pub has_healthcheck: bool,
     /// Labels of `LABEL`, without variables.
@@ -289,6 +291,10 @@ impl StageFacts {
             "EXPOSE" => self.exposed.extend(node.args.iter().cloned()),
             "HEALTHCHECK" => {
                 self.has_healthcheck = node.args.first().is_some_and(|kind| !kind.eq_ignore_ascii_case("NONE"))
+            }
+            "ENV" => {
+                let pairs = node.args.chunks(3).filter(|pair| pair.len() == 3);
+                self.variables.extend(pairs.map(|pair| words::unquoted(&pair[0])));
             }
             "LABEL" => {
                 for pair in node.args.chunks(3).filter(|pair| pair.len() == 3 && !pair[1].contains('$')) {

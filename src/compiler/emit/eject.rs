@@ -192,11 +192,10 @@ impl<'r> Readme<'r> {
             let repository = name.rsplit_once(':').map_or(name.as_str(), |(repository, _)| repository);
             Base { name, latest: format!("{repository}:latest"), folder }
         });
-        let secrets = plan.units.values().flat_map(|planned| {
-            let sealed = planned.lowered.files.iter().filter(|(_, file)| file.content.is_sealed());
-            sealed.map(|(path, file)| {
+        let secrets = plan.belongings.values().flat_map(|own| {
+            own.sealed().map(|(path, file)| {
                 let names: Vec<String> = file.content.secrets().into_iter().map(ToString::to_string).collect();
-                Secrets { path: moved(plan, &format!("{}/{path}", planned.directory)), names: names.join(", ") }
+                Secrets { path: moved(plan, &format!("{}/{path}", own.directory)), names: names.join(", ") }
             })
         });
         let told = plan.units.values().flat_map(|planned| {

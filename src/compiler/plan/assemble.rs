@@ -10,14 +10,14 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Content;
 use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery, SkillLayout};
 use claw_types::files::{FileSpec, FileTree};
-use claw_types::id::EnvName;
+use claw_types::id::{EnvName, UnitId};
 use claw_types::image::{INFRA_REPOSITORY, ImageRef, SHIM_PROGRAM, SHIM_PROTOCOL, label};
 use claw_types::path::PodPath;
 use claw_types::secret::SecretRef;
 use sha2::{Digest, Sha256};
 
 use super::harden::{Hardening, health, hold, plain as plain_hardening};
-use super::{Plan, PlannedUnit};
+use super::{Belongings, Plan, PlannedUnit, proxy};
 use crate::emit::Broken;
 use crate::emit::markdown::{self, Peers};
 use crate::facts::Context;
@@ -26,7 +26,7 @@ use crate::resolve::Pod;
 /// The network of agents.
 pub(crate) const INTERNAL: &str = "claw-internal";
 
-/// Returns a unit with its documents written and its directory named.
+/// Returns a unit with its documents written, and what belongs to it.
 pub(crate) fn planned(
     unit: AgentUnit,
     mut lowered: Lowered,
@@ -34,7 +34,7 @@ pub(crate) fn planned(
     facts: &DriverFacts,
     peers: &Peers,
     diag: &mut Diagnostics,
-) -> Option<PlannedUnit> {
+) -> Option<(PlannedUnit, Belongings)> {
     let documents = match documents(&unit, &hardening, facts.skill_layout, peers) {
         Ok(documents) => documents,
         Err(broken) => {
@@ -43,8 +43,9 @@ pub(crate) fn planned(
         }
     };
     let secrets = secrets(&unit, &lowered);
+    let mut files = std::mem::take(&mut lowered.files);
     let mut add = |path: String, content: Content, diag: &mut Diagnostics| {
-        let added = PodPath::parse(&path).ok().map(|path| lowered.files.insert(path, FileSpec::managed(content)));
+        let added = PodPath::parse(&path).ok().map(|path| files.insert(path, FileSpec::managed(content)));
         if !matches!(added, Some(Ok(()))) {
             let message = format!("`{}` has two files at `{path}`", unit.id);
             diag.push(Diagnostic::error(Code::NameCollision, unit.origin, message));
@@ -56,7 +57,7 @@ pub(crate) fn planned(
     for (file, secret) in &secrets {
         add(format!("secrets/{file}"), Content::secret(secret.clone()), diag);
     }
-    let digest = digest(&lowered.files);
+    let digest = digest(&files);
     let directory = PodPath::parse(&format!(".claw/{}/units/{}/{digest}", unit.pod, unit.id)).ok()?;
     // What a user wrote as a variable comes back as one; the rest only where the runtime reads no files.
     let is_lifted = |name: &&String| match facts.secrets {
@@ -65,7 +66,8 @@ pub(crate) fn planned(
     };
     let lifted: BTreeSet<String> = secrets.keys().filter(is_lifted).cloned().collect();
     let needs_shim = !lifted.is_empty() || matches!(lowered.probe, Probe::Http { .. });
-    Some(PlannedUnit { unit, lowered, hardening, directory, secrets, lifted, needs_shim })
+    let belongings = Belongings { user: unit.user, directory, files, secrets, lifted, needs_shim };
+    Some((PlannedUnit { unit, lowered, hardening }, belongings))
 }
 
 /// Returns what an agent reads, by path below its directory.
@@ -110,29 +112,29 @@ fn secrets(unit: &AgentUnit, lowered: &Lowered) -> BTreeMap<String, SecretRef> {
 }
 
 /// A runtime that takes secrets from its environment is started by the shim, which puts them there and becomes it.
-fn shim(made: &mut Service, each: &PlannedUnit, diag: &mut Diagnostics) {
+fn shim(made: &mut Service, each: &PlannedUnit, own: &Belongings, diag: &mut Diagnostics) {
     let unit = &each.unit;
-    if each.needs_shim {
+    if own.needs_shim {
         let source = format!("./.claw/{}/bin/shim-v{}", unit.pod, SHIM_PROTOCOL);
         made.volumes.push(bind(source, SHIM_PROGRAM, true));
     }
-    if each.lifted.is_empty() {
+    if own.lifted.is_empty() {
         return;
     }
     let image = &unit.image_facts;
-    let own = |argv: &Option<Argv>| argv.as_ref().map(|argv| argv.0.clone());
+    let words = |argv: &Option<Argv>| argv.as_ref().map(|argv| argv.0.clone());
     let is_own = made.entrypoint.is_some();
-    let mut program = own(&made.entrypoint).or_else(|| image.entrypoint.clone()).unwrap_or_default();
+    let mut program = words(&made.entrypoint).or_else(|| image.entrypoint.clone()).unwrap_or_default();
     // An entrypoint of one's own takes the image's command away, as in docker compose.
     let command = if is_own { None } else { image.command.clone() };
-    program.extend(own(&made.command).or(command).unwrap_or_default());
+    program.extend(words(&made.command).or(command).unwrap_or_default());
     if program.is_empty() && !image.is_partial {
         let message = format!("`{}` has secrets, and its image names no program to give them to", unit.service);
         diag.push(Diagnostic::error(Code::MissingKey, unit.origin, message).help("write `command:` or `entrypoint:`"));
         return;
     }
     let mut entrypoint = vec![SHIM_PROGRAM.to_owned(), "shim".to_owned(), "exec".to_owned()];
-    entrypoint.extend(each.lifted.iter().map(|file| format!("{file}=/run/secrets/{file}")));
+    entrypoint.extend(own.lifted.iter().map(|file| format!("{file}=/run/secrets/{file}")));
     entrypoint.push("--".to_owned());
     made.entrypoint = Some(Argv(entrypoint));
     made.command = Some(Argv(program));
@@ -147,7 +149,7 @@ fn unknown_program(each: &PlannedUnit) -> Diagnostic {
 }
 
 /// Returns the digest of files with their holes unfilled: 16 hexadecimal digits.
-fn digest(files: &FileTree) -> String {
+pub(super) fn digest(files: &FileTree) -> String {
     let mut hash = Sha256::new();
     for (path, file) in files.iter() {
         let masked = file.content.masked();
@@ -158,45 +160,46 @@ fn digest(files: &FileTree) -> String {
 }
 
 /// Returns the plan of planned units and the pod's other services.
-pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, diag: &mut Diagnostics) -> Plan {
+pub(crate) fn assemble(
+    pod: &Pod,
+    planned: Vec<(PlannedUnit, Belongings)>,
+    cx: &Context<'_>,
+    diag: &mut Diagnostics,
+) -> Plan {
     let mut project = Project { name: Some(pod.name.to_string()), ..Project::default() };
     project.networks = pod.project.networks.clone();
     project.volumes = pod.project.volumes.clone();
     project.secrets = pod.project.secrets.clone();
     project.configs = pod.project.configs.clone();
-    let has_agents = !planned.is_empty();
-    if has_agents && project.networks.contains_key(INTERNAL) {
-        let message = format!("the network `{INTERNAL}` is claw's");
-        diag.push(Diagnostic::error(Code::ReservedName, pod.origin, message).help("give yours another name"));
-    }
-    let reached: BTreeSet<&str> =
-        planned.iter().flat_map(|each| each.unit.reach.services.iter().map(AsRef::as_ref)).collect();
-    let mut files = FileTree::new();
+    internal(pod, !planned.is_empty(), &mut project, diag);
+    let (planned, owned): (Vec<PlannedUnit>, Vec<Belongings>) = planned.into_iter().unzip();
+    let reached = reached(pod, &planned);
+    let mut belongings: BTreeMap<UnitId, Belongings> = BTreeMap::new();
     let mut units = BTreeMap::new();
+    let made = proxy::proxies(pod, &planned, &mut project, cx);
     for (name, service) in &pod.project.services {
         let is_agent = pod.agents.keys().any(|agent| agent.as_str() == name);
         namespaces(service, name, pod, diag);
         if !is_agent {
-            project.services.insert(name.clone(), plain(pod, name, service, reached.contains(name.as_str()), cx));
+            let mut made = plain(pod, name, service, reached.contains(name.as_str()), cx);
+            belongings.extend(proxy::master(pod, &mut made, name, &mut project));
+            project.services.insert(name.clone(), made);
         }
     }
-    for each in planned {
+    for (each, own) in planned.into_iter().zip(owned) {
         let Some(service) = pod.project.services.get(each.unit.service.as_str()) else { continue };
-        let made = agent(pod, &each, service, &mut project, cx, diag);
+        let made = agent(pod, (&each, &own), service, &mut project, cx, diag);
         project.services.insert(each.unit.id.to_string(), made);
-        for (path, file) in each.lowered.files.iter() {
-            if files.insert(each.directory.join(path), file.clone()).is_err() {
-                let message = format!("two units want `{}`", each.directory.join(path));
-                diag.push(Diagnostic::error(Code::NameCollision, each.unit.origin, message));
-            }
-        }
+        belongings.insert(each.unit.id.clone(), own);
         units.insert(each.unit.id.clone(), each);
     }
-    if has_agents {
-        let driver_opts = [("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned())];
-        let internal = Network { internal: Some(true), driver_opts: driver_opts.into(), ..Network::default() };
-        project.networks.insert(INTERNAL.to_owned(), internal);
+    let mut proxies = BTreeMap::new();
+    for each in made {
+        project.services.insert(each.id.to_string(), each.service);
+        belongings.insert(each.id.clone(), each.belongings);
+        proxies.insert(each.id, each.proxy);
     }
+    let files = files(pod, &belongings, diag);
     let infra = format!("{INFRA_REPOSITORY}:");
     let is_infra = |image: &Option<String>| image.as_deref().is_some_and(|image| image.starts_with(&infra));
     let builds_on_infra = pod
@@ -206,20 +209,24 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
     let needs_infra = builds_on_infra || project.services.values().any(|service| is_infra(&service.image));
     let unknown = units.values().filter_map(|unit: &PlannedUnit| {
         let service = project.services.get(unit.unit.id.as_str())?;
-        let is_unknown = !unit.lifted.is_empty() && service.command.as_ref().is_none_or(|command| command.0.is_empty());
+        let is_lifted = belongings.get(&unit.unit.id).is_some_and(|own| !own.lifted.is_empty());
+        let is_unknown = is_lifted && service.command.as_ref().is_none_or(|command| command.0.is_empty());
         is_unknown.then(|| unknown_program(unit))
     });
     let unknown = unknown.collect();
-    let needs_owner = units.values().any(|unit: &PlannedUnit| !unit.secrets.is_empty());
+    let needs_owner = belongings.values().any(|own| !own.secrets.is_empty());
     let writes = |service: &Service| service.volumes.iter().any(|mount| mount.kind == "volume");
-    let needs_owner = needs_owner || units.keys().any(|unit| project.services.get(unit.as_str()).is_some_and(writes));
+    let needs_owner =
+        needs_owner || belongings.keys().any(|unit| project.services.get(unit.as_str()).is_some_and(writes));
     Plan {
         pod: pod.name.clone(),
         bases: bases(&project, pod, cx),
         needs_infra: needs_infra || needs_owner,
-        needs_shim: units.values().any(|unit| unit.needs_shim),
+        needs_shim: belongings.values().any(|own| own.needs_shim),
         project,
         units,
+        proxies,
+        belongings,
         files,
         builds: pod.builds.clone(),
         version: cx.version.to_owned(),
@@ -236,6 +243,43 @@ pub(crate) fn assemble(pod: &Pod, planned: Vec<PlannedUnit>, cx: &Context<'_>, d
     }
 }
 
+/// Adds the network of agents, where there are any.
+fn internal(pod: &Pod, has_agents: bool, project: &mut Project, diag: &mut Diagnostics) {
+    if !has_agents {
+        return;
+    }
+    let driver_opts = [("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned())];
+    let internal = Network { internal: Some(true), driver_opts: driver_opts.into(), ..Network::default() };
+    if project.networks.insert(INTERNAL.to_owned(), internal).is_some() {
+        let message = format!("the network `{INTERNAL}` is claw's");
+        diag.push(Diagnostic::error(Code::ReservedName, pod.origin, message).help("give yours another name"));
+    }
+}
+
+/// Returns the services that must be where agents and proxies find them.
+fn reached<'p>(pod: &'p Pod, planned: &'p [PlannedUnit]) -> BTreeSet<String> {
+    let own = planned.iter().flat_map(|each| each.unit.reach.services.iter().map(ToString::to_string));
+    let upstream = pod.proxies.values().flat_map(|spec| spec.gateways.values());
+    let upstream = upstream.filter_map(|gateway| gateway.service.as_ref().map(ToString::to_string));
+    let policy = pod.governance.policy.as_ref().and_then(|policy| policy.service.as_ref().map(ToString::to_string));
+    let master = pod.governance.master.clone().filter(|_| !pod.proxies.is_empty());
+    own.chain(upstream).chain(policy).chain(master).collect()
+}
+
+/// Returns the files of all units, each below its unit's directory.
+fn files(pod: &Pod, belongings: &BTreeMap<UnitId, Belongings>, diag: &mut Diagnostics) -> FileTree {
+    let mut files = FileTree::new();
+    for own in belongings.values() {
+        for (path, file) in own.files.iter() {
+            if files.insert(own.directory.join(path), file.clone()).is_err() {
+                let message = format!("two units want `{}`", own.directory.join(path));
+                diag.push(Diagnostic::error(Code::NameCollision, pod.origin, message));
+            }
+        }
+    }
+    files
+}
+
 /// Returns the image of a service: claw's own with its version, whatever the file says.
 fn image(service: &Service, cx: &Context<'_>) -> Option<String> {
     Some(cx.tagged(&ImageRef::new(service.image.clone()?)).to_string())
@@ -250,7 +294,7 @@ fn bases(project: &Project, pod: &Pod, cx: &Context<'_>) -> BTreeMap<String, &'s
     own.filter(|(name, _)| names.contains(&ImageRef::new(name.as_str()))).collect()
 }
 
-fn labels(service: &mut Service, pod: &Pod, rows: &[(&str, &str)]) {
+pub(super) fn labels(service: &mut Service, pod: &Pod, rows: &[(&str, &str)]) {
     let common = [(label::SCHEMA, "1"), (label::POD, pod.name.as_str())];
     for (key, value) in common.iter().chain(rows) {
         service.labels.insert((*key).to_owned(), (*value).to_owned());
@@ -325,7 +369,7 @@ fn dependencies(made: &mut Service, pod: &Pod) {
 
 fn agent(
     pod: &Pod,
-    each: &PlannedUnit,
+    (each, own): (&PlannedUnit, &Belongings),
     service: &Service,
     project: &mut Project,
     cx: &Context<'_>,
@@ -352,11 +396,15 @@ fn agent(
         }
     }
     networks(&mut made, unit);
-    mounts(&mut made, each, project, diag);
+    if let Inference::Proxied { chain, .. } = &unit.inference {
+        let first = chain.first().map(crate::resolve::proxy::service_name);
+        made.depends_on.extend(first.map(|first| (first, proxy::healthy())));
+    }
+    mounts(&mut made, (each, own), project, diag);
     targets(&made, unit, diag);
     hold(&mut made, hardening);
     health(&mut made, &each.lowered.probe, hardening);
-    shim(&mut made, each, diag);
+    shim(&mut made, each, own, diag);
     let ordinal = unit.replica.index.to_string();
     let rows = [
         (label::SERVICE, unit.service.as_str()),
@@ -440,7 +488,7 @@ fn targets(made: &Service, unit: &AgentUnit, diag: &mut Diagnostics) {
     }
 }
 
-fn bind(source: String, target: &str, is_read_only: bool) -> Mount {
+pub(super) fn bind(source: String, target: &str, is_read_only: bool) -> Mount {
     Mount {
         kind: "bind".to_owned(),
         source: Some(source),
@@ -451,7 +499,7 @@ fn bind(source: String, target: &str, is_read_only: bool) -> Mount {
     }
 }
 
-fn volume(source: &str, target: &str, is_read_only: bool) -> Mount {
+pub(super) fn volume(source: &str, target: &str, is_read_only: bool) -> Mount {
     Mount {
         kind: "volume".to_owned(),
         source: Some(source.to_owned()),
@@ -461,11 +509,11 @@ fn volume(source: &str, target: &str, is_read_only: bool) -> Mount {
     }
 }
 
-fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project, diag: &mut Diagnostics) {
+fn mounts(made: &mut Service, (each, own): (&PlannedUnit, &Belongings), project: &mut Project, diag: &mut Diagnostics) {
     let unit = &each.unit;
-    made.volumes.push(bind(format!("./{}/claw", each.directory), "/claw", true));
+    made.volumes.push(bind(format!("./{}/claw", own.directory), "/claw", true));
     for mount in &each.lowered.mounts {
-        made.volumes.push(bind(format!("./{}/{}", each.directory, mount.source), mount.target.as_str(), true));
+        made.volumes.push(bind(format!("./{}/{}", own.directory, mount.source), mount.target.as_str(), true));
     }
     for surface in &unit.surfaces {
         match surface {
@@ -488,9 +536,9 @@ fn mounts(made: &mut Service, each: &PlannedUnit, project: &mut Project, diag: &
         }
         made.volumes.push(volume(&key, state.target.as_str(), false));
     }
-    for file in each.secrets.keys() {
+    for file in own.secrets.keys() {
         let key = format!("{}-{file}", unit.id);
-        let path = format!("./{}/secrets/{file}", each.directory);
+        let path = format!("./{}/secrets/{file}", own.directory);
         let is_ours = made.secrets.iter().all(|own| own.target.as_deref().unwrap_or(&own.source) != file);
         let object = FileObject { file: Some(path), ..FileObject::default() };
         if project.secrets.insert(key.clone(), object).is_some() || !is_ours {

@@ -7,6 +7,7 @@ use claw_types::agent::{Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::ServiceName;
 use claw_types::image::label;
+use claw_types::provider::is_key_variable;
 use claw_types::span::Span;
 
 use super::Plan;
@@ -55,6 +56,7 @@ pub(crate) fn audit(pod: &Pod, plan: &Plan, diag: &mut Diagnostics) {
                 let planned = unit.and_then(|unit| plan.project.services.get(unit.unit.id.as_str()));
                 judge(name, service, planned, agent, pod, diag);
                 outside(name, agent, at, diag);
+                keys(name, (service, agent), pod, at, diag);
                 absent(name, agent, pod, at, diag);
             }
             None => {
@@ -98,13 +100,36 @@ fn labels(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     }
 }
 
-fn outside(name: &str, agent: &Agent, at: Span, diag: &mut Diagnostics) {
-    if let Inference::Proxied { chain, .. } = &agent.unit.inference {
-        let names = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join("`, `");
-        let message = format!("`{name}` has the proxy `{names}`, which claw does not start yet");
-        let warning = Diagnostic::warning(Code::NotYet, at, message);
-        diag.push(warning.help("it compiles; `up` refuses it, and never falls back to calling the provider directly"));
+/// Who goes through a proxy holds no key of a provider: with one, the door would be beside the wall.
+fn keys(name: &str, (service, agent): (&Service, &Agent), pod: &Pod, at: Span, diag: &mut Diagnostics) {
+    if matches!(agent.unit.inference, Inference::Direct { .. }) {
+        return;
     }
+    let gateways = pod.proxies.values().flat_map(|spec| spec.gateways.values());
+    let own: Vec<&str> = gateways.flat_map(|gateway| gateway.keys.iter().map(|(id, _)| id.as_str())).collect();
+    let is_key = |name: &str| is_key_variable(name) || own.contains(&name);
+    let mut refuse = |variable: &str, place: Span, whose: &str| {
+        let message = format!("`{name}` goes through a proxy, and {whose} holds the provider's key `{variable}`");
+        let error = Diagnostic::error(Code::KeyInAgent, place, message);
+        diag.push(error.help("give it to the proxy: `cllama-env` of its `x-claw`"));
+    };
+    let place = |key: &str| service.origin.of(key, at);
+    for variable in agent.unit.env.keys().map(AsRef::as_ref).filter(|variable| is_key(variable)) {
+        refuse(variable, place("environment"), "its environment");
+    }
+    for variable in agent.unit.image_facts.variables.iter().filter(|variable| is_key(variable)) {
+        refuse(variable, place(if service.build.is_some() { "build" } else { "image" }), "its image");
+    }
+    for mount in &service.secrets {
+        let object = pod.project.secrets.get(&mount.source).and_then(|object| object.environment.as_deref());
+        let names = [Some(mount.source.as_str()), mount.target.as_deref(), object];
+        if let Some(variable) = names.into_iter().flatten().find(|name| is_key(name)) {
+            refuse(variable, place("secrets"), "one of its secrets");
+        }
+    }
+}
+
+fn outside(name: &str, agent: &Agent, at: Span, diag: &mut Diagnostics) {
     if !agent.unit.reach.outside.is_empty() {
         let why = agent.unit.reach.outside.join(", ");
         let message = format!("`{name}` is also on the pod's default network, with a way out: {why}");

@@ -6,7 +6,7 @@ use claw_compose::model::Project;
 use claw_types::agent::{AgentUnit, RuntimeUser};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Lowered;
-use claw_types::files::FileTree;
+use claw_types::files::{FileSpec, FileTree};
 use claw_types::id::{PodName, SecretName, UnitId};
 use claw_types::image::INFRA_REPOSITORY;
 use claw_types::path::PodPath;
@@ -23,11 +23,13 @@ mod audit;
 mod expand;
 mod harden;
 mod own;
+mod proxy;
 pub mod steps;
 
 pub use advice::advise;
 pub use expand::expand;
 pub use harden::{Hardening, harden};
+pub use proxy::Proxy;
 
 /// One agent with everything that was decided about it.
 #[derive(Clone, Debug)]
@@ -38,8 +40,17 @@ pub struct PlannedUnit {
     pub lowered: Lowered,
     /// How its container is held.
     pub hardening: Hardening,
+}
+
+/// What claw writes for one container, an agent's or one of its own: files of its own, and secrets that only it may read.
+#[derive(Clone, Debug)]
+pub struct Belongings {
+    /// Who may read what is sealed.
+    pub user: RuntimeUser,
     /// The directory of its files, below the pod's directory; the digest of their content is part of it.
     pub directory: PodPath,
+    /// Its files, by path below the directory.
+    pub files: FileTree,
     /// Its secrets by the names of their files, below `/run/secrets`.
     pub secrets: BTreeMap<String, SecretRef>,
     /// Those of them that the shim puts into its environment.
@@ -48,7 +59,12 @@ pub struct PlannedUnit {
     pub needs_shim: bool,
 }
 
-impl PlannedUnit {
+impl Belongings {
+    /// Returns the files that hold secrets.
+    pub fn sealed(&self) -> impl Iterator<Item = (&PodPath, &FileSpec)> {
+        self.files.iter().filter(|(_, file)| file.content.is_sealed())
+    }
+
     /// Returns the secrets that the shim puts into its environment, by the names of the variables.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &SecretRef)> {
         let all = self.secrets.iter().filter(|(file, _)| self.lifted.contains(*file));
@@ -65,6 +81,10 @@ pub struct Plan {
     pub project: Project,
     /// The agents.
     pub units: BTreeMap<UnitId, PlannedUnit>,
+    /// The pod's proxies, by their compose services.
+    pub proxies: BTreeMap<UnitId, Proxy>,
+    /// What belongs to the containers of agents and proxies.
+    pub belongings: BTreeMap<UnitId, Belongings>,
     /// Files to write, by path below the pod's directory.
     pub files: FileTree,
     /// Images to build, by service.
@@ -104,15 +124,15 @@ impl Plan {
 
     /// Returns who owns a volume: the user of the first agent that writes to it; nobody where no agent does.
     pub fn owner_of(&self, volume: &str) -> Option<RuntimeUser> {
-        let writes = |unit: &&PlannedUnit| {
-            let service = self.project.services.get(unit.unit.id.as_str());
+        let writes = |id: &UnitId| {
+            let service = self.project.services.get(id.as_str());
             let mounts = service.map_or(&[][..], |service| &service.volumes);
             mounts.iter().any(|mount| {
                 let is_it = mount.kind == "volume" && mount.source.as_deref() == Some(volume);
                 is_it && mount.read_only != Some(true)
             })
         };
-        self.units.values().find(writes).map(|unit| unit.unit.user)
+        self.belongings.iter().find(|(id, _)| writes(id)).map(|(_, own)| own.user)
     }
 }
 

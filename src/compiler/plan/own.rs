@@ -8,7 +8,7 @@ use claw_compose::shape::Argv;
 use claw_types::id::UnitId;
 use claw_types::image::INFRA_PROGRAM;
 
-use super::{Plan, PlannedUnit};
+use super::Plan;
 
 impl Plan {
     /// Returns the service that hands volumes, and the sealed files of agents, to whom they are for. It may change owners and nothing
@@ -30,13 +30,13 @@ impl Plan {
                 ..Mount::default()
             });
         }
-        for planned in units.iter().filter_map(|unit| self.units.get(unit)) {
+        for own in units.iter().filter_map(|unit| self.belongings.get(unit)) {
             let target = format!("/own/{}", mounts.len());
-            let user = planned.unit.user;
-            arguments.extend(sealed(planned).map(|path| format!("{}:{}={target}/{path}", user.uid, user.gid)));
+            let user = own.user;
+            arguments.extend(own.sealed().map(|(path, _)| format!("{}:{}={target}/{path}", user.uid, user.gid)));
             mounts.push(Mount {
                 kind: "bind".to_owned(),
-                source: Some(format!("./{}", planned.directory)),
+                source: Some(format!("./{}", own.directory)),
                 target,
                 ..Mount::default()
             });
@@ -56,12 +56,8 @@ impl Plan {
         }
     }
 
-    /// Returns the agents that have sealed files.
+    /// Returns the agents and proxies that have sealed files.
     pub fn sealed_units(&self) -> BTreeSet<UnitId> {
-        self.units.iter().filter(|(_, unit)| sealed(unit).next().is_some()).map(|(id, _)| id.clone()).collect()
+        self.belongings.iter().filter(|(_, own)| own.sealed().next().is_some()).map(|(id, _)| id.clone()).collect()
     }
-}
-
-fn sealed(unit: &PlannedUnit) -> impl Iterator<Item = &claw_types::path::PodPath> {
-    unit.lowered.files.iter().filter(|(_, file)| file.content.is_sealed()).map(|(path, _)| path)
 }

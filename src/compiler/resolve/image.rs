@@ -181,6 +181,7 @@ fn merged(
     }
     facts.command = stage.command.or(facts.command);
     facts.exposed.extend(stage.exposed);
+    facts.variables.extend(stage.variables);
     facts.has_healthcheck |= stage.has_healthcheck;
     facts.labels.extend(stage.labels);
     facts.labels.extend(directives);

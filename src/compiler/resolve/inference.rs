@@ -11,6 +11,7 @@ use claw_types::provider::{self, WireFormat};
 use claw_types::secret::SecretRef;
 use claw_types::span::{Span, Spanned};
 
+use super::proxy::{self, Gateway, Proxied, ProxyKey};
 use super::{Row, Shared, secret};
 use crate::clawfile::Directive;
 use crate::clawfile::label::{Declared, noted};
@@ -36,7 +37,14 @@ pub(crate) fn needs(block: &AgentBlock, directives: &[Declared]) -> BTreeSet<Nee
     });
     let own = block.models.values().flat_map(|texts| texts.0.iter().map(|text| text.value.as_str()));
     let names = declared.chain(own).filter_map(|model| model.split('/').next());
-    names.filter_map(provider::known).map(|facts| Need::IsSet(facts.key.to_owned())).collect()
+    let known = names.filter_map(|name| provider::known(name)?.key);
+    let mut needs: BTreeSet<Need> = known.map(|key| Need::IsSet(key.to_owned())).collect();
+    let is_declared = directives.iter().any(|each| matches!(each.value, Directive::Cllama(_)));
+    if block.cllama.as_ref().map_or(is_declared, |proxies| !proxies.types.is_empty()) {
+        needs.insert(Need::IsSet("OPENROUTER_API_KEY".to_owned()));
+        needs.insert(Need::Variable(proxy::UI_PORT.to_owned()));
+    }
+    needs
 }
 
 fn model_ref(text: &str) -> Option<ModelRef> {
@@ -108,16 +116,16 @@ pub(crate) fn inference(
     models: &Models,
     facts: &Facts,
     diag: &mut Diagnostics,
-) -> Option<Inference> {
+) -> Option<(Inference, Option<Proxied>)> {
     let chain = chain(row, diag);
     let keys = proxy_keys(row, shared, facts, diag);
     if let Some(first) = chain.first() {
-        for wanted in models.values().flatten() {
-            proxied(wanted, &keys, shared, diag);
-        }
-        let endpoint = format!("http://cllama-{first}:8080/v1");
+        let gateways = gateways(models, &keys, shared, facts, diag);
+        let at = row.block.origin.of("cllama", row.at);
+        let image = row.block.cllama.as_ref().and_then(|proxies| proxies.image.clone());
+        let endpoint = format!("http://{}:8080/v1", proxy::service_name(first));
         let token = SecretRef::ProxyToken(UnitId::parse(row.service.as_str()).ok()?);
-        return Some(Inference::Proxied { chain, endpoint, token });
+        return Some((Inference::Proxied { chain, endpoint, token }, Some(Proxied { image, gateways, at })));
     }
     let mut upstreams = BTreeMap::new();
     for wanted in models.values().flatten() {
@@ -128,7 +136,7 @@ pub(crate) fn inference(
             upstreams.insert(wanted.model.provider.clone(), upstream);
         }
     }
-    Some(Inference::Direct { upstreams })
+    Some((Inference::Direct { upstreams }, None))
 }
 
 fn chain(row: &Row<'_>, diag: &mut Diagnostics) -> Vec<ProxyType> {
@@ -143,11 +151,6 @@ fn chain(row: &Row<'_>, diag: &mut Diagnostics) -> Vec<ProxyType> {
                 }
             }
         }
-        if let Some(image) = &proxies.image {
-            let message = format!("claw does not start the proxy image `{}` yet", image.value);
-            let warning = Diagnostic::warning(Code::NotYet, image.span, message);
-            diag.push(warning.help("take `image` out; the proxy is claw's own"));
-        }
         return chain;
     }
     let declared = row.directives().filter_map(|each| match &each.value {
@@ -158,7 +161,7 @@ fn chain(row: &Row<'_>, diag: &mut Diagnostics) -> Vec<ProxyType> {
 }
 
 /// Returns the variables of `cllama-env`, each with whether it has a value. Their values are secret by position.
-fn proxy_keys(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> BTreeMap<String, bool> {
+fn proxy_keys(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, diag: &mut Diagnostics) -> BTreeMap<String, ProxyKey> {
     let mut keys = BTreeMap::new();
     let tree = row.agentish.block.as_ref().and_then(|block| block.get("cllama-env"));
     for (key, value) in &row.block.cllama_env {
@@ -179,7 +182,8 @@ fn proxy_keys(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, diag: &mut Diag
                 continue;
             }
         };
-        keys.insert(key.clone(), secret::is_set(name, shared.sources, facts));
+        let is_set = secret::is_set(name, shared.sources, facts);
+        keys.insert(key.clone(), ProxyKey { variable: name.clone(), is_set, at });
     }
     keys
 }
@@ -192,22 +196,61 @@ fn has_text(variable: &Variable) -> bool {
     }
 }
 
-/// A proxy may have names of its own; a key that stands in `cllama-env` must be there for the models that need it.
-fn proxied(wanted: &Wanted, keys: &BTreeMap<String, bool>, shared: &Shared<'_>, diag: &mut Diagnostics) {
-    let name = &wanted.model.provider;
-    let is_declared = shared.block.providers.contains_key(name.as_str());
-    match provider::known(name.as_str()) {
-        Some(known) if keys.get(known.key) == Some(&false) => {
-            let message = format!("`{name}` needs `{}`, which is not set", known.key);
-            let error = Diagnostic::error(Code::MissingSecret, wanted.at, message);
-            diag.push(noted(error.help("set it in the environment or in `.env`"), wanted.label.as_deref()));
+/// Returns the providers that an agent's proxies reach for its models. A provider that claw does not know is OpenRouter's, where
+/// the pod has a key for that; else the proxy may have one of that name.
+fn gateways(
+    models: &Models,
+    keys: &BTreeMap<String, ProxyKey>,
+    shared: &Shared<'_>,
+    facts: &Facts,
+    diag: &mut Diagnostics,
+) -> BTreeMap<ProviderName, Gateway> {
+    let mut gateways = BTreeMap::new();
+    for wanted in models.values().flatten() {
+        let name = &wanted.model.provider;
+        if gateways.contains_key(name) {
+            continue;
         }
-        None if !is_declared => {
+        let is_declared = shared.block.providers.contains_key(name.as_str());
+        let known = provider::known(name.as_str());
+        if known.is_none() && !is_declared {
             let message = format!("there is no provider `{name}`, unless the proxy has one");
             let warning = Diagnostic::warning(Code::UnknownProvider, wanted.at, message);
             diag.push(noted(unknown_provider(warning, name, shared), wanted.label.as_deref()));
+            bridge(&mut gateways, keys, shared, facts, diag);
+            continue;
         }
-        Some(_) | None => {}
+        let found = proxy::keys_of(name.as_str(), keys, shared, facts, diag);
+        let own = known.and_then(|known| known.key);
+        if !is_declared
+            && found.is_empty()
+            && let Some(own) = own
+        {
+            let message = format!("`{name}` needs `{own}`, which is not set");
+            let error = Diagnostic::error(Code::MissingSecret, wanted.at, message);
+            diag.push(noted(error.help("set it in the environment or in `.env`"), wanted.label.as_deref()));
+            continue;
+        }
+        // What is missing was said above; a declared provider says the rest.
+        let mut said = Diagnostics::new();
+        let upstream = upstream(wanted, shared, facts, if is_declared { &mut *diag } else { &mut said });
+        gateways.extend(upstream.map(|upstream| (name.clone(), proxy::gateway(upstream, found))));
+    }
+    gateways
+}
+
+fn bridge(
+    gateways: &mut BTreeMap<ProviderName, Gateway>,
+    keys: &BTreeMap<String, ProxyKey>,
+    shared: &Shared<'_>,
+    facts: &Facts,
+    diag: &mut Diagnostics,
+) {
+    let found = proxy::keys_of("openrouter", keys, shared, facts, diag);
+    let (Some(known), Ok(name)) = (provider::known("openrouter"), ProviderName::parse("openrouter")) else { return };
+    if !found.is_empty() {
+        let base_url = known.base_url.to_owned();
+        gateways.entry(name).or_insert(Gateway { base_url, format: known.format, keys: found, service: None });
     }
 }
 
@@ -227,13 +270,20 @@ fn upstream(wanted: &Wanted, shared: &Shared<'_>, facts: &Facts, diag: &mut Diag
             diag.push(noted(unknown_provider(error, name, shared), label));
             return None;
         };
-        if !facts.set.get(known.key).copied().unwrap_or(false) {
-            let error =
-                Diagnostic::error(Code::MissingSecret, at, format!("`{name}` needs `{}`, which is not set", known.key));
+        if let Some(key) = known.key.filter(|key| !facts.set.get(*key).copied().unwrap_or(false)) {
+            let error = Diagnostic::error(Code::MissingSecret, at, format!("`{name}` needs `{key}`, which is not set"));
             diag.push(noted(error.help("set it in the environment or in `.env`"), label));
         }
-        let key = EnvName::parse(known.key).ok().map(SecretRef::Env);
-        return Some(Upstream { base_url: known.base_url.to_owned(), format: known.format, key, service: None });
+        let service = service_of(known.base_url, shared);
+        if known.key.is_none() && service.is_none() {
+            let message = format!("`{name}` is no service of the pod, and claw does not know where else it is");
+            let error = Diagnostic::error(Code::UnknownProvider, at, message);
+            let help =
+                format!("add a service `{name}`, or declare it: `x-claw: {{providers: {{{name}: {{base_url: …}}}}}}`");
+            diag.push(noted(error.help(help), label));
+        }
+        let key = known.key.and_then(|key| EnvName::parse(key).ok()).map(SecretRef::Env);
+        return Some(Upstream { base_url: known.base_url.to_owned(), format: known.format, key, service });
     };
     // What is wrong with a declared provider is said by `providers`, whether it is used or not.
     let mut unused = Diagnostics::new();
@@ -245,9 +295,23 @@ fn upstream(wanted: &Wanted, shared: &Shared<'_>, facts: &Facts, diag: &mut Diag
         }
         secret::reference(&variable, shared.sources, block.origin.of("key", at), facts, diag)
     });
-    let host = host(&provider.base_url).split(':').next().unwrap_or("").to_owned();
-    let service = if shared.everyone.contains(host.as_str()) { ServiceName::parse(&host).ok() } else { None };
+    let service = service_of(&provider.base_url, shared);
     Some(Upstream { base_url: provider.base_url, format: provider.format, key, service })
+}
+
+/// Returns the service of the pod that a URL leads to, if it leads to one.
+pub(crate) fn service_of(url: &str, shared: &Shared<'_>) -> Option<ServiceName> {
+    let host = host(url).split(':').next().unwrap_or("");
+    if shared.everyone.contains(host) { ServiceName::parse(host).ok() } else { None }
+}
+
+/// Returns whether a text is the address of a server.
+pub(crate) fn is_url(url: &str) -> bool {
+    let is_web = url.starts_with("http://") || url.starts_with("https://");
+    let authority = host(url);
+    let (name, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+    let is_host = !name.is_empty() && (name.starts_with('[') || !name.contains([':', '[', ']']));
+    is_web && is_host && port.trim_end_matches(']').len() <= 39 && !url.contains(char::is_whitespace)
 }
 
 /// A provider of `x-claw.providers` whose keys are right.
@@ -278,7 +342,7 @@ pub(crate) fn providers(block: &PodBlock, at: Span, diag: &mut Diagnostics) {
 }
 
 /// Returns the variable of a provider's key, and whether it may be absent; nothing where it is text.
-fn key_of(text: &str) -> Option<(String, bool)> {
+pub(crate) fn key_of(text: &str) -> Option<(String, bool)> {
     let template = Template::parse(text).ok()?;
     let variable = template.as_variable().filter(|variable| !has_text(variable))?;
     Some((variable.name.clone(), matches!(&variable.operator, Some((Operator::Default { .. }, _)))))
@@ -307,14 +371,7 @@ fn declared(name: &str, block: &ProviderBlock, at: Span, diag: &mut Diagnostics)
         diag.push(error.help("take it out, and write `key: ${NAME}`").masked());
         return None;
     }
-    let is_url = |url: &String| {
-        let is_web = url.starts_with("http://") || url.starts_with("https://");
-        let authority = host(url);
-        let (name, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-        let is_host = !name.is_empty() && (name.starts_with('[') || !name.contains([':', '[', ']']));
-        is_web && is_host && port.trim_end_matches(']').len() <= 39 && !url.contains(char::is_whitespace)
-    };
-    let Some(base_url) = written.filter(is_url) else {
+    let Some(base_url) = written.filter(|url| is_url(url)) else {
         let (code, what) = match &block.base_url {
             Some(_) => (Code::BadValue, "no usable"),
             None => (Code::MissingKey, "no"),

@@ -5,7 +5,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics, nearest};
 use claw_types::span::Span;
 
 use crate::clawfile::directive;
-use crate::pod::{AgentBlock, BudgetBlock};
+use crate::pod::{AgentBlock, BudgetBlock, PodBlock};
 
 /// The words of `x-claw.allow`: what of the privileged surface an agent may have.
 pub const ALLOW: &[&str] = &[
@@ -98,6 +98,12 @@ pub(crate) fn model_policy(block: &AgentBlock, at: Span, diag: &mut Diagnostics)
 pub(crate) fn budgets(block: &AgentBlock, at: Span, diag: &mut Diagnostics) -> Vec<Budget> {
     let at = block.origin.of("budget", at);
     block.budget.iter().flat_map(|budgets| &budgets.0).map(|each| budget(each, at, diag)).collect()
+}
+
+/// Returns the budgets of the pod as a whole.
+pub(crate) fn pod_budgets(block: &PodBlock, at: Span, diag: &mut Diagnostics) -> Vec<Budget> {
+    let at = block.origin.of("pod-budget", at);
+    block.pod_budget.iter().flat_map(|budgets| &budgets.0).map(|each| budget(each, at, diag)).collect()
 }
 
 fn budget(each: &BudgetBlock, at: Span, diag: &mut Diagnostics) -> Budget {

@@ -10,7 +10,7 @@ use claw_compose::yaml::{Kind, Node, Resolved, Scalar};
 use claw_types::agent::{AgentUnit, Contract, Replica};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::Driver;
-use claw_types::id::{PodName, RuntimeName, SecretName, ServiceName, UnitId};
+use claw_types::id::{PodName, ProxyType, RuntimeName, SecretName, ServiceName, UnitId};
 use claw_types::image::{ImageRef, label};
 use claw_types::roster::Roster;
 use claw_types::span::{Span, Spanned};
@@ -31,12 +31,14 @@ mod image;
 mod inference;
 mod limits;
 mod manual;
+pub(crate) mod proxy;
 mod secret;
 mod surface;
 
 pub use image::generated_name;
 pub use limits::ALLOW;
 pub use manual::{BadManual, MANUAL_LIMIT, manual};
+pub use proxy::{Gateway, Governance, PolicyService, ProxySpec};
 pub use secret::SecretSource;
 
 use agentish::Agentish;
@@ -64,6 +66,10 @@ pub struct Pod {
     pub host_paths: BTreeMap<String, HostFact>,
     /// Services whose profile is not enabled.
     pub disabled: BTreeSet<String>,
+    /// Governance proxies.
+    pub proxies: BTreeMap<ProxyType, ProxySpec>,
+    /// What holds for all that goes through them.
+    pub governance: Governance,
 }
 
 /// An agent and how many there are of it.
@@ -75,6 +81,8 @@ pub struct Agent {
     pub count: u32,
     /// Privileged things it may have.
     pub allow: BTreeSet<String>,
+    /// What it brings to its proxies.
+    pub(crate) proxied: Option<proxy::Proxied>,
 }
 
 /// An image to build.
@@ -237,14 +245,19 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         everyone: &everyone,
         sources: &sources,
     };
-    let agents =
+    let mut agents =
         rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
     check::tokens(&agents, diag);
+    let proxies = proxy::proxies(&agents, diag);
+    let governance = proxy::governance(&shared, origin, facts, cx, diag);
+    proxy::master(&mut agents, &proxies, &block);
     let broadcast = identity::broadcast(&roster);
     let disabled = loaded.disabled.keys().cloned().collect();
     let host_paths = facts.host_paths.clone();
     let project = loaded.project;
-    diag.finish(mark, Pod { name, origin, agents, project, broadcast, builds, sources, host_paths, disabled })
+    let pod =
+        Pod { name, origin, agents, project, broadcast, builds, sources, host_paths, disabled, proxies, governance };
+    diag.finish(mark, pod)
 }
 
 /// A dependency that need not be there, on a service that is switched off, is none.
@@ -314,6 +327,11 @@ pub(crate) fn sources_of(loaded: &Loaded) -> BTreeMap<SecretName, SecretSource> 
     let mut unused = Diagnostics::new();
     let at = Span::start_of(claw_types::span::FileId(0));
     secret::sources(&pod_block(loaded, &mut unused), at, &mut unused)
+}
+
+/// Returns what must be known of the pod as a whole.
+pub(crate) fn pod_needs(loaded: &Loaded) -> BTreeSet<Need> {
+    proxy::needs(&pod_block(loaded, &mut Diagnostics::new()))
 }
 
 fn pod_block(loaded: &Loaded, diag: &mut Diagnostics) -> PodBlock {
@@ -418,7 +436,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let brakes = limits::brakes(&row.block, row.at, diag);
     let settings = inference::settings(row, diag);
     let user = surface::user(row, &row.image.facts, service, diag);
-    let (mut contract, inference) = (contract?, inference?);
+    let (mut contract, (inference, proxied)) = (contract?, inference?);
     contract.sections.extend(contract::manuals(&surfaces.list, &skills));
     let models = models.into_iter().map(|(slot, list)| (slot, list.into_iter().map(|each| each.model).collect()));
     let unit = AgentUnit {
@@ -436,6 +454,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         model_policy,
         budgets,
         brakes,
+        tools: proxy::tools(&row.block),
         inference,
         identities,
         channels,
@@ -452,7 +471,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     row.driver.check(&unit, diag);
     check::voices(row, &unit, diag);
     let allow = row.block.allow.0.iter().map(|word| word.value.clone()).collect();
-    let agent = Agent { unit, count, allow };
+    let agent = Agent { unit, count, allow, proxied };
     check::replicas(&agent, service, row.at, diag);
     Some(agent)
 }

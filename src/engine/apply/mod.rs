@@ -376,7 +376,7 @@ impl<'r> Run<'r> {
 
     /// Writes an agent's files: those without secrets once, those with secrets anew, and the shim where it is needed.
     fn write(&self, unit: &UnitId) -> Result<(), ApplyError> {
-        let Some(planned) = self.plan.units.get(unit) else { return Ok(()) };
+        let Some(planned) = self.plan.belongings.get(unit) else { return Ok(()) };
         let mut own = claw_types::files::FileTree::new();
         for (path, file) in self.plan.files.iter().filter(|(path, _)| planned.directory.is_above(path)) {
             // A path is there once in the plan's tree, so it is once in a part of it.

@@ -81,6 +81,14 @@ impl Docker {
             command: config.cmd.filter(|list| !list.is_empty()),
             exposed: sorted(config.exposed_ports.unwrap_or_default()),
             volumes: sorted(config.volumes.unwrap_or_default()),
+            variables: sorted(
+                config
+                    .env
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|pair| Some(pair.split_once('=')?.0.to_owned()))
+                    .collect(),
+            ),
             has_healthcheck: config.healthcheck.is_some(),
             is_partial: false,
         }))

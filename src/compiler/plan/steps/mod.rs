@@ -226,7 +226,7 @@ impl List {
 pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
     let mut list = List::default();
     images(plan, observed, mode, &mut list);
-    let units = || plan.units.keys().filter(|unit| mode.has(unit.as_str()));
+    let units = || plan.belongings.keys().filter(|unit| mode.has(unit.as_str()));
     for unit in units().filter(|unit| observed.unwritten.contains(*unit)) {
         let is_altered = observed.altered.contains(unit);
         let cause = if is_altered { "they were changed on this host" } else { "they are new or changed" };

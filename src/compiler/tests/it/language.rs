@@ -448,7 +448,7 @@ fn the_pod_lies_over_the_image() {
         plan.unwrap_or_else(|| panic!("{more}: {found:?}")).units.into_values().next().expect("an agent").unit
     };
     let own = unit(
-        "type: generic, agent: pod.md, persona: pod-persona, models: {primary: demo/pod}, cllama: pod, surfaces: ['volume://pod'], skills: [pod/s.md], invoke: [{schedule: '0 2 * * *', message: pod}]",
+        "type: generic, agent: pod.md, persona: pod-persona, models: {primary: demo/pod}, cllama: {type: pod, image: p}, surfaces: ['volume://pod'], skills: [pod/s.md], invoke: [{schedule: '0 2 * * *', message: pod}]",
     );
     assert_eq!(own.runtime.as_str(), "generic");
     assert_eq!(own.contract.sections[0].origin, "pod.md");

@@ -623,7 +623,7 @@ fn a_newer_claw_makes_no_agent_anew_that_does_not_run_claw_itself() {
         let emitted = |version: &'static str| {
             let (plan, found) = compile_by(version, &text, &|_| File::Text("# A\n"), &[]);
             let plan = plan.unwrap_or_else(|| unreachable!("{driver}: {found:?}"));
-            let directories: Vec<String> = plan.units.values().map(|unit| unit.directory.to_string()).collect();
+            let directories: Vec<String> = plan.belongings.values().map(|own| own.directory.to_string()).collect();
             (compose(&plan), directories)
         };
         assert_eq!(emitted("1.0.0"), emitted("2.0.0"), "{driver}");

@@ -72,6 +72,8 @@ impl World<'_> {
             }
             for need in needs {
                 match need {
+                    // A port is a number: nobody's is the text that every variable has here.
+                    Need::Variable(name) if name == "CLLAMA_UI_PORT" => drop(facts.variables.insert(name, None)),
                     Need::Variable(name) => {
                         let value = is_set(&name).then(|| "v".to_owned());
                         facts.variables.insert(name, value);

@@ -33,6 +33,7 @@ fn unit(format: WireFormat, schedule: &str) -> AgentUnit {
         model_policy: ModelPolicy::Clamp,
         budgets: Vec::new(),
         brakes: None,
+        tools: None,
         persona: None,
         inference: Inference::Direct { upstreams: [(provider, upstream)].into() },
         identities: BTreeMap::new(),
