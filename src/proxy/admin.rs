@@ -213,7 +213,7 @@ fn set_budget(app: &App, body: &Value, wrong: &dyn Fn(&str, &str) -> Fault) -> R
         (!agent.is_empty()).then_some(agent),
         crate::app::map(json!({"detail": detail})),
     );
-    app.changed.notify_waiters();
+    app.touch();
     Ok(json_response(&json!({"ok": true, "detail": detail})))
 }
 
@@ -268,8 +268,11 @@ fn event(app: &App, role: Role) -> Bytes {
 }
 
 async fn after_change(app: Rc<App>, role: Role) -> Bytes {
+    let seen = app.changes.get();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let _ = tokio::time::timeout(Duration::from_secs(10), app.changed.notified()).await;
+    if app.changes.get() == seen {
+        let _ = tokio::time::timeout(Duration::from_secs(10), app.changed.notified()).await;
+    }
     event(&app, role)
 }
 

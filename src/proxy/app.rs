@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc::UnboundedSender};
 
 use crate::account::{End, Target, price};
-use crate::audit::Audit;
+use crate::audit::{Audit, Line, Times};
 use crate::auth::Callers;
 use crate::brake::Trail;
 use crate::calendar::now;
@@ -60,6 +60,8 @@ pub(crate) struct App {
     pub(crate) trails: RefCell<HashMap<String, Trail>>,
     /// Calls under way.
     pub(crate) live: RefCell<BTreeMap<String, Rc<RefCell<Live>>>>,
+    /// How many of them each agent has.
+    pub(crate) in_flight: RefCell<HashMap<String, usize>>,
     /// What was done to calls.
     pub(crate) interventions: RefCell<VecDeque<Intervention>>,
     /// What an operator should know.
@@ -82,6 +84,8 @@ pub(crate) struct App {
     pub(crate) is_stopping: Cell<bool>,
     /// Tells of every change.
     pub(crate) changed: Notify,
+    /// How many there were.
+    pub(crate) changes: Cell<u64>,
     /// The token of operators.
     pub(crate) ui_token: Option<SecretValue>,
     /// The token of the pod's master, who may look.
@@ -148,6 +152,7 @@ impl App {
             ledger: RefCell::new(ledger),
             trails: RefCell::default(),
             live: RefCell::default(),
+            in_flight: RefCell::default(),
             interventions: RefCell::default(),
             alarms: RefCell::default(),
             paced: RefCell::default(),
@@ -159,6 +164,7 @@ impl App {
             draining: Cell::new(0),
             is_stopping: Cell::new(false),
             changed: Notify::new(),
+            changes: Cell::new(0),
             ui_token: token(options.ui_token.as_deref())?,
             master_token: token(options.master_token.as_deref())?,
             policy_token: token(manifest.policy.as_ref().and_then(|policy| policy.token.as_deref()).map(Path::new))?,
@@ -170,13 +176,19 @@ impl App {
             app.alarm(format!("{} bytes at the ledger's end were no record: they were put aside", opened.damaged));
         }
         for settled in &opened.unsettled {
-            app.audit.event("recovered", at, Some(&settled.agent), settled_json(settled));
+            app.audit.line(&Line::recovered(&app.manifest, settled, at));
         }
         if app.prices.borrow().is_stale(at) {
             let as_of = app.prices.borrow().as_of.clone();
             app.alarm(format!("the table of prices is of {as_of}: put a newer one in its place with `x-claw.prices`"));
         }
         Ok(app)
+    }
+
+    /// Tells whoever watches that something changed.
+    pub(crate) fn touch(&self) {
+        self.changes.set(self.changes.get() + 1);
+        self.changed.notify_waiters();
     }
 
     /// Returns an id that no other call has.
@@ -202,7 +214,7 @@ impl App {
         alarms.push_front((at, text));
         alarms.truncate(RECENT);
         drop(alarms);
-        self.changed.notify_waiters();
+        self.touch();
     }
 
     /// Writes down what was done to an agent's call.
@@ -214,14 +226,14 @@ impl App {
         recent.push_front(Intervention { at, agent: agent.to_owned(), kind, detail: detail.to_owned() });
         recent.truncate(RECENT);
         drop(recent);
-        self.changed.notify_waiters();
+        self.touch();
     }
 
     /// Writes down that a key stands elsewhere than before.
     pub(crate) fn key_changed(&self, provider: &str, agent: Option<&str>, changed: &Changed) {
         let more = json!({"provider": provider, "key": changed.key, "from": changed.from, "to": changed.to, "evidence": changed.evidence});
         self.audit.event("provider_pool", now(), agent, map(more));
-        self.changed.notify_waiters();
+        self.touch();
     }
 
     /// Settles a call: prices it, writes it down, and gives back what was reserved. The second time nothing happens.
@@ -235,8 +247,7 @@ impl App {
         let target = Target {
             provider: &call.target.provider,
             model: &call.target.model,
-            is_own: self.manifest.providers.get(&call.target.provider).is_some_and(|provider| provider.keys.is_empty())
-                && self.manifest.next.is_none(),
+            is_own: self.is_own(&call.target.provider) || call.is_free,
             input: call.input_estimate,
         };
         let priced = price(&prices, target, &call.meter.seen, end, call.is_stream);
@@ -257,7 +268,8 @@ impl App {
         let us = u64::try_from(call.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let first_byte_us =
             call.first_byte.map(|first| u64::try_from(first.duration_since(call.began).as_micros()).unwrap_or(0));
-        self.audit.event("response", at, Some(&call.agent), response_json(&call, &settled, end, us, first_byte_us));
+        let times = Times { at, us, first_byte_us };
+        self.audit.line(&Line::response(&self.manifest, &call, &settled, end, &times));
         let labels = Labels {
             agent: call.agent.clone(),
             provider: call.target.provider.clone(),
@@ -265,13 +277,15 @@ impl App {
         };
         let counted = Call { us, first_byte_us, output: settled.usage.output, end: end.name() };
         self.metrics.borrow_mut().call(labels, counted);
-        if let Some(trail) = self.trails.borrow_mut().get_mut(&call.agent) {
+        if call.generates
+            && let Some(trail) = self.trails.borrow_mut().get_mut(&call.agent)
+        {
             trail.answer(call.meter.seen.calls_tool);
         }
         call.settled = Some((settled.cost, settled.pricing));
-        self.live.borrow_mut().remove(&call.id);
+        self.leave(&call);
         self.write_settled(settled);
-        self.changed.notify_waiters();
+        self.touch();
     }
 
     /// Gives back what was reserved for a call that no provider took.
@@ -280,7 +294,7 @@ impl App {
         if std::mem::replace(&mut call.is_settled, true) {
             return;
         }
-        self.live.borrow_mut().remove(&call.id);
+        self.leave(&call);
         self.write_settled(Settled {
             id: call.id.clone(),
             at: now(),
@@ -295,7 +309,7 @@ impl App {
             is_counted: false,
             task: call.task.clone(),
         });
-        self.changed.notify_waiters();
+        self.touch();
     }
 
     fn write_settled(&self, settled: Settled) {
@@ -314,10 +328,33 @@ impl App {
         let prices = read_prices(self.prices_file.as_deref())?;
         let count: usize = keys.values().map(Vec::len).sum();
         let text = format!("{count} keys and prices of {} were read", prices.as_of);
+        self.revive(&keys);
         *self.keys.borrow_mut() = keys;
         *self.prices.borrow_mut() = Rc::new(prices);
         self.audit.event("reload", now(), None, map(json!({"detail": text})));
         Ok(text)
+    }
+
+    /// A key whose file holds another value is another key: what was known of the old one is forgotten.
+    fn revive(&self, keys: &HashMap<String, Vec<Rc<SecretValue>>>) {
+        let old = self.keys.borrow();
+        for (provider, row) in &self.manifest.providers {
+            for (index, key) in row.keys.iter().enumerate() {
+                let value = |all: &HashMap<String, Vec<Rc<SecretValue>>>| all.get(provider)?.get(index).cloned();
+                let (Some(old), Some(new)) = (value(&old), value(keys)) else { continue };
+                if !new.with(|new| old.is(new))
+                    && let Some(pool) = self.pools.borrow_mut().get_mut(provider)
+                {
+                    pool.set(&key.id, true, now());
+                }
+            }
+        }
+    }
+
+    /// Returns whether a provider is a server of one's own, which wants no key and no money.
+    pub(crate) fn is_own(&self, provider: &str) -> bool {
+        let row = self.manifest.providers.get(provider);
+        self.manifest.next.is_none() && row.is_some_and(|provider| provider.keys.is_empty())
     }
 
     /// Returns a provider's key.
@@ -328,15 +365,24 @@ impl App {
     /// Registers a call that goes out.
     pub(crate) fn register(&self, call: Live) -> Rc<RefCell<Live>> {
         let id = call.id.clone();
+        *self.in_flight.borrow_mut().entry(call.agent.clone()).or_default() += 1;
         let live = Rc::new(RefCell::new(call));
         self.live.borrow_mut().insert(id, Rc::clone(&live));
-        self.changed.notify_waiters();
+        self.touch();
         live
     }
 
     /// Returns how many calls of an agent are under way.
     pub(crate) fn in_flight(&self, agent: &str) -> usize {
-        self.live.borrow().values().filter(|live| live.borrow().agent == agent).count()
+        self.in_flight.borrow().get(agent).copied().unwrap_or(0)
+    }
+
+    /// A call of an agent is under way no more.
+    fn leave(&self, call: &Live) {
+        self.live.borrow_mut().remove(&call.id);
+        if let Some(count) = self.in_flight.borrow_mut().get_mut(&call.agent) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Returns whether a candidate's provider is known here; a chain knows them all.
@@ -356,46 +402,4 @@ pub(crate) fn map(value: Value) -> Map<String, Value> {
 /// Returns an amount as a JSON number, written out as it is.
 pub(crate) fn dollars(money: crate::money::Money) -> Value {
     serde_json::from_str(&money.to_string()).unwrap_or(Value::Null)
-}
-
-fn settled_json(settled: &Settled) -> Map<String, Value> {
-    let usage = serde_json::to_value(settled.usage).unwrap_or_default();
-    map(json!({
-        "request_id": settled.id,
-        "provider": settled.provider,
-        "effective_model": settled.model,
-        "tokens_in": settled.usage.input(),
-        "tokens_out": settled.usage.output,
-        "cached_tokens": settled.usage.cache_read,
-        "cache_write_tokens": settled.usage.cache_write_5m + settled.usage.cache_write_1h,
-        "cost_usd": dollars(settled.cost),
-        "usage": usage,
-        "cost": {"amount": settled.cost.to_string(), "status": settled.pricing.name(), "why": settled.why, "price_version": settled.prices},
-        "task": settled.task,
-        "gen_ai.provider.name": settled.provider,
-        "gen_ai.request.model": settled.model,
-        "gen_ai.usage.input_tokens": settled.usage.input(),
-        "gen_ai.usage.output_tokens": settled.usage.output,
-    }))
-}
-
-fn response_json(call: &Live, settled: &Settled, end: End, us: u64, first_byte_us: Option<u64>) -> Map<String, Value> {
-    let mut line = settled_json(settled);
-    line.extend(map(json!({
-        "model": call.wanted,
-        "service": call.service,
-        "path": call.path,
-        "status_code": call.status,
-        "latency_ms": us / 1000,
-        "ttft_ms": first_byte_us.map(|us| us / 1000),
-        "stream": call.is_stream,
-        "attempts": call.attempts,
-        "reserved_usd": dollars(call.reserved.usd),
-        "bytes_in": call.bytes_in,
-        "bytes_out": call.meter.seen.bytes,
-        "intervention": call.intervention,
-        "end": end.name(),
-        "error": call.meter.seen.error,
-    })));
-    line
 }

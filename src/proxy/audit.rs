@@ -7,9 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::account::End;
 use crate::calendar::time_text;
+use crate::ledger::book::Settled;
+use crate::live::Live;
+use crate::manifest::Manifest;
+use crate::money::Money;
+use crate::wire::usage::Usage;
 
 /// The version of a line.
 pub(crate) const VERSION: u32 = 1;
@@ -59,7 +67,14 @@ impl Audit {
         line.insert("claw_id".to_owned(), agent.into());
         line.entry("intervention").or_insert(Value::Null);
         line.extend(more);
-        let mut text = Value::Object(line).to_string().into_bytes();
+        self.line(&line);
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&self, line: &impl Serialize) {
+        let mut text = Vec::with_capacity(1024);
+        // A line holds texts and numbers: writing it cannot fail.
+        let _ = serde_json::to_writer(&mut text, line);
         text.push(b'\n');
         if self.waiting.load(Ordering::Relaxed) + text.len() > WAITING {
             *self.dropped.borrow_mut() += 1;
@@ -106,6 +121,151 @@ fn write(received: &Receiver<Message>, waiting: &AtomicUsize, mut out: impl Writ
         bytes.clear();
         for done in flushed {
             let _ = done.send(());
+        }
+    }
+}
+
+/// When a call ended, and what it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// When, in milliseconds since 1970.
+    pub(crate) at: u64,
+    /// From its arrival to its end, in microseconds.
+    pub(crate) us: u64,
+    /// From its arrival to the first byte of its answer.
+    pub(crate) first_byte_us: Option<u64>,
+}
+
+/// The line of a call that has ended: as a structure, for it is the one that is written most.
+#[derive(Serialize)]
+pub(crate) struct Line<'l> {
+    v: u32,
+    ts: String,
+    #[serde(rename = "type")]
+    event: &'static str,
+    pod: &'l str,
+    proxy: &'l str,
+    claw_id: &'l str,
+    request_id: &'l str,
+    provider: &'l str,
+    effective_model: &'l str,
+    tokens_in: u64,
+    tokens_out: u64,
+    cached_tokens: u64,
+    cache_write_tokens: u64,
+    cost_usd: Option<Box<RawValue>>,
+    usage: &'l Usage,
+    cost: Cost<'l>,
+    task: Option<&'l str>,
+    #[serde(rename = "gen_ai.provider.name")]
+    otel_provider: &'l str,
+    #[serde(rename = "gen_ai.request.model")]
+    otel_model: &'l str,
+    #[serde(rename = "gen_ai.usage.input_tokens")]
+    otel_input: u64,
+    #[serde(rename = "gen_ai.usage.output_tokens")]
+    otel_output: u64,
+    intervention: Option<&'l str>,
+    #[serde(flatten)]
+    call: Option<Course<'l>>,
+}
+
+#[derive(Serialize)]
+struct Cost<'l> {
+    amount: String,
+    status: &'static str,
+    why: Option<&'l str>,
+    price_version: &'l str,
+}
+
+/// What is known of a call that this process saw.
+#[derive(Serialize)]
+struct Course<'l> {
+    model: Option<&'l str>,
+    service: &'l str,
+    path: &'static str,
+    status_code: u16,
+    latency_ms: u64,
+    ttft_ms: Option<u64>,
+    stream: bool,
+    attempts: u32,
+    reserved_usd: Option<Box<RawValue>>,
+    bytes_in: usize,
+    bytes_out: u64,
+    end: &'static str,
+    error: Option<&'l str>,
+}
+
+/// Returns an amount as a JSON number, digit for digit.
+fn number(money: Money) -> Option<Box<RawValue>> {
+    RawValue::from_string(money.to_string()).ok()
+}
+
+impl<'l> Line<'l> {
+    /// Returns the line of a call that this process saw end.
+    pub(crate) fn response(
+        manifest: &'l Manifest,
+        call: &'l Live,
+        settled: &'l Settled,
+        end: End,
+        times: &Times,
+    ) -> Self {
+        let seen = &call.meter.seen;
+        let course = Course {
+            model: call.wanted.as_deref(),
+            service: &call.service,
+            path: call.path,
+            status_code: call.status,
+            latency_ms: times.us / 1000,
+            ttft_ms: times.first_byte_us.map(|us| us / 1000),
+            stream: call.is_stream,
+            attempts: call.attempts,
+            reserved_usd: number(call.reserved.usd),
+            bytes_in: call.bytes_in,
+            bytes_out: seen.bytes,
+            end: end.name(),
+            error: seen.error.as_deref(),
+        };
+        let line = Self::of("response", manifest, settled, times.at);
+        Self { intervention: call.intervention, call: Some(course), ..line }
+    }
+
+    /// Returns the line of a call that was under way when the process before this one died.
+    pub(crate) fn recovered(manifest: &'l Manifest, settled: &'l Settled, at: u64) -> Self {
+        Self::of("recovered", manifest, settled, at)
+    }
+
+    fn of(event: &'static str, manifest: &'l Manifest, settled: &'l Settled, at: u64) -> Self {
+        let usage = &settled.usage;
+        Self {
+            v: VERSION,
+            ts: time_text(at),
+            event,
+            pod: &manifest.pod,
+            proxy: &manifest.kind,
+            claw_id: &settled.agent,
+            request_id: &settled.id,
+            provider: &settled.provider,
+            effective_model: &settled.model,
+            tokens_in: usage.input(),
+            tokens_out: usage.output,
+            cached_tokens: usage.cache_read,
+            cache_write_tokens: usage.cache_write_5m.saturating_add(usage.cache_write_1h),
+            cost_usd: number(settled.cost),
+            usage,
+            cost: Cost {
+                amount: settled.cost.to_string(),
+                status: settled.pricing.name(),
+                why: settled.why.as_deref(),
+                price_version: &settled.prices,
+            },
+            task: settled.task.as_deref(),
+            otel_provider: &settled.provider,
+            otel_model: &settled.model,
+            otel_input: usage.input(),
+            otel_output: usage.output,
+            intervention: None,
+            call: None,
         }
     }
 }

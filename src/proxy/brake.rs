@@ -142,6 +142,11 @@ impl Trail {
         brakes.idle.filter(|most| self.idle >= *most).map(|_| Braked::Idle(self.idle))
     }
 
+    /// The last request came to nothing: that it comes again is no circle.
+    pub fn nothing(&mut self) {
+        self.repeats = self.repeats.saturating_sub(1);
+    }
+
     /// Takes an answer in.
     pub fn answer(&mut self, calls_tool: bool) {
         self.idle = if calls_tool { 0 } else { self.idle.saturating_add(1) };

@@ -71,7 +71,15 @@ pub(crate) async fn answer(
             dispatch::set(response.headers_mut(), "x-claw-request-id", &id);
             response
         }
-        Err(fault) => refuse(&app, door, &agent, &id, &fault),
+        Err(fault) => {
+            // A call that came to nothing is asked again with good reason.
+            if fault.kind != "brake_engaged"
+                && let Some(trail) = app.trails.borrow_mut().get_mut(&agent)
+            {
+                trail.nothing();
+            }
+            refuse(&app, door, &agent, &id, &fault)
+        }
     }
 }
 
@@ -87,7 +95,7 @@ pub(crate) fn refuse(app: &App, door: Door, agent: &str, id: &str, fault: &Fault
     });
     app.audit.event("error", now(), Some(agent), crate::app::map(more));
     app.metrics.borrow_mut().denied(agent, fault.kind);
-    app.changed.notify_waiters();
+    app.touch();
     let mut response = dispatch::fault_response(fault, door.format());
     dispatch::set(response.headers_mut(), "x-claw-request-id", id);
     response
@@ -130,6 +138,8 @@ async fn course(
     let candidates = candidates(app, agent, &mut call)?;
     scope_tools(app, agent, &mut call)?;
     hook::gate_request(app, agent, &mut call).await?;
+    // What was amended may have brought tools along.
+    scope_tools(app, agent, &mut call)?;
     send(app, agent, &mut call, candidates).await
 }
 
@@ -185,7 +195,9 @@ fn candidates(app: &App, agent: &Agent, call: &mut Call) -> Result<Vec<Candidate
         app.intervene(&call.agent, "model_clamped", &message, &call.id);
         call.intervention = Some("model_clamped");
     }
-    let known: Vec<Candidate> = choice.candidates.into_iter().filter(|each| app.knows(each)).collect();
+    // What one model counts or embeds is nothing to another.
+    let most = if call.door.generates() { usize::MAX } else { 1 };
+    let known: Vec<Candidate> = choice.candidates.into_iter().filter(|each| app.knows(each)).take(most).collect();
     if known.is_empty() {
         return Err(Fault::new(
             502,
@@ -219,7 +231,7 @@ async fn send(
     let mut is_downgraded = false;
     while !candidates.is_empty() {
         let target = candidates.remove(0);
-        let amount = match judge(app, agent, call, &target) {
+        let amount = match judge(app, agent, call, &target, is_downgraded) {
             Verdict::Goes(amount) => amount,
             Verdict::Unpriced(fault) => {
                 last = Some(fault);
@@ -231,7 +243,7 @@ async fn send(
                     crate::policy::fallbacks(agent).into_iter().filter(|each| *each != target && app.knows(each));
                 candidates = others.collect();
                 last = Some(exceeded(app, agent, &over));
-                let to = candidates.first().map(Candidate::name).unwrap_or_default();
+                let Some(to) = candidates.first().map(Candidate::name) else { continue };
                 app.intervene(
                     &call.agent,
                     "budget",
@@ -316,6 +328,8 @@ fn register(
         wanted: call.request.model.clone(),
         meter: Meter::new(format, &target.provider),
         target,
+        generates: call.door.generates(),
+        is_free: call.door == Door::CountTokens,
         is_stream: call.request.is_stream && call.door.generates(),
         began: call.began,
         at,

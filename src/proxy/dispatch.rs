@@ -81,27 +81,35 @@ pub(crate) async fn attempt(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>
         Ok(outbound) => outbound,
         Err(fault) => return Attempt::Next(fault),
     };
-    let pool_name = if app.manifest.next.is_some() { String::new() } else { target.provider.clone() };
+    if app.manifest.next.is_some() {
+        *attempts += 1;
+        live.borrow_mut().attempts = *attempts;
+        return hand_on(app, call, live, &outbound).await;
+    }
     let mut tried = Vec::new();
     let mut is_second = false;
     let mut last = None;
     loop {
-        let picked = app.pools.borrow().get(&pool_name).map_or(Ok(0), |pool| pool.pick(&target.model, now(), &tried));
+        let picked =
+            app.pools.borrow().get(&target.provider).map_or(Ok(0), |pool| pool.pick(&target.model, now(), &tried));
         let index = match picked {
             Ok(index) => index,
-            Err(unready) => return Attempt::Next(last.unwrap_or_else(|| unready_fault(&target.provider, unready))),
+            Err(unready) => {
+                let is_own = app.is_own(&target.provider);
+                return Attempt::Next(last.unwrap_or_else(|| unready_fault(&target.provider, unready, is_own)));
+            }
         };
         *attempts += 1;
         live.borrow_mut().attempts = *attempts;
         let outcome = once(app, call, live, &outbound, &target.provider, index).await;
         let (outcome, fault) = match outcome {
             Ok(response) => {
-                learn(app, &pool_name, index, &target.model, &call.agent, &Outcome::Good);
+                learn(app, &target.provider, index, &target.model, &call.agent, &Outcome::Good);
                 return reply(app, call, live, &outbound, response).await;
             }
             Err(failed) => failed,
         };
-        learn(app, &pool_name, index, &target.model, &call.agent, &outcome);
+        learn(app, &target.provider, index, &target.model, &call.agent, &outcome);
         match &outcome {
             Outcome::Status { status: 401 | 402 | 403 | 429, .. } => tried.push(index),
             Outcome::Status { status, .. } if *status < 500 => return Attempt::Failed(fault),
@@ -115,6 +123,25 @@ pub(crate) async fn attempt(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>
         }
         last = Some(fault);
     }
+}
+
+/// Asks the next proxy of the chain, which judges and tries on its own: what it says is the answer, whatever it says.
+async fn hand_on(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>, outbound: &Outbound) -> Attempt {
+    let response = match once(app, call, live, outbound, "the next proxy", 0).await {
+        Ok(response) => response,
+        Err((_, fault)) => return Attempt::Next(fault),
+    };
+    if response.status().is_success() {
+        return reply(app, call, live, outbound, response).await;
+    }
+    let (parts, body) = response.into_parts();
+    let read = tokio::time::timeout(Duration::from_secs(10), Limited::new(body, ERROR).collect()).await;
+    let body = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    app.release(live);
+    let mut answer = Response::new(Outgoing::Whole(http_body_util::Full::new(body)));
+    *answer.status_mut() = parts.status;
+    copy_back(&parts.headers, answer.headers_mut());
+    Attempt::Answered(answer)
 }
 
 /// Returns a wait between 50 and 250 milliseconds, other calls another one.
@@ -131,11 +158,15 @@ fn learn(app: &App, provider: &str, index: usize, model: &str, agent: &str, outc
     }
 }
 
-fn unready_fault(provider: &str, unready: Unready) -> Fault {
+fn unready_fault(provider: &str, unready: Unready, is_own: bool) -> Fault {
     match unready {
         Unready::Until(at) => {
             let message = format!("every key of `{provider}` rests for this model: try again later");
             Fault::new(429, "provider_cooldown", message).retry_after(at.saturating_sub(now()))
+        }
+        Unready::Never if is_own => {
+            let message = format!("`{provider}` does not answer: it is looked after every few seconds");
+            Fault::new(503, "provider_absent", message).retry_after(5_000)
         }
         Unready::Never => {
             let message = format!("no key of `{provider}` can be used: its operator must look at `/keys`");
@@ -206,10 +237,11 @@ fn translated(call: &Call, format: WireFormat, model: &str, provider: &str) -> R
         Fault::new(400, "unsupported_conversion", format!("`{field}` cannot be said to `{provider}`: {why}"))
             .field(field)
     };
-    let body =
-        convert::request(call.door.format(), format, &call.body).map_err(|why| unsupported(why.field, why.why))?;
+    // The model first: what another one calls differently depends on it.
+    let body = call.request.edited(&call.body, &[("model", quoted(model))]);
+    let body = convert::request(call.door.format(), format, &body).map_err(|why| unsupported(why.field, why.why))?;
     let request = read(&body).map_err(|bad| unsupported(bad.field.unwrap_or_default(), bad.why))?;
-    let mut edits = vec![("model", quoted(model))];
+    let mut edits = Vec::new();
     if let Some(limit) = call.limit {
         edits.push((limit_key(format, provider), limit.to_string()));
     }
@@ -258,7 +290,7 @@ async fn once(
         }
     };
     live.borrow_mut().first_byte.get_or_insert_with(std::time::Instant::now);
-    if response.status().is_success() {
+    if response.status().is_success() || app.manifest.next.is_some() {
         return Ok(response);
     }
     Err(refused(call, live, outbound, provider, response).await)

@@ -185,6 +185,6 @@ fn score(app: &Rc<App>, call: &Call, body: &Value) {
         if noted.is_err() {
             app.ledger.borrow_mut().book.apply(entry);
         }
-        app.changed.notify_waiters();
+        app.touch();
     });
 }

@@ -40,7 +40,7 @@ pub(crate) fn limits(app: &App, agent: &Agent, account: &str) -> Vec<Limit> {
     let mut limits = own.clone();
     for limit in &mut limits {
         let other = overrides.iter().find(|each| each.agent == account && each.window == limit.window.name());
-        if let Some(usd) = other.and_then(|other| other.usd) {
+        if let Some(usd) = other.and_then(|other| other.usd).filter(|_| limit.usd.is_some()) {
             limit.usd = Some(usd);
         }
     }
@@ -49,7 +49,7 @@ pub(crate) fn limits(app: &App, agent: &Agent, account: &str) -> Vec<Limit> {
 
 /// Returns whether a call may go to a candidate. What one call may take at most is reserved; where nothing limits its output
 /// and a budget is hard, the request is given a limit, so that it cannot take more.
-pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidate) -> Verdict {
+pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidate, is_downgraded: bool) -> Verdict {
     let at = now();
     let own = limits(app, agent, &call.agent);
     let pod = limits(app, agent, POD);
@@ -60,7 +60,8 @@ pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidat
     let caps = own.iter().chain(&pod).filter(is_hard).any(|limit| limit.usd.is_some() || limit.tokens.is_some());
     let (amount, is_priced) = size(app, call, target, caps.then_some(OUTPUT));
     let wants_price = own.iter().chain(&pod).filter(is_hard).any(|limit| limit.usd.is_some());
-    if wants_price && !is_priced {
+    // In a chain the last one knows what wants no money.
+    if wants_price && !is_priced && app.manifest.next.is_none() {
         let message = format!(
             "`{}` has no price, and a budget of money is set: add it to a table of `x-claw.prices`",
             target.name()
@@ -72,24 +73,27 @@ pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidat
         let found = app.ledger.borrow_mut().book.account(account).exceeded(limits, amount, at);
         over.extend(found.into_iter().map(|each| (account.to_owned(), each)));
     }
-    let mut downgrade = None;
+    let (mut downgrade, mut paced) = (None, None);
     for each in over {
         match each.1.action {
             Action::HardStop => return Verdict::Refused(each),
+            // The cheaper model is what happens at this limit: it is not stopped by it.
+            Action::Downgrade if is_downgraded => {}
             Action::Downgrade => downgrade = Some(each),
-            Action::RateLimit => {
-                let mut paced = app.paced.borrow_mut();
-                let next = paced.get(&call.agent).map_or(0, |last| last + PACE_MS);
-                if next > at {
-                    return Verdict::Refused((each.0, Exceeded { frees_at: next, ..each.1 }));
-                }
-                paced.insert(call.agent.clone(), at);
-            }
+            Action::RateLimit => paced = Some(each),
             Action::SoftAlert => {
                 let whose = if each.0 == POD { "the pod" } else { call.agent.as_str() };
                 app.alarm(format!("{whose} is beyond its soft limit"));
             }
         }
+    }
+    if let Some(each) = paced.filter(|_| downgrade.is_none()) {
+        let mut last = app.paced.borrow_mut();
+        let next = last.get(&call.agent).map_or(0, |last| last + PACE_MS);
+        if next > at {
+            return Verdict::Refused((each.0, Exceeded { frees_at: next, ..each.1 }));
+        }
+        last.insert(call.agent.clone(), at);
     }
     match downgrade {
         Some(each) => Verdict::Downgrade(each),
@@ -101,7 +105,7 @@ pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidat
 fn size(app: &App, call: &mut Call, target: &Candidate, cap: Option<u64>) -> (Amount, bool) {
     let prices = app.prices.borrow();
     let row = prices.row(&target.provider, &target.model);
-    let is_own = app.manifest.providers.get(&target.provider).is_some_and(|provider| provider.keys.is_empty());
+    let is_own = app.is_own(&target.provider);
     // JSON of three bytes a token is dense: what is reserved is rather too much.
     let input = (call.body.len() as u64).div_ceil(3);
     let output = if call.door.generates() {

@@ -45,6 +45,10 @@ pub(crate) struct Live {
     pub(crate) wanted: Option<String>,
     /// Where it went.
     pub(crate) target: Candidate,
+    /// Whether it puts tokens out.
+    pub(crate) generates: bool,
+    /// Whether nobody charges it: what a message would take is told for nothing.
+    pub(crate) is_free: bool,
     /// Whether it streams.
     pub(crate) is_stream: bool,
     /// When it began.

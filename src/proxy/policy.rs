@@ -48,7 +48,7 @@ pub(crate) struct Refused {
 /// Where no slot names the model and the pod has such calls refused.
 pub(crate) fn choose(agent: &Agent, wanted: Option<&str>) -> Result<Choice, Refused> {
     let named = |wanted: &str| {
-        let all = || agent.models.values().flatten();
+        let all = || slots(agent);
         let whole = all().find(|name| *name == wanted);
         let slot = || agent.models.get(wanted).and_then(|list| list.first());
         let bare = || all().find(|name| name.split_once('/').is_some_and(|(_, model)| model == wanted));
@@ -76,12 +76,20 @@ pub(crate) fn choose(agent: &Agent, wanted: Option<&str>) -> Result<Choice, Refu
 /// Returns the models an agent may use, each once, in the order of its slots.
 pub(crate) fn allowed(agent: &Agent) -> Vec<String> {
     let mut list: Vec<String> = Vec::new();
-    for name in agent.models.values().flatten() {
+    for name in slots(agent) {
         if !list.contains(name) {
             list.push(name.clone());
         }
     }
     list
+}
+
+/// Returns an agent's models: the primary one first, fallbacks last.
+fn slots(agent: &Agent) -> impl Iterator<Item = &String> {
+    let is_middle = |slot: &str| !matches!(slot, "primary" | "fallback");
+    let middle = agent.models.iter().filter(move |(slot, _)| is_middle(slot)).map(|(_, list)| list);
+    let named = |slot: &str| agent.models.get(slot).into_iter();
+    named("primary").chain(middle).chain(named("fallback")).flatten()
 }
 
 /// Returns an agent's fallback models, in order.

@@ -37,6 +37,8 @@ pub(crate) enum KeyState {
     Dead,
     /// An operator switched it off.
     Disabled,
+    /// A server of one's own that does not answer.
+    Absent,
 }
 
 impl KeyState {
@@ -48,6 +50,7 @@ impl KeyState {
             KeyState::Exhausted => "exhausted",
             KeyState::Dead => "dead",
             KeyState::Disabled => "disabled",
+            KeyState::Absent => "absent",
         }
     }
 }
@@ -152,7 +155,7 @@ impl Pool {
         let mut earliest = Unready::Never;
         for (index, key) in self.keys.iter().enumerate() {
             let free = match key.state {
-                KeyState::Dead | KeyState::Disabled => continue,
+                KeyState::Dead | KeyState::Disabled | KeyState::Absent => continue,
                 KeyState::Ready | KeyState::Suspect | KeyState::Exhausted => {
                     key.until.max(rest).max(key.models.get(model).copied().unwrap_or(0))
                 }
@@ -236,6 +239,18 @@ impl Pool {
         if breaker.failures >= FAILURES {
             let doubled = BREAK_MS << (breaker.failures - FAILURES).min(8);
             breaker.until = now + doubled.min(LONGEST_BREAK_MS);
+        }
+    }
+
+    /// A server of one's own was looked after. Returns the change, where there is one.
+    pub(crate) fn watched(&mut self, is_there: bool, now: u64) -> Option<Changed> {
+        let key = self.keys.first_mut()?;
+        match (key.state, is_there) {
+            (KeyState::Absent, true) => key.change(KeyState::Ready, 0, "it answers".to_owned(), now),
+            (KeyState::Ready | KeyState::Suspect | KeyState::Exhausted, false) => {
+                key.change(KeyState::Absent, 0, "it does not answer".to_owned(), now)
+            }
+            _ => None,
         }
     }
 

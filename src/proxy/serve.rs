@@ -63,6 +63,9 @@ pub async fn serve(options: &Options) -> Result<(), ProxyError> {
                 }
             });
             tokio::task::spawn_local(watch(Rc::clone(&app)));
+            for provider in app.manifest.providers.keys().filter(|provider| app.is_own(provider)) {
+                tokio::task::spawn_local(look_after(Rc::clone(&app), provider.clone()));
+            }
             let more = json!({"detail": format!("agents on {}, operators on {}", options.listen, options.admin)});
             app.audit.event("started", now(), None, crate::app::map(more));
             let open = Rc::new(Cell::new(0_usize));
@@ -116,7 +119,7 @@ async fn stop(app: &Rc<App>) {
     app.audit.flush();
 }
 
-/// Writes down what the disk did not take before, and looks after servers of one's own.
+/// Writes down what the disk did not take before.
 async fn watch(app: Rc<App>) {
     let mut every = tokio::time::interval(Duration::from_secs(2));
     loop {
@@ -129,6 +132,28 @@ async fn watch(app: Rc<App>) {
         }
         if app.audit.dropped() > 0 {
             app.alarm("lines of the audit were dropped: nobody takes them".to_owned());
+        }
+    }
+}
+
+/// How often a server of one's own is looked after, and how long it may take to answer.
+const LOOK: Duration = Duration::from_secs(5);
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks a server of one's own for its models now and then: one that is not there is passed over before a call waits for it.
+async fn look_after(app: Rc<App>, name: String) {
+    let Some(provider) = app.manifest.providers.get(&name) else { return };
+    let mut every = tokio::time::interval(LOOK);
+    loop {
+        every.tick().await;
+        let asked = Request::get(format!("{}/models", provider.base_url)).body(http_body_util::Full::new(Bytes::new()));
+        let Ok(asked) = asked else { return };
+        let answered = tokio::time::timeout(LOOK_PATIENCE, app.client.request(asked)).await;
+        // Whatever it answers, it is there.
+        let is_there = matches!(answered, Ok(Ok(_)));
+        let changed = app.pools.borrow_mut().get_mut(&name).and_then(|pool| pool.watched(is_there, now()));
+        if let Some(changed) = changed {
+            app.key_changed(&name, None, &changed);
         }
     }
 }
@@ -194,6 +219,10 @@ const ROUTES: &[(&str, &str)] = &[
 ];
 
 async fn agents(app: Rc<App>, request: Request<Incoming>) -> Response<Outgoing> {
+    if head_bytes(&request) > HEAD {
+        let fault = Fault::new(431, "head_too_large", format!("a request's head has at most {} KiB", HEAD >> 10));
+        return dispatch::fault_response(&fault, claw_types::provider::WireFormat::OpenAi);
+    }
     let path = request.uri().path();
     let door = Door::of(path);
     let format = door.map_or(claw_types::provider::WireFormat::OpenAi, Door::format);
@@ -246,6 +275,12 @@ async fn agents(app: Rc<App>, request: Request<Incoming>) -> Response<Outgoing> 
     called.await.unwrap_or_else(|_| {
         dispatch::fault_response(&Fault::new(500, "internal_error", "the proxy failed on this call"), format)
     })
+}
+
+/// Returns how long a head is; the library lets some more through than it is told.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    request.headers().iter().fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
 }
 
 /// Reads a body, and refuses one that is too long before it is read.

@@ -252,10 +252,13 @@ pub(crate) fn costs(app: &App, by: Option<&str>) -> Value {
         }
     }
     if let Some(by) = by {
+        let score =
+            |name: &str| book.scores.get(name).filter(|_| by == "agent").map(|score| f64::from(*score) / 1000.0);
         let row = |(name, sum): (&String, &Sum)| {
             json!({
                 by: name, "requests": sum.requests, "unpriced_requests": sum.unpriced, "estimated_requests": sum.estimated,
                 "tokens_in": sum.input, "tokens_out": sum.output, "cost_usd": sum.cost.to_string(), "pricing_status": sum.pricing().name(),
+                "score": score(name),
             })
         };
         let prices = app.prices.borrow();

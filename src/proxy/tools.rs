@@ -21,29 +21,62 @@ fn name(tool: &Value) -> Option<&str> {
     function.or_else(|| tool.get("name")).or_else(|| tool.get("type")).and_then(Value::as_str)
 }
 
+/// Members that bring tools along: OpenAI's and Anthropic's lists, the former functions of chat, and servers of tools.
+const LISTS: &[&str] = &["tools", "functions", "mcp_servers"];
+
+/// Members that say which tool is to be taken.
+const CHOICES: &[&str] = &["tool_choice", "function_call", "parallel_tool_calls"];
+
 /// Returns the request without the tools that a scope does not allow; nothing where all pass. Every other byte stays.
 ///
 /// # Errors
-/// Where `tools` is no list of tools.
+/// Where a list of tools is none.
 pub(crate) fn scoped(body: &[u8], request: &Request, scope: &Tools) -> Result<Option<Scoped>, Bad> {
-    let Some(written) = request.value(body, "tools").filter(|written| *written != b"null") else { return Ok(None) };
-    let wrong = || Bad { field: Some("tools".to_owned()), why: "`tools` must be a list of named tools".to_owned() };
-    let list: Vec<&RawValue> = serde_json::from_slice(written).map_err(|_| wrong())?;
-    let mut kept = Vec::new();
     let mut removed = Vec::new();
-    for raw in list {
-        let tool: Value = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-        let name = name(&tool).ok_or_else(wrong)?;
-        if scope.allows(name) { kept.push(raw.get()) } else { removed.push(name.to_owned()) }
+    let mut edits = Vec::new();
+    let mut gone = Vec::new();
+    for list in LISTS.iter().copied() {
+        let (kept, out) = split(body, request, list, scope)?;
+        if out.is_empty() {
+            continue;
+        }
+        match kept.is_empty() {
+            // No provider takes an empty list.
+            true => gone.push(list),
+            false => edits.push((list, format!("[{}]", kept.join(",")))),
+        }
+        removed.extend(out);
     }
     if removed.is_empty() {
         return Ok(None);
     }
-    // No provider takes an empty list, or a choice among none.
-    let body = if kept.is_empty() {
-        request.without(body, &["tools", "tool_choice", "parallel_tool_calls"])
-    } else {
-        request.edited(body, &[("tools", format!("[{}]", kept.join(",")))])
+    // A choice among none, or of one that is gone, is refused by providers.
+    let names_removed = |choice: &str| {
+        let text = request.value(body, choice).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        removed.iter().any(|name| text.contains(&claw_types::doc::json_string(name)))
     };
-    Ok(Some(Scoped { body, removed }))
+    let has_none = gone.contains(&"tools") || gone.contains(&"functions");
+    gone.extend(CHOICES.iter().copied().filter(|choice| has_none || names_removed(choice)));
+    let body = request.edited(body, &edits);
+    if gone.is_empty() {
+        return Ok(Some(Scoped { body, removed }));
+    }
+    let request = crate::wire::request::read(&body)?;
+    Ok(Some(Scoped { body: request.without(&body, &gone), removed }))
+}
+
+/// Returns the tools of a list that pass, as they are written, and the names of those that do not.
+fn split<'b>(body: &'b [u8], request: &Request, list: &str, scope: &Tools) -> Result<(Vec<&'b str>, Vec<String>), Bad> {
+    let (mut kept, mut removed) = (Vec::new(), Vec::new());
+    let Some(written) = request.value(body, list).filter(|written| *written != b"null") else {
+        return Ok((kept, removed));
+    };
+    let wrong = || Bad { field: Some(list.to_owned()), why: format!("`{list}` must be a list of named tools") };
+    let tools: Vec<&RawValue> = serde_json::from_slice(written).map_err(|_| wrong())?;
+    for raw in tools {
+        let tool: Value = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+        let name = name(&tool).ok_or_else(wrong)?;
+        if scope.allows(name) { kept.push(raw.get()) } else { removed.push(name.to_owned()) }
+    }
+    Ok((kept, removed))
 }

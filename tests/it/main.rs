@@ -8,6 +8,7 @@ mod docs;
 mod engine;
 mod errors;
 mod examples;
+mod proxy;
 mod runtimes;
 mod secrets;
 mod tidy;

@@ -91,17 +91,22 @@ fn as_text(event: &Value) -> String {
     parts.join(" ")
 }
 
+/// Returns what a proxy that runs knows of costs.
+pub(crate) async fn asked(session: &Session<'_>, seen: &Seen, by: &str) -> Result<Option<Value>, CommandError> {
+    let command = [INFRA_PROGRAM, "cllama", "costs", "--by", by].map(ToOwned::to_owned);
+    let output = session.docker().await?.exec(&seen.id, &command, PATIENCE).await?;
+    if output.exit_code != 0 {
+        session.ui.progress(output.stderr.trim_end());
+        return Ok(None);
+    }
+    Ok(serde_json::from_str(&output.stdout).ok())
+}
+
 async fn costs(session: &Session<'_>, args: &AuditArgs) -> Result<Exit, CommandError> {
     let proxies = proxies(session).await?;
     let running = proxies.iter().find(|seen| seen.state.is_running).ok_or_else(no_proxy)?;
     let by = args.by.name();
-    let command = [INFRA_PROGRAM, "cllama", "costs", "--by", by].map(ToOwned::to_owned);
-    let output = session.docker().await?.exec(&running.id, &command, PATIENCE).await?;
-    let said: Option<Value> = serde_json::from_str(&output.stdout).ok();
-    let (0, Some(mut said)) = (output.exit_code, said) else {
-        session.ui.progress(output.stderr.trim_end());
-        return Ok(Exit::Failed);
-    };
+    let Some(mut said) = asked(session, running, by).await? else { return Ok(Exit::Failed) };
     let wanted = session.services(&args.services)?;
     if let Some(rows) = said["rows"].as_array_mut()
         && by == "agent"

@@ -1,9 +1,12 @@
 //! `claw ps`: what runs.
 
+use std::collections::BTreeMap;
+
 use claw_engine::docker::Seen;
 use claw_types::image::{compose, label};
 use serde_json::{Value, json};
 
+use super::audit;
 use crate::args::Global;
 use crate::exit::{CommandError, Exit};
 use crate::session::{self, Session};
@@ -29,15 +32,18 @@ pub(crate) fn run(
             containers.iter().for_each(|seen| ui.bare(&format!("{}\n", seen.id)));
             return Ok(Exit::Done);
         }
-        let rows: Vec<Value> = containers.iter().map(|seen| described(seen, &session)).collect();
+        let scores = scores(&session, &containers).await?;
+        let rows: Vec<Value> = containers.iter().map(|seen| described(seen, &session, &scores)).collect();
+        let has_scores = !scores.is_empty();
         let mut lines = vec![row(["SERVICE", "RUNTIME", "MODEL", "PROXY", "STATE", "HEALTH", "PORTS"])];
+        lines[0].extend(has_scores.then(|| "SCORE".to_owned()));
         for each in &rows {
             let cell = |key: &str| each[key].as_str().unwrap_or("").to_owned();
             let list = |key: &str| {
                 let items = each[key].as_array().into_iter().flatten().filter_map(Value::as_str);
                 items.collect::<Vec<_>>().join(", ")
             };
-            lines.push(vec![
+            let mut line = vec![
                 match each["number"].as_u64() {
                     None | Some(1) => cell("service"),
                     Some(number) => format!("{}-{number}", cell("service")),
@@ -48,15 +54,31 @@ pub(crate) fn run(
                 cell("state"),
                 cell("health"),
                 list("ports"),
-            ]);
+            ];
+            line.extend(
+                has_scores.then(|| each["score"].as_f64().map_or(String::new(), |score| format!("{score:.2}"))),
+            );
+            lines.push(line);
         }
         session.result("ps", &table(&lines), json!({ "pod": session.plan.pod.as_str(), "containers": rows }));
         Ok(Exit::Done)
     })
 }
 
+/// Returns the scores that a policy service gave agents, where the pod has one.
+async fn scores(session: &Session<'_>, containers: &[Seen]) -> Result<BTreeMap<String, f64>, CommandError> {
+    let judges = |seen: &&Seen| {
+        let proxy = session.plan.proxies.iter().find(|(id, _)| id.as_str() == seen.service());
+        seen.state.is_running && proxy.is_some_and(|(_, proxy)| proxy.is_judged)
+    };
+    let Some(proxy) = containers.iter().find(judges) else { return Ok(BTreeMap::new()) };
+    let said = audit::asked(session, proxy, "agent").await?.unwrap_or_default();
+    let rows = said["rows"].as_array().into_iter().flatten();
+    Ok(rows.filter_map(|row| Some((row["agent"].as_str()?.to_owned(), row["score"].as_f64()?))).collect())
+}
+
 /// Returns a container with what the plan knows of its service.
-fn described(seen: &Seen, session: &Session<'_>) -> Value {
+fn described(seen: &Seen, session: &Session<'_>, scores: &BTreeMap<String, f64>) -> Value {
     let service = seen.service();
     let unit = session.plan.units.values().find(|unit| unit.unit.id.as_str() == service).map(|unit| &unit.unit);
     let primary = unit.and_then(|unit| {
@@ -87,6 +109,7 @@ fn described(seen: &Seen, session: &Session<'_>) -> Value {
         "exit_code": seen.state.exit_code,
         "started_at": seen.state.started_at,
         "ports": ports(seen),
+        "score": scores.get(service),
     })
 }
 

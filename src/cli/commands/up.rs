@@ -11,6 +11,7 @@ use claw_engine::lock::lock;
 use claw_engine::observe::observe;
 use serde_json::{Value, json};
 
+use super::audit;
 use super::logs::Style;
 use super::verify;
 use crate::args::{Choice, Global, UpArgs};
@@ -45,6 +46,7 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
             verify::hold(&session, &findings).await?;
         }
         let is_ready = !is_as_planned || !args.wait || wait(&session, &done.mode).await?;
+        let operators = operators(&session).await?;
         let text = match done.steps.len() {
             0 => "nothing to do".to_owned(),
             1 => "1 step done".to_owned(),
@@ -54,8 +56,14 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
             "pod": session.plan.pod.as_str(),
             "steps": done.steps.iter().map(as_json).collect::<Vec<_>>(),
             "findings": findings.iter().map(verify::as_json).collect::<Vec<_>>(),
+            "operators": operators.iter().map(|(service, address)| json!({"service": service, "url": address})).collect::<Vec<_>>(),
         });
         session.result("up", &text, data);
+        if let Some((service, address)) = operators.first().filter(|_| is_as_planned) {
+            session
+                .ui
+                .progress(&format!("{service}: operators at {address} (`claw cllama url` prints it with its token)"));
+        }
         match (is_as_planned, is_ready) {
             (false, _) => Ok(Exit::Failed),
             (true, false) => Ok(Exit::Unhealthy),
@@ -63,6 +71,15 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
             (true, true) => follow(&session, &done.mode).await,
         }
     })
+}
+
+/// Returns where the operators' sides of the pod's proxies are on this host.
+async fn operators(session: &Session<'_>) -> Result<Vec<(String, String)>, CommandError> {
+    if session.plan.proxies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let proxies = audit::proxies(session).await?;
+    Ok(proxies.iter().filter_map(|seen| Some((seen.service().to_owned(), audit::address(seen)?))).collect())
 }
 
 /// What is wanted of a pod.

@@ -3,11 +3,12 @@
 //! It reads the services that were planned, so that what surfaces, drivers and hardening add is judged with the rest.
 
 use claw_compose::model::{Mount, Project, Service};
-use claw_types::agent::{Inference, Surface};
+use claw_types::agent::{EnvValue, Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::ServiceName;
 use claw_types::image::label;
 use claw_types::provider::is_key_variable;
+use claw_types::secret::SecretRef;
 use claw_types::span::Span;
 
 use super::Plan;
@@ -114,8 +115,14 @@ fn keys(name: &str, (service, agent): (&Service, &Agent), pod: &Pod, at: Span, d
         diag.push(error.help("give it to the proxy: `cllama-env` of its `x-claw`"));
     };
     let place = |key: &str| service.origin.of(key, at);
-    for variable in agent.unit.env.keys().map(AsRef::as_ref).filter(|variable| is_key(variable)) {
-        refuse(variable, place("environment"), "its environment");
+    let held: Vec<_> =
+        pod.proxies.values().flat_map(|spec| spec.gateways.values()).flat_map(|gateway| &gateway.keys).collect();
+    for (variable, value) in &agent.unit.env {
+        // Under another name it is the same key.
+        let is_held = |secret: &SecretRef| held.iter().any(|(_, key)| key == secret);
+        if is_key(variable.as_str()) || matches!(value, EnvValue::Secret(secret) if is_held(secret)) {
+            refuse(variable.as_str(), place("environment"), "its environment");
+        }
     }
     for variable in agent.unit.image_facts.variables.iter().filter(|variable| is_key(variable)) {
         refuse(variable, place(if service.build.is_some() { "build" } else { "image" }), "its image");

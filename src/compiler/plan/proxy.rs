@@ -10,7 +10,7 @@ use claw_types::agent::{AgentUnit, Budget, BudgetAction, Inference, ModelPolicy,
 use claw_types::doc::{Content, Doc};
 use claw_types::files::{FileSpec, FileTree};
 use claw_types::id::{EnvName, ProviderName, ProxyType, UnitId};
-use claw_types::image::{INFRA_PROGRAM, label};
+use claw_types::image::{INFRA_PROGRAM, SHIM_PROGRAM, SHIM_PROTOCOL, label};
 use claw_types::path::PodPath;
 use claw_types::provider::WireFormat;
 use claw_types::secret::{MASTER_TOKEN, SecretRef, UI_TOKEN};
@@ -29,6 +29,8 @@ pub struct Proxy {
     pub kind: ProxyType,
     /// The agents that call it themselves.
     pub agents: BTreeSet<UnitId>,
+    /// Whether a policy service judges what passes it.
+    pub is_judged: bool,
 }
 
 /// The user of claw's own image.
@@ -59,8 +61,9 @@ pub(super) fn proxies(pod: &Pod, units: &[PlannedUnit], project: &mut Project, c
             Inference::Proxied { chain, .. } => chain.first() == Some(kind),
             Inference::Direct { .. } => false,
         };
+        let is_judged = pod.governance.policy.is_some() && spec.next.is_none();
         let agents = units.iter().filter(is_first).map(|unit| unit.unit.id.clone()).collect();
-        Some(Made { id, proxy: Proxy { kind: kind.clone(), agents }, belongings, service })
+        Some(Made { id, proxy: Proxy { kind: kind.clone(), agents, is_judged }, belongings, service })
     });
     made.collect()
 }
@@ -93,7 +96,14 @@ fn belongings(pod: &Pod, kind: &ProxyType, spec: &ProxySpec, id: &UnitId, units:
         add(&format!("secrets/{name}"), Content::secret(secret.clone()));
     }
     let directory = PodPath::parse(&format!(".claw/{}/units/{id}/{}", pod.name, digest(&files))).ok()?;
-    Some(Belongings { user: USER, directory, files, secrets, lifted: BTreeSet::new(), needs_shim: false })
+    Some(Belongings {
+        user: USER,
+        directory,
+        files,
+        secrets,
+        lifted: BTreeSet::new(),
+        needs_shim: spec.image.is_some(),
+    })
 }
 
 fn service(
@@ -105,13 +115,19 @@ fn service(
     cx: &Context<'_>,
 ) -> Service {
     let mut made = Service::default();
+    let is_first = pod.proxies.keys().next().is_some_and(|kind| service_name(kind) == id.as_str());
     match &spec.image {
-        Some(image) => made.image = Some(image.to_string()),
+        Some(image) => {
+            made.image = Some(image.to_string());
+            // It may have no program that could ask: claw's own does.
+            made.volumes.push(bind(format!("./.claw/{}/bin/shim-v{SHIM_PROTOCOL}", pod.name), SHIM_PROGRAM, true));
+            made.healthcheck = Some(Box::new(check(SHIM_PROGRAM, "health")));
+        }
         None => {
             made.image = Some(format!("{}:{}", claw_types::image::INFRA_REPOSITORY, cx.version));
             made.entrypoint = Some(Argv(vec![INFRA_PROGRAM.to_owned()]));
             made.command = Some(Argv(vec!["cllama".to_owned(), "serve".to_owned()]));
-            made.healthcheck = Some(Box::new(check()));
+            made.healthcheck = Some(Box::new(check(INFRA_PROGRAM, "ready")));
         }
     }
     made.volumes.push(bind(format!("./{}/claw", own.directory), "/claw", true));
@@ -135,7 +151,8 @@ fn service(
     made.ports.push(Port {
         host_ip: Some("127.0.0.1".to_owned()),
         target: 8081,
-        published: pod.governance.ui_port.map(|port| port.to_string()),
+        // One port of the host is one proxy's: the first one's.
+        published: pod.governance.ui_port.filter(|_| is_first).map(|port| port.to_string()),
         protocol: Some("tcp".to_owned()),
         mode: Some("ingress".to_owned()),
         ..Port::default()
@@ -153,8 +170,9 @@ pub(super) fn healthy() -> Dependency {
     Dependency { condition: "service_healthy".to_owned(), required: Some(true), ..Dependency::default() }
 }
 
-fn check() -> Healthcheck {
-    let test = ["CMD", INFRA_PROGRAM, "shim", "probe", "http://127.0.0.1:8080/ready"];
+fn check(program: &str, page: &str) -> Healthcheck {
+    let page = format!("http://127.0.0.1:8080/{page}");
+    let test = ["CMD", program, "shim", "probe", &page];
     Healthcheck {
         test: test.map(ToOwned::to_owned).to_vec(),
         interval: Some(Duration::seconds(5)),

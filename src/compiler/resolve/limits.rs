@@ -4,6 +4,8 @@ use claw_types::agent::{Brakes, Budget, BudgetAction, ModelPolicy, Window};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, nearest};
 use claw_types::span::Span;
 
+use super::Row;
+use super::inference::Models;
 use crate::clawfile::directive;
 use crate::pod::{AgentBlock, BudgetBlock, PodBlock};
 
@@ -104,6 +106,24 @@ pub(crate) fn budgets(block: &AgentBlock, at: Span, diag: &mut Diagnostics) -> V
 pub(crate) fn pod_budgets(block: &PodBlock, at: Span, diag: &mut Diagnostics) -> Vec<Budget> {
     let at = block.origin.of("pod-budget", at);
     block.pod_budget.iter().flat_map(|budgets| &budgets.0).map(|each| budget(each, at, diag)).collect()
+}
+
+/// Records limits that nobody keeps: without a proxy there is no one to count.
+pub(crate) fn kept(row: &Row<'_>, budgets: &[Budget], models: &Models, diag: &mut Diagnostics) {
+    let is_proxied = row.is_proxied();
+    for key in ["budget", "brakes", "tools"] {
+        if row.sets(key) && !is_proxied {
+            let message = format!("`{}` has `{key}` and no proxy, so nobody keeps it", row.service);
+            let warning = Diagnostic::warning(Code::Discouraged, row.block.origin.of(key, row.at), message);
+            diag.push(warning.help("add `cllama: passthrough`"));
+        }
+    }
+    let has_fallback = models.iter().any(|(slot, list)| slot.as_str() == "fallback" && !list.is_empty());
+    if is_proxied && !has_fallback && budgets.iter().any(|budget| budget.action == BudgetAction::Downgrade) {
+        let message = format!("`{}` has a budget that takes a cheaper model, and no `fallback`", row.service);
+        let warning = Diagnostic::warning(Code::Discouraged, row.block.origin.of("budget", row.at), message);
+        diag.push(warning.help("name one: `models: {fallback: …}`; without it, requests are refused"));
+    }
 }
 
 fn budget(each: &BudgetBlock, at: Span, diag: &mut Diagnostics) -> Budget {

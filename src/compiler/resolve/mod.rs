@@ -249,7 +249,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
     check::tokens(&agents, diag);
     let proxies = proxy::proxies(&agents, diag);
-    let governance = proxy::governance(&shared, origin, facts, cx, diag);
+    let governance = proxy::governance(&shared, !proxies.is_empty(), origin, facts, cx, diag);
     proxy::master(&mut agents, &proxies, &block);
     let broadcast = identity::broadcast(&roster);
     let disabled = loaded.disabled.keys().cloned().collect();
@@ -303,6 +303,12 @@ pub(crate) struct Row<'l> {
 impl Row<'_> {
     pub(crate) fn directives(&self) -> impl Iterator<Item = &Declared> {
         self.image.directives.iter()
+    }
+
+    /// Returns whether it goes through a proxy.
+    pub(crate) fn is_proxied(&self) -> bool {
+        let is_declared = self.directives().any(|each| matches!(each.value, Directive::Cllama(_)));
+        self.block.cllama.as_ref().map_or(is_declared, |proxies| !proxies.types.is_empty())
     }
 
     /// Returns whether its `x-claw` has a key, be its value an empty list.
@@ -434,6 +440,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let model_policy = limits::model_policy(&row.block, row.at, diag);
     let budgets = limits::budgets(&row.block, row.at, diag);
     let brakes = limits::brakes(&row.block, row.at, diag);
+    limits::kept(row, &budgets, &models, diag);
     let settings = inference::settings(row, diag);
     let user = surface::user(row, &row.image.facts, service, diag);
     let (mut contract, (inference, proxied)) = (contract?, inference?);

@@ -176,6 +176,11 @@ pub(crate) fn proxies(agents: &BTreeMap<ServiceName, Agent>, diag: &mut Diagnost
                 image(kind, spec, proxied, diag);
             }
         }
+        if let Some(image) = proxied.image.as_ref().filter(|_| chain.iter().all(|kind| kind.as_str() == BUILT_IN)) {
+            let message = format!("`{BUILT_IN}` is claw's own, and runs from no other image");
+            let error = Diagnostic::error(Code::BadValue, image.span, message);
+            diag.push(error.help("take `image` out, or give the proxy a type of its own"));
+        }
     }
     proxies
 }
@@ -227,6 +232,7 @@ pub(crate) fn tools(block: &AgentBlock) -> Option<ToolScope> {
 /// Returns what holds for the pod as a whole.
 pub(crate) fn governance(
     shared: &Shared<'_>,
+    has_proxies: bool,
     at: Span,
     facts: &Facts,
     cx: &Context<'_>,
@@ -234,6 +240,13 @@ pub(crate) fn governance(
 ) -> Governance {
     let block = shared.block;
     let place = |key: &str| block.origin.of(key, at);
+    for key in ["pod-budget", "prices", "policy", "ledger-failure"].iter().filter(|key| block.origin.fields.has(key)) {
+        if !has_proxies {
+            let message = format!("`{key}` is for the pod's proxy, and no agent has one");
+            let warning = Diagnostic::warning(Code::Discouraged, place(key), message);
+            diag.push(warning.help("add `cllama: passthrough` to the agents"));
+        }
+    }
     let allows_unwritten = match block.ledger_failure.as_deref() {
         None | Some("deny") => false,
         Some("allow") => true,
@@ -273,7 +286,19 @@ fn prices(block: &PodBlock, at: Span, facts: &Facts, cx: &Context<'_>, diag: &mu
     };
     let is_table = |text: &String| {
         let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
-        parsed.is_some_and(|table| table["schema"] == "claw.prices.v1" && table["models"].is_array())
+        let is_day = |text: &str| {
+            text.len() == 10
+                && text.split('-').map(str::len).eq([4, 2, 2])
+                && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
+        };
+        let is_row = |row: &serde_json::Value| row["provider"].is_string() && row["model"].is_string();
+        parsed.is_some_and(|table| {
+            let rows = table["models"].as_array().is_some_and(|rows| rows.iter().all(is_row));
+            table["schema"] == "claw.prices.v1"
+                && table["source"].is_string()
+                && table["as_of"].as_str().is_some_and(is_day)
+                && rows
+        })
     };
     let Some(text) = text.filter(is_table) else {
         let message = format!("`{written}` is no table of prices inside the pod's directory");

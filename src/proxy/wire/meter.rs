@@ -1,8 +1,10 @@
 //! The meter of a call: it sees the provider's bytes go by and reads from them what was used, whether the answer is whole,
 //! and whether it is an error.
 
+use std::sync::LazyLock;
+
 use claw_types::provider::WireFormat;
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::members::Members;
 use super::sse::{Event, Events};
@@ -41,10 +43,27 @@ pub struct Seen {
     pub calls_tool: bool,
 }
 
-/// Returns whether a member `"key"` of bytes begins with a text, spaces apart.
-fn has(bytes: &[u8], key: &str, text: &str) -> bool {
-    let Some(at) = memmem::find(bytes, key.as_bytes()) else { return false };
-    let rest = &bytes[at + key.len()..];
+/// Words that are looked for in every event; what looks for them is made once.
+struct Words {
+    usage: Finder<'static>,
+    error: Finder<'static>,
+    finish: Finder<'static>,
+    kind: Finder<'static>,
+    tools: [Finder<'static>; 3],
+}
+
+static WORDS: LazyLock<Words> = LazyLock::new(|| Words {
+    usage: Finder::new("\"usage\""),
+    error: Finder::new("\"error\""),
+    finish: Finder::new("\"finish_reason\""),
+    kind: Finder::new("\"type\""),
+    tools: ["\"tool_calls\"", "\"tool_use\"", "\"function_call\""].map(Finder::new),
+});
+
+/// Returns whether a member of bytes begins with a text, spaces apart.
+fn has(bytes: &[u8], key: &Finder<'_>, text: &str) -> bool {
+    let Some(at) = key.find(bytes) else { return false };
+    let rest = &bytes[at + key.needle().len()..];
     let skipped = rest.iter().position(|byte| !matches!(byte, b' ' | b':')).unwrap_or(rest.len());
     rest[skipped..].starts_with(text.as_bytes())
 }
@@ -90,7 +109,7 @@ impl Meter {
         });
         held.extend_from_slice(&bytes[from..]);
         // Comments and what is no usage for sure are not kept waiting.
-        if held.len() > 64 * 1024 || memmem::find(&held, b"data").is_none() && held.ends_with(b"\n") {
+        if held.len() > 64 * 1024 || memchr::memmem::find(&held, b"data").is_none() && held.ends_with(b"\n") {
             out.append(&mut held);
         }
         self.held = held;
@@ -122,13 +141,12 @@ impl Meter {
         if let Some(usage) = members.get("usage") {
             note_usage(seen, self.format, &self.provider, usage);
         }
+        note_tier(seen, &members);
     }
 }
 
 fn has_tool_call(bytes: &[u8]) -> bool {
-    ["\"tool_calls\"", "\"tool_use\"", "\"function_call\""]
-        .iter()
-        .any(|word| memmem::find(bytes, word.as_bytes()).is_some())
+    WORDS.tools.iter().any(|word| word.find(bytes).is_some())
 }
 
 /// Returns what an error member says: its message, or itself.
@@ -151,24 +169,34 @@ fn note_usage(seen: &mut Seen, format: WireFormat, provider: &str, usage: &str) 
     }
 }
 
+/// Some providers say beside the usage which of their prices holds.
+fn note_tier(seen: &mut Seen, members: &Members<'_>) {
+    if let Some(tier) = members.get("service_tier").and_then(|tier| serde_json::from_str(tier).ok()) {
+        seen.report.tier = Some(tier);
+    }
+}
+
 /// Takes an event in. Returns whether it says the usage and nothing else.
 fn note(seen: &mut Seen, format: WireFormat, provider: &str, event: Event<'_>) -> bool {
     let data = event.data;
+    let words = &*WORDS;
     seen.events += 1;
     seen.bytes += data.len() as u64;
-    seen.is_whole |= match format {
-        WireFormat::OpenAi => data == b"[DONE]" || has(data, "\"finish_reason\"", "\""),
-        WireFormat::Anthropic => event.name == "message_stop" || has(data, "\"type\"", "\"message_stop\""),
-        WireFormat::Responses => {
-            let is_end = |text: &str| text.starts_with("response.completed") || text.starts_with("response.incomplete");
-            is_end(event.name)
-                || has(data, "\"type\"", "\"response.completed\"")
-                || has(data, "\"type\"", "\"response.incomplete\"")
-        }
-    };
-    seen.calls_tool |= has_tool_call(data);
-    let is_error = event.name == "error" || memmem::find(data, b"\"error\"").is_some();
-    let has_usage = memmem::find(data, b"\"usage\"").is_some() && !has(data, "\"usage\"", "null");
+    seen.is_whole = seen.is_whole
+        || match format {
+            WireFormat::OpenAi => data == b"[DONE]" || has(data, &words.finish, "\""),
+            WireFormat::Anthropic => event.name == "message_stop" || has(data, &words.kind, "\"message_stop\""),
+            WireFormat::Responses => {
+                let is_end =
+                    |text: &str| text.starts_with("response.completed") || text.starts_with("response.incomplete");
+                is_end(event.name)
+                    || has(data, &words.kind, "\"response.completed\"")
+                    || has(data, &words.kind, "\"response.incomplete\"")
+            }
+        };
+    seen.calls_tool = seen.calls_tool || has_tool_call(data);
+    let is_error = event.name == "error" || words.error.find(data).is_some();
+    let has_usage = words.usage.find(data).is_some() && !has(data, &words.usage, "null");
     if !is_error && !has_usage {
         return false;
     }
@@ -185,5 +213,9 @@ fn note(seen: &mut Seen, format: WireFormat, provider: &str, event: Event<'_>) -
     let usage = members.get("usage").or(inner).or_else(|| response.as_ref().and_then(|inner| inner.get("usage")));
     let Some(usage) = usage else { return false };
     note_usage(seen, format, provider, usage);
+    note_tier(seen, &members);
+    if let Some(response) = &response {
+        note_tier(seen, response);
+    }
     format == WireFormat::OpenAi && members.get("choices").is_some_and(|choices| choices.trim() == "[]")
 }

@@ -43,7 +43,10 @@ pub struct Request {
 
 /// Members whose places are remembered: what the proxy edits or looks into.
 const KEPT: &[&str] = &[
+    "function_call",
+    "functions",
     "input",
+    "mcp_servers",
     "messages",
     "model",
     "parallel_tool_calls",
@@ -62,6 +65,9 @@ pub const LIMITS: &[&str] = &["max_completion_tokens", "max_output_tokens", "max
 /// # Errors
 /// Where the body is no JSON object, names one of its fields twice, or gives it another type.
 pub fn read(body: &[u8]) -> Result<Request, Bad> {
+    if is_too_deep(body) {
+        return Err(Bad { field: None, why: format!("the body is nested deeper than {DEPTH}") });
+    }
     let parsed: Result<Members<'_>, _> = serde_json::from_slice(body);
     let Members(members) = parsed.map_err(|error| {
         let text = error.to_string();
@@ -86,6 +92,40 @@ pub fn read(body: &[u8]) -> Result<Request, Bad> {
         member(&mut request, key, value.get())?;
     }
     Ok(request)
+}
+
+/// How deep a body may be nested.
+const DEPTH: usize = 128;
+
+/// Returns whether lists and objects of a body are nested too deep. What is no JSON is told by its parser.
+fn is_too_deep(body: &[u8]) -> bool {
+    if memchr::memchr2_iter(b'[', b'{', body).take(DEPTH + 1).count() <= DEPTH {
+        return false;
+    }
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = body.get(at) {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => {
+                // To the quote that ends the string: one behind an odd number of backslashes does not.
+                at += 1;
+                while let Some(length) = body.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+                    at += length;
+                    if body[at] == b'"' {
+                        break;
+                    }
+                    at += 2;
+                }
+            }
+            _ => {}
+        }
+        if depth > DEPTH {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
 fn member(request: &mut Request, key: &str, value: &str) -> Result<(), Bad> {
