@@ -21,7 +21,8 @@ use crate::{pack, verify};
 /// Where the engine does not answer, a build context cannot be read, or a secret has no value.
 pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Observed, ApplyError> {
     let project = plan.pod.as_str();
-    let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT);
+    let is_proxy = |labels: &BTreeMap<String, String>| labels.get(label::ROLE).is_some_and(|role| role == "proxy");
+    let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT) || is_proxy(labels);
     let mut containers = docker.overview(project, &is_agent).await?;
     containers.retain(|seen| !seen.is_oneoff());
     let first = containers.iter().rev().map(|seen| (seen.service().to_owned(), seen.id.clone()));
@@ -154,19 +155,20 @@ pub(crate) fn shim(root: &Path, plan: &Plan) -> std::path::PathBuf {
 
 fn container(seen: &Seen, is_podman: bool, plan: &Plan, site: &Site<'_>) -> Container {
     let name = seen.service();
-    let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
-    let drift = match (plan.project.services.get(name), unit) {
-        (Some(service), unit) => {
+    // What claw holds itself is compared setting by setting.
+    let is_held = plan.units.keys().chain(plan.proxies.keys()).any(|id| id.as_str() == name);
+    let drift = match plan.project.services.get(name) {
+        Some(service) => {
             let scope = Scope::new(plan, site);
             let labels = service.labels.iter().filter(|(key, _)| key.starts_with("claw."));
             let labels = labels.map(|(key, value)| (key.clone(), serde_json::json!(value))).collect();
             let planned = body(name, &seen.name, service, &labels, &scope);
-            match is_podman && unit.is_some() {
+            match is_podman && is_held {
                 true => verify::drift(&planned, &verify::podman::translated(&planned, &seen.inspected), true),
-                false => verify::drift(&planned, &seen.inspected, unit.is_some()),
+                false => verify::drift(&planned, &seen.inspected, is_held),
             }
         }
-        (None, _) => Vec::new(),
+        None => Vec::new(),
     };
     // A container without a seal was made by another tool from the generated file: what was recorded last counts.
     let recorded = || crate::state::seals(site.root, plan.pod.as_str()).get(name).cloned();

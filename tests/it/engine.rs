@@ -12,6 +12,7 @@ mod leaks;
 mod lockfile;
 pub(crate) mod peers;
 mod podman;
+mod proxied;
 mod remote;
 mod secrets;
 mod services;

@@ -50,7 +50,7 @@ pub(crate) async fn judged(
     let mut findings = Vec::new();
     // An agent that was changed under us, or did not take what it was given, is not left running.
     for (service, containers) in &observed.containers {
-        let is_agent = plan.units.keys().any(|unit| unit.as_str() == service);
+        let is_agent = plan.units.keys().chain(plan.proxies.keys()).any(|unit| unit.as_str() == service);
         for container in containers.iter().filter(|container| !container.drift.is_empty() && mode.has(service)) {
             findings.push(Finding {
                 subject: service.clone(),

@@ -281,7 +281,7 @@ impl Run<'_> {
         let mut labels: Map<String, Value> =
             service.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         let unit = self.plan.units.iter().find(|(unit, _)| unit.as_str() == name);
-        if let Some(seal) = unit.and_then(|(unit, _)| self.observed.seals.get(unit)) {
+        if let Some((_, seal)) = self.observed.seals.iter().find(|(id, _)| id.as_str() == name) {
             labels.insert(label::SEAL.to_owned(), json!(seal));
         }
         let fields = hashes.fields.get(name);

@@ -151,19 +151,6 @@ fn an_agent_ends_what_it_began_before_it_is_stopped() {
 }
 
 #[test]
-fn a_pod_with_a_proxy_compiles_and_does_not_start_without_one() {
-    let pod = Pod::of("quickstart", "proxied");
-    let text = std::fs::read_to_string(pod.folder.0.join("Clawfile")).expect("the Clawfile");
-    pod.write("Clawfile", &format!("{text}CLLAMA passthrough\n"));
-    let run = pod.run(&["compile", "-o", "out"]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.stderr.contains("warning[not-yet]"), "and it says that nobody starts it yet: {run:?}");
-    let run = pod.run(&["up", "-d"]);
-    assert_eq!((run.code, run.stderr.contains("CLLAMA")), (Some(2), true), "{run:?}");
-    assert_eq!(pod.left(&["ps", "-a"]), Vec::<String>::new());
-}
-
-#[test]
 fn down_works_without_a_file_and_with_a_broken_one() {
     let pod = Pod::of("quickstart", "fileless");
     pod.ok(&["up", "-d"]);

@@ -17,7 +17,7 @@ fn difference(
     observed: &Observed,
 ) -> Option<String> {
     let image = service.image.as_ref().and_then(|image| observed.images.get(image));
-    let unit = plan.units.iter().find(|(id, _)| id.as_str() == name);
+    let unit = plan.belongings.iter().find(|(id, _)| id.as_str() == name);
     let seal = unit.and_then(|(id, _)| observed.seals.get(id));
     if let Some(directory) = &container.elsewhere {
         return Some(format!("it was started from `{directory}`"));
