@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo bench fuzz ci fmt lint docs snap conformance engine tools runtimes peers test-runtimes faults clean
+.PHONY: help build test demo bench bench-proxy fuzz ci fmt lint docs snap conformance engine tools runtimes peers test-runtimes faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,11 @@ demo: engine ## builds claw and brings the quickstart up
 bench: tools ## what claw takes, against docker compose in the same run
 	$(CARGO) build --release --bin claw
 	python3 scripts/bench.py "$$(ls -t target/*/release/claw target/release/claw 2>/dev/null | head -n 1)" $$(sh scripts/peers.sh .peers 2.40 || true)
+
+bench-proxy: ## what the proxy adds to a call and what it takes, against a relay that does nothing, in the same run: 4 minutes
+	$(CARGO) build --release --bin claw
+	$(CARGO) build --release -p claw-proxy --example load
+	sh scripts/bench-proxy.sh
 
 snap: ## writes the goldens anew: read the difference afterwards
 	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden everything

@@ -16,6 +16,7 @@ as_root() {
 # The tests need a small image without a registry, which they make from a static busybox, and a registry to pull from.
 tools() {
     command -v podman >/dev/null 2>&1 || optional
+    command -v chromium >/dev/null 2>&1 || browser
     if [ -x /bin/busybox ] && command -v docker-registry >/dev/null 2>&1; then return; fi
     command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox and docker-registry"; exit 1; }
     say "installing busybox-static and docker-registry for the tests"
@@ -29,6 +30,14 @@ optional() {
     say "installing podman for the tests"
     as_root apt-get update -q >/dev/null || return 0
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends podman catatonit >/dev/null || true
+}
+
+# The proxy's page is looked at in a real browser; where it cannot be had, its test says so.
+browser() {
+    command -v apt-get >/dev/null 2>&1 || return 0
+    say "installing chromium for the tests"
+    as_root apt-get update -q >/dev/null || return 0
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium >/dev/null || true
 }
 
 install() {

@@ -191,12 +191,10 @@ impl Row {
             let base = self.base.tier(size).and_then(of).or_else(|| of(&self.base.rates));
             let Some(service) = service else { return base };
             let own = service.tier(size).and_then(of);
-            // A service tier that says nothing of sizes costs no less than the size does.
-            own.or_else(|| {
-                of(&service.rates)
-                    .map(|flat| if self.base.tiers.is_empty() { flat } else { flat.max(base.unwrap_or(0)) })
-            })
-            .or(base)
+            // Where a size has its price and the service says nothing of sizes, it costs no less than the size does.
+            let flat = of(&service.rates);
+            let sized = self.base.tier(size).and_then(of);
+            own.or_else(|| flat.map(|flat| flat.max(sized.unwrap_or(0)))).or(base)
         };
         let input = pick(|rates| rates.input).unwrap_or(0);
         let output = pick(|rates| rates.output).unwrap_or(0);

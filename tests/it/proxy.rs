@@ -4,6 +4,7 @@ mod budgets;
 mod chaos;
 mod keys;
 mod operators;
+mod page;
 mod policy;
 mod requests;
 mod shapes;

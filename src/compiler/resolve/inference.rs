@@ -233,7 +233,8 @@ fn gateways(
         }
         // What is missing was said above; a declared provider says the rest.
         let mut said = Diagnostics::new();
-        let upstream = upstream(wanted, shared, facts, if is_declared { &mut *diag } else { &mut said });
+        let upstream =
+            upstream(wanted, shared, facts, if is_declared || own.is_none() { &mut *diag } else { &mut said });
         gateways.extend(upstream.map(|upstream| (name.clone(), proxy::gateway(upstream, found))));
     }
     gateways

@@ -10,6 +10,7 @@ mod language;
 mod lockfile;
 mod plan;
 mod property;
+mod proxy;
 mod resolve;
 mod wild;
 mod world;

@@ -1,3 +1,5 @@
-//! The proxy.
+//! The proxy, part by part.
 
 mod convert;
+mod ledger;
+mod money;
