@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod cllama;
 mod inside;
 
-pub(crate) use cllama::{AuditArgs, Cllama};
+pub(crate) use cllama::{AuditArgs, Cllama, ServeArgs, alone};
 pub(crate) use inside::{Reference, Shim};
 
 /// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.

@@ -15,12 +15,19 @@ mod ui;
 
 /// Runs claw with the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
+    if let Some(args) = args::alone(std::env::args_os().skip(1)) {
+        return ended(commands::cllama::serve(&args), &ui::Ui::new(args::Format::Text));
+    }
     let arguments = match args::parse() {
         Ok(arguments) => arguments,
         Err(error) => return ui::usage(&error),
     };
     let ui = ui::Ui::new(arguments.global.format);
-    match commands::run(&arguments, &ui) {
+    ended(commands::run(&arguments, &ui), &ui)
+}
+
+fn ended(done: Result<exit::Exit, exit::CommandError>, ui: &ui::Ui) -> ExitCode {
+    match done {
         Ok(exit) => exit.code(),
         Err(error) => {
             ui.failure(&error);

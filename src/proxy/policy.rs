@@ -65,7 +65,11 @@ pub(crate) fn choose(agent: &Agent, wanted: Option<&str>) -> Result<Choice, Refu
     };
     let Some(first) = first else { return Err(Refused { allowed: allowed(agent) }) };
     let mut candidates: Vec<Candidate> = Candidate::parse(first).into_iter().collect();
-    for next in fallbacks(agent) {
+    // What stands behind it in its own slot comes first.
+    let own =
+        agent.models.values().find_map(|list| list.iter().position(|name| name == first).map(|at| &list[at + 1..]));
+    let own = own.unwrap_or_default().iter().filter_map(|name| Candidate::parse(name));
+    for next in own.chain(fallbacks(agent)) {
         if !candidates.contains(&next) {
             candidates.push(next);
         }

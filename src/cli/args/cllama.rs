@@ -1,34 +1,16 @@
 //! Arguments of the governance proxy and of what it writes down.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Subcommand, ValueEnum};
 
 /// The governance proxy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cllama {
     /// Run the proxy of a pod: what its container does
     #[command(after_help = "Example: claw cllama serve --manifest cllama.json --ledger ./ledger")]
-    Serve {
-        /// What claw tells the proxy
-        #[arg(long, value_name = "FILE", default_value = "/claw/cllama.json")]
-        manifest: PathBuf,
-        /// Where agents are served
-        #[arg(long, default_value = "0.0.0.0:8080")]
-        listen: String,
-        /// Where operators are served
-        #[arg(long, default_value = "0.0.0.0:8081")]
-        admin: String,
-        /// The directory of the ledger
-        #[arg(long, value_name = "DIR", default_value = "/var/lib/cllama")]
-        ledger: PathBuf,
-        /// The file with the operators' token [default: that of the container, where there is one]
-        #[arg(long, value_name = "FILE")]
-        ui_token: Option<PathBuf>,
-        /// The file with the token that may only look
-        #[arg(long, value_name = "FILE")]
-        master_token: Option<PathBuf>,
-    },
+    Serve(ServeArgs),
     /// Print the address of the operators' page with its token in it, for a browser
     #[command(after_help = "Example: xdg-open \"$(claw cllama url)\"")]
     Url,
@@ -52,6 +34,39 @@ pub(crate) enum Cllama {
         #[arg(long)]
         rows: u64,
     },
+}
+
+/// What the proxy of a pod is told.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// What claw tells the proxy
+    #[arg(long, value_name = "FILE", default_value = "/claw/cllama.json")]
+    pub(crate) manifest: PathBuf,
+    /// Where agents are served
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    pub(crate) listen: String,
+    /// Where operators are served
+    #[arg(long, default_value = "0.0.0.0:8081")]
+    pub(crate) admin: String,
+    /// The directory of the ledger
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/cllama")]
+    pub(crate) ledger: PathBuf,
+    /// The file with the operators' token [default: that of the container, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ui_token: Option<PathBuf>,
+    /// The file with the token that may only look
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_token: Option<PathBuf>,
+}
+
+/// Returns what the process of a proxy's container is told, without the commands of everything else: they would stay in its
+/// memory. Nothing where the whole of claw must look at the arguments.
+pub(crate) fn alone(mut words: impl Iterator<Item = OsString>) -> Option<ServeArgs> {
+    words.next().filter(|word| word == "cllama")?;
+    words.next().filter(|word| word == "serve")?;
+    let command = ServeArgs::augment_args(clap::Command::new("serve").no_binary_name(true));
+    let matches = command.try_get_matches_from(words).ok()?;
+    ServeArgs::from_arg_matches(&matches).ok()
 }
 
 /// How costs are summed up.

@@ -6,7 +6,7 @@ use claw_proxy::Options;
 use claw_types::id::{EnvName, UnitId};
 use claw_types::secret::SecretRef;
 
-use crate::args::{Cllama, Global};
+use crate::args::{Cllama, Global, ServeArgs};
 use crate::exit::{CommandError, Exit};
 use crate::session;
 use crate::ui::Ui;
@@ -17,19 +17,7 @@ const MASTER_TOKEN: &str = "/run/secrets/CLLAMA_MASTER_TOKEN";
 
 pub(crate) fn run(global: &Global, command: &Cllama, ui: &Ui) -> Result<Exit, CommandError> {
     match command {
-        Cllama::Serve { manifest, listen, admin, ledger, ui_token, master_token } => {
-            let there = |path: &str| Some(PathBuf::from(path)).filter(|path| path.exists());
-            let options = Options {
-                manifest: manifest.clone(),
-                listen: listen.clone(),
-                admin: admin.clone(),
-                ledger: ledger.clone(),
-                ui_token: ui_token.clone().or_else(|| there(UI_TOKEN)),
-                master_token: master_token.clone().or_else(|| there(MASTER_TOKEN)),
-            };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(CommandError::Start)?.block_on(claw_proxy::serve(&options))?;
-        }
+        Cllama::Serve(args) => return serve(args),
         Cllama::Url => return session::with(global, "cllama", ui, async |session| url(&session).await),
         Cllama::Prices => ui.bare(claw_proxy::price::Prices::built_in_text()),
         Cllama::Costs { by } => {
@@ -37,9 +25,25 @@ pub(crate) fn run(global: &Global, command: &Cllama, ui: &Ui) -> Result<Exit, Co
             ui.bare(&claw_proxy::client::get("127.0.0.1:8081", &path, Path::new(UI_TOKEN))?);
         }
         Cllama::LedgerFill { ledger, rows } => {
-            claw_proxy::ledger::fill(ledger, *rows).map_err(claw_proxy::ProxyError::Ledger)?
+            claw_proxy::ledger::fill(ledger, *rows).map_err(claw_proxy::ProxyError::Ledger)?;
         }
     }
+    Ok(Exit::Done)
+}
+
+/// Runs the proxy.
+pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, CommandError> {
+    let there = |path: &str| Some(PathBuf::from(path)).filter(|path| path.exists());
+    let options = Options {
+        manifest: args.manifest.clone(),
+        listen: args.listen.clone(),
+        admin: args.admin.clone(),
+        ledger: args.ledger.clone(),
+        ui_token: args.ui_token.clone().or_else(|| there(UI_TOKEN)),
+        master_token: args.master_token.clone().or_else(|| there(MASTER_TOKEN)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(CommandError::Start)?.block_on(claw_proxy::serve(&options))?;
     Ok(Exit::Done)
 }
 

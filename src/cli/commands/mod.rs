@@ -11,7 +11,7 @@ mod audit;
 mod backup;
 mod build;
 mod check;
-mod cllama;
+pub(crate) mod cllama;
 mod compile;
 mod config;
 mod cp;

@@ -15,6 +15,61 @@ fn costs(pod: &Pod) -> Value {
     serde_json::from_str(&pod.ok(&["audit", "--costs", "--json"])).expect("JSON")
 }
 
+/// What answers from where an agent stands: the proxy's door and nothing else.
+fn every_other_way_is_shut(pod: &Pod, port: &str) {
+    // From where an agent stands, with tools that it does not have.
+    shell(pod);
+    let tag = format!("{}-box", pod.name);
+    build(pod, &tag);
+    let answers = |host: &str, port: &str, path: &str| {
+        let beside = format!("container:{}", pod.container("clerk-0"));
+        let script = format!("printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port}");
+        let output = std::process::Command::new("docker")
+            .args(["run", "--rm", "--network", &beside, &tag, "/bin/sh", "-c", &script])
+            .output()
+            .expect("docker runs");
+        String::from_utf8_lossy(&output.stdout).split(' ').nth(1).map(ToOwned::to_owned)
+    };
+    let inside = format!("{{{{(index .NetworkSettings.Networks \"{}_claw-internal\").IPAddress}}}}", pod.name);
+    let door = docker(&["inspect", "-f", &inside, &pod.container("cllama-passthrough")]);
+    assert_eq!(answers(&door, "8080", "/health").as_deref(), Some("200"), "the door");
+    assert_eq!(answers(&door, "8081", "/state").as_deref(), Some("401"), "the operators' side asks for its token");
+    let network = format!("{}_default", pod.name);
+    let gateway = docker(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", &network]);
+    let outside = format!("{{{{(index .NetworkSettings.Networks \"{network}\").IPAddress}}}}");
+    let provider = docker(&["inspect", "-f", &outside, &pod.container("provider")]);
+    for (host, port) in [(gateway.as_str(), port), (provider.as_str(), "8701"), ("1.1.1.1", "80")] {
+        assert_eq!(answers(host, port, "/health"), None, "{host}:{port} is shut");
+    }
+}
+
+/// Searches everything that claw and the engine write or say for the key and for tokens.
+fn no_secret_is_shown(pod: &Pod) {
+    // Neither the key nor a token is anywhere it could be read.
+    let state = pod.folder.0.join(".claw").join(&pod.name).join("state/tokens");
+    let tokens: Vec<String> = crate::files(&state).into_values().collect();
+    assert_eq!(tokens.len(), 3, "two agents' and the operators'");
+    let mut seen = std::fs::read_to_string(pod.folder.0.join("compose.generated.yml")).expect("the file");
+    for service in ["clerk-0", "clerk-1", "cllama-passthrough", "provider"] {
+        seen.push_str(&docker(&["inspect", &pod.container(service)]));
+        seen.push_str(&docker(&["logs", &pod.container(service)]));
+    }
+    for command in [
+        &["ps", "--json"][..],
+        &["logs"],
+        &["audit", "--json"],
+        &["inspect", "--json"],
+        &["plan"],
+        &["secrets", "list"],
+    ] {
+        let run = pod.run(command);
+        seen.push_str(&format!("{}{}", run.stdout, run.stderr));
+    }
+    for secret in tokens.iter().map(String::as_str).chain(["canary-house-key"]) {
+        assert!(!seen.contains(secret), "a secret is shown");
+    }
+}
+
 #[test]
 fn agents_without_keys_are_answered_through_the_proxy_and_every_other_way_is_shut() {
     let pod = governed("governed");
@@ -39,32 +94,7 @@ fn agents_without_keys_are_answered_through_the_proxy_and_every_other_way_is_shu
         ]);
         assert_eq!(networks.trim(), format!("{}_claw-internal", pod.name));
     }
-    // From where an agent stands, with tools that it does not have.
-    shell(&pod);
-    let tag = format!("{}-box", pod.name);
-    build(&pod, &tag);
-    let answers = |host: &str, port: &str, path: &str| {
-        let beside = format!("container:{}", pod.container("clerk-0"));
-        let script = format!("printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port}");
-        let output = std::process::Command::new("docker")
-            .args(["run", "--rm", "--network", &beside, &tag, "/bin/sh", "-c", &script])
-            .output()
-            .expect("docker runs");
-        String::from_utf8_lossy(&output.stdout).split(' ').nth(1).map(ToOwned::to_owned)
-    };
-    let inside = format!("{{{{(index .NetworkSettings.Networks \"{}_claw-internal\").IPAddress}}}}", pod.name);
-    let door = docker(&["inspect", "-f", &inside, &pod.container("cllama-passthrough")]);
-    assert_eq!(answers(&door, "8080", "/health").as_deref(), Some("200"), "the door");
-    assert_eq!(answers(&door, "8081", "/state").as_deref(), Some("401"), "the operators' side asks for its token");
-    let network = format!("{}_default", pod.name);
-    let gateway = docker(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", &network]);
-    let outside = format!("{{{{(index .NetworkSettings.Networks \"{network}\").IPAddress}}}}");
-    let provider = docker(&["inspect", "-f", &outside, &pod.container("provider")]);
-    let port = address.rsplit(':').next().expect("a port");
-    for (host, port) in [(gateway.as_str(), port), (provider.as_str(), "8701"), ("1.1.1.1", "80")] {
-        assert_eq!(answers(host, port, "/health"), None, "{host}:{port} is shut");
-    }
-
+    every_other_way_is_shut(&pod, address.rsplit(':').next().expect("a port"));
     let said = costs(&pod);
     assert_eq!(said["schema"], "claw.audit.v1");
     let rows = said["data"]["rows"].as_array().expect("rows");
@@ -79,6 +109,8 @@ fn agents_without_keys_are_answered_through_the_proxy_and_every_other_way_is_shu
         (&json!("clerk-1"), &json!("echo-1"), &json!("complete"))
     );
     assert!(pod.ok(&["audit"]).contains("clerk-0 response house/echo-1 200"));
+
+    no_secret_is_shown(&pod);
 
     // Nothing changes by doing it again, and the ledger outlives the proxy.
     assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");

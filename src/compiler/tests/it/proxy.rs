@@ -34,14 +34,8 @@ fn told(set: &[&str], pod: &str, message: &str) {
     assert!(plan.is_some() && found.iter().any(|each| each.contains(message)), "{pod}: {found:?}");
 }
 
-#[test]
-fn a_manifest_names_agents_by_digest_and_keys_by_file() {
-    let own = "cllama: passthrough, cllama-env: {OPENAI_API_KEY: '${OPENAI_API_KEY}', OPENAI_API_KEY_2: '${B}', OPENAI_API_KEY_1: '${A}'}, \
-        models: {primary: openai/gpt-5, fallback: [house/large]}, model-policy: refuse, tools: {deny: [shell]}, \
-        budget: {usd: 1.5, window: 1h, action: downgrade}, brakes: {repeat: 3, action: stop}";
-    let top = ", providers: {house: {base_url: 'http://judge:8000/v1', format: anthropic, key: '${HOUSE_KEY}'}}, pod-budget: {requests: 9}, ledger-failure: allow";
-    let plan = compiled(&["OPENAI_API_KEY"], &pod(top, own));
-    let expected = r#"{
+/// The manifest of an agent with everything.
+const MANIFEST: &str = r#"{
   "agents": {
     "bot": {
       "brakes": {
@@ -124,7 +118,15 @@ fn a_manifest_names_agents_by_digest_and_keys_by_file() {
   "v": 1
 }
 "#;
-    assert_eq!(file(&plan, "claw/cllama.json"), expected);
+
+#[test]
+fn a_manifest_names_agents_by_digest_and_keys_by_file() {
+    let own = "cllama: passthrough, cllama-env: {OPENAI_API_KEY: '${OPENAI_API_KEY}', OPENAI_API_KEY_2: '${B}', OPENAI_API_KEY_1: '${A}'}, \
+        models: {primary: openai/gpt-5, fallback: [house/large]}, model-policy: refuse, tools: {deny: [shell]}, \
+        budget: {usd: 1.5, window: 1h, action: downgrade}, brakes: {repeat: 3, action: stop}";
+    let top = ", providers: {house: {base_url: 'http://judge:8000/v1', format: anthropic, key: '${HOUSE_KEY}'}}, pod-budget: {requests: 9}, ledger-failure: allow";
+    let plan = compiled(&["OPENAI_API_KEY"], &pod(top, own));
+    assert_eq!(file(&plan, "claw/cllama.json"), MANIFEST);
     let bot = &plan.project.services["bot"];
     assert!(bot.depends_on.contains_key("cllama-passthrough"), "no agent starts before its door is there");
     assert_eq!(bot.networks.keys().collect::<Vec<_>>(), ["claw-internal"], "and it has no other");
