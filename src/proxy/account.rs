@@ -59,6 +59,8 @@ pub(crate) struct Target<'t> {
     pub(crate) model: &'t str,
     /// A server of one's own that wants no key: its answers cost nothing.
     pub(crate) is_own: bool,
+    /// Nobody charges it.
+    pub(crate) is_free: bool,
     /// What the request is taken for where nobody counted, in tokens.
     pub(crate) input: u64,
 }
@@ -70,6 +72,10 @@ pub(crate) fn tokens(bytes: u64) -> u64 {
 
 /// Returns what a call cost: what the provider says, else its counts by the table, else what went by.
 pub(crate) fn price(prices: &Prices, target: Target<'_>, seen: &Seen, end: End, is_stream: bool) -> Priced {
+    if target.is_free {
+        let why = Some("nobody charges for counting".to_owned());
+        return Priced { usage: Usage::default(), cost: Money::ZERO, pricing: Pricing::Exact, why };
+    }
     let is_whole = seen.is_whole && seen.error.is_none() && matches!(end, End::Complete | End::ClientAbort);
     let report = &seen.report;
     let (usage, doubt) = match (&seen.unusable, seen.has_usage, is_whole) {

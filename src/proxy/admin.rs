@@ -189,8 +189,11 @@ fn set_budget(app: &App, body: &Value, wrong: &dyn Fn(&str, &str) -> Fault) -> R
     let row = app.agent(agent);
     let own = if agent.is_empty() { Some(&app.manifest.pod_budgets) } else { row.map(|row| &row.budgets) };
     let Some(own) = own else { return Err(wrong("agent", "there is no such agent")) };
-    let window = member("window").filter(|window| own.iter().any(|limit| limit.window.name() == *window));
-    let Some(window) = window else { return Err(wrong("window", "no budget of this window is in the pod file")) };
+    let window =
+        member("window").filter(|window| own.iter().any(|limit| limit.window.name() == *window && limit.usd.is_some()));
+    let Some(window) = window else {
+        return Err(wrong("window", "no budget of money of this window is in the pod file"));
+    };
     let usd = match body.get("usd") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => match Money::parse(text) {

@@ -66,8 +66,8 @@ pub(crate) struct App {
     pub(crate) interventions: RefCell<VecDeque<Intervention>>,
     /// What an operator should know.
     pub(crate) alarms: RefCell<VecDeque<(u64, String)>>,
-    /// When an agent beyond a limit of rate was last let through.
-    pub(crate) paced: RefCell<HashMap<String, u64>>,
+    /// When an agent beyond a limit of rate was last let through, and with which call.
+    pub(crate) paced: RefCell<HashMap<String, (u64, String)>>,
     /// The audit.
     pub(crate) audit: Audit,
     /// The way to providers.
@@ -247,7 +247,8 @@ impl App {
         let target = Target {
             provider: &call.target.provider,
             model: &call.target.model,
-            is_own: self.is_own(&call.target.provider) || call.is_free,
+            is_own: self.is_own(&call.target.provider),
+            is_free: call.is_free,
             input: call.input_estimate,
         };
         let priced = price(&prices, target, &call.meter.seen, end, call.is_stream);
@@ -262,7 +263,7 @@ impl App {
             pricing: priced.pricing,
             why: priced.why,
             prices: prices.version.clone(),
-            is_counted: true,
+            is_counted: !call.is_free,
             task: call.task.clone(),
         };
         let us = u64::try_from(call.began.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -342,10 +343,12 @@ impl App {
             for (index, key) in row.keys.iter().enumerate() {
                 let value = |all: &HashMap<String, Vec<Rc<SecretValue>>>| all.get(provider)?.get(index).cloned();
                 let (Some(old), Some(new)) = (value(&old), value(keys)) else { continue };
-                if !new.with(|new| old.is(new))
-                    && let Some(pool) = self.pools.borrow_mut().get_mut(provider)
-                {
-                    pool.set(&key.id, true, now());
+                if new.with(|new| old.is(new)) {
+                    continue;
+                }
+                let changed = self.pools.borrow_mut().get_mut(provider).and_then(|pool| pool.renewed(&key.id, now()));
+                if let Some(changed) = changed {
+                    self.key_changed(provider, None, &changed);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The course of a call: read, judged, reserved, sent, answered. It runs on its own, so that a caller who goes away leaves
 //! no call without an end.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -56,6 +57,14 @@ pub(crate) struct Call {
     pub(crate) limit: Option<u64>,
 }
 
+/// A call before anything is known of it.
+struct Arrival {
+    began: Instant,
+    id: String,
+    /// Whether brakes have counted it.
+    is_traced: Cell<bool>,
+}
+
 /// Answers a call.
 pub(crate) async fn answer(
     app: Rc<App>,
@@ -66,7 +75,8 @@ pub(crate) async fn answer(
 ) -> Response<Outgoing> {
     let began = Instant::now();
     let id = app.next_id();
-    match course(&app, door, &agent, headers, body, began, &id).await {
+    let arrival = Arrival { began, id: id.clone(), is_traced: Cell::new(false) };
+    match course(&app, door, &agent, headers, body, &arrival).await {
         Ok(mut response) => {
             dispatch::set(response.headers_mut(), "x-claw-request-id", &id);
             response
@@ -74,6 +84,7 @@ pub(crate) async fn answer(
         Err(fault) => {
             // A call that came to nothing is asked again with good reason.
             if fault.kind != "brake_engaged"
+                && arrival.is_traced.get()
                 && let Some(trail) = app.trails.borrow_mut().get_mut(&agent)
             {
                 trail.nothing();
@@ -81,6 +92,20 @@ pub(crate) async fn answer(
             refuse(&app, door, &agent, &id, &fault)
         }
     }
+}
+
+/// Writes down that the next proxy of the chain refused a call; it says itself why.
+pub(crate) fn told(app: &App, call: &Call, status: u16) {
+    let error = "the next proxy refuses it";
+    let more = json!({
+        "request_id": call.id, "path": call.door.path(), "status_code": status, "error": error, "kind": "chain_refused", "field": null,
+    });
+    app.audit.event("error", now(), Some(&call.agent), crate::app::map(more));
+    app.metrics.borrow_mut().denied(&call.agent, "chain_refused");
+    if let Some(trail) = app.trails.borrow_mut().get_mut(&call.agent) {
+        trail.nothing();
+    }
+    app.touch();
 }
 
 /// Returns the answer of a call that did not go through, and writes it down.
@@ -107,8 +132,7 @@ async fn course(
     agent_id: &str,
     headers: HeaderMap,
     body: Bytes,
-    began: Instant,
-    id: &str,
+    arrival: &Arrival,
 ) -> Result<Response<Outgoing>, Fault> {
     if app.is_stopping.get() {
         return Err(Fault::new(503, "stopping", "the proxy is about to stop").retry_after(5_000));
@@ -123,18 +147,18 @@ async fn course(
     let request = read(&body).map_err(bad)?;
     let task = task(&headers)?;
     let mut call = Call {
-        id: id.to_owned(),
+        id: arrival.id.clone(),
         door,
         agent: agent_id.to_owned(),
         headers,
         body,
         request,
-        began,
+        began: arrival.began,
         task,
         intervention: None,
         limit: None,
     };
-    braked(app, agent, &mut call)?;
+    braked(app, agent, &mut call, &arrival.is_traced)?;
     let candidates = candidates(app, agent, &mut call)?;
     scope_tools(app, agent, &mut call)?;
     hook::gate_request(app, agent, &mut call).await?;
@@ -164,9 +188,10 @@ fn conversation(call: &Call) -> &[u8] {
     part.unwrap_or(b"[]")
 }
 
-fn braked(app: &App, agent: &Agent, call: &mut Call) -> Result<(), Fault> {
+fn braked(app: &App, agent: &Agent, call: &mut Call, is_traced: &Cell<bool>) -> Result<(), Fault> {
     let Some(brakes) = agent.brakes.filter(|_| call.door.generates()) else { return Ok(()) };
     let trace = brake::trace(&call.body, conversation(call));
+    is_traced.set(true);
     let braked = {
         let mut trails = app.trails.borrow_mut();
         trails.entry(call.agent.clone()).or_default().request(&trace, &brakes)
@@ -237,13 +262,15 @@ async fn send(
                 last = Some(fault);
                 continue;
             }
-            Verdict::Downgrade(over) if !is_downgraded => {
+            Verdict::Downgrade(over) if !is_downgraded && call.door.generates() => {
                 is_downgraded = true;
-                let others =
-                    crate::policy::fallbacks(agent).into_iter().filter(|each| *each != target && app.knows(each));
+                let others = crate::policy::fallbacks(agent).into_iter().filter(|each| app.knows(each));
                 candidates = others.collect();
                 last = Some(exceeded(app, agent, &over));
                 let Some(to) = candidates.first().map(Candidate::name) else { continue };
+                if to == target.name() {
+                    continue;
+                }
                 app.intervene(
                     &call.agent,
                     "budget",
@@ -256,8 +283,7 @@ async fn send(
             Verdict::Downgrade(over) | Verdict::Refused(over) => {
                 let fault = exceeded(app, agent, &over);
                 app.intervene(&call.agent, "budget", &fault.message, &call.id);
-                last = Some(fault);
-                continue;
+                return Err(fault);
             }
         };
         let live = register(app, agent, call, target, amount)?;

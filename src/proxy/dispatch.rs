@@ -129,7 +129,8 @@ pub(crate) async fn attempt(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>
 async fn hand_on(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>, outbound: &Outbound) -> Attempt {
     let response = match once(app, call, live, outbound, "the next proxy", 0).await {
         Ok(response) => response,
-        Err((_, fault)) => return Attempt::Next(fault),
+        // There is one next proxy: no other candidate finds another.
+        Err((_, fault)) => return Attempt::Failed(fault),
     };
     if response.status().is_success() {
         return reply(app, call, live, outbound, response).await;
@@ -138,6 +139,7 @@ async fn hand_on(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>, outbound:
     let read = tokio::time::timeout(Duration::from_secs(10), Limited::new(body, ERROR).collect()).await;
     let body = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
     app.release(live);
+    crate::call::told(app, call, parts.status.as_u16());
     let mut answer = Response::new(Outgoing::Whole(http_body_util::Full::new(body)));
     *answer.status_mut() = parts.status;
     copy_back(&parts.headers, answer.headers_mut());

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::budget::{Amount, Exceeded};
 use crate::calendar::now;
 use crate::call::Call;
+use crate::door::Door;
 use crate::fault::Fault;
 use crate::ledger::book::POD;
 use crate::manifest::{Action, Agent, Limit};
@@ -50,6 +51,10 @@ pub(crate) fn limits(app: &App, agent: &Agent, account: &str) -> Vec<Limit> {
 /// Returns whether a call may go to a candidate. What one call may take at most is reserved; where nothing limits its output
 /// and a budget is hard, the request is given a limit, so that it cannot take more.
 pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidate, is_downgraded: bool) -> Verdict {
+    if call.door == Door::CountTokens {
+        // What a message would take is told for nothing.
+        return Verdict::Goes(Amount::default());
+    }
     let at = now();
     let own = limits(app, agent, &call.agent);
     let pod = limits(app, agent, POD);
@@ -89,11 +94,12 @@ pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidat
     }
     if let Some(each) = paced.filter(|_| downgrade.is_none()) {
         let mut last = app.paced.borrow_mut();
-        let next = last.get(&call.agent).map_or(0, |last| last + PACE_MS);
-        if next > at {
+        let (next, by) = last.get(&call.agent).map_or((0, ""), |(last, by)| (last + PACE_MS, by.as_str()));
+        // A call that passed once passes with its next candidate too.
+        if next > at && by != call.id {
             return Verdict::Refused((each.0, Exceeded { frees_at: next, ..each.1 }));
         }
-        last.insert(call.agent.clone(), at);
+        last.insert(call.agent.clone(), (at, call.id.clone()));
     }
     match downgrade {
         Some(each) => Verdict::Downgrade(each),

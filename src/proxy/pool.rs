@@ -254,6 +254,14 @@ impl Pool {
         }
     }
 
+    /// A key has another value: what was known of the old one is forgotten, but for what an operator decided.
+    pub(crate) fn renewed(&mut self, id: &str, now: u64) -> Option<Changed> {
+        let key = self.keys.iter_mut().find(|key| key.id == id && key.state != KeyState::Disabled)?;
+        key.models.clear();
+        key.refused.clear();
+        key.change(KeyState::Ready, 0, "its file has another value".to_owned(), now)
+    }
+
     /// An operator switches a key on or off. Returns the change; nothing where there is no such key.
     pub(crate) fn set(&mut self, id: &str, is_on: bool, now: u64) -> Option<Changed> {
         let key = self.keys.iter_mut().find(|key| key.id == id)?;

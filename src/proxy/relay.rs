@@ -214,8 +214,10 @@ impl Drop for Relay {
             return;
         }
         live.borrow_mut().phase = Phase::Draining;
+        app.draining.set(app.draining.get() + 1);
         let unsent = app.drains.send(Drain { body, live });
         if let Err(unsent) = unsent {
+            app.draining.set(app.draining.get() - 1);
             app.settle(&unsent.0.live, End::ClientAbort);
         }
     }
@@ -224,7 +226,6 @@ impl Drop for Relay {
 /// Reads an answer to its end that nobody waits for, and settles the call.
 pub(crate) async fn drain(app: Rc<App>, drain: Drain) {
     let Drain { mut body, live } = drain;
-    app.draining.set(app.draining.get() + 1);
     let read = async {
         while let Some(Ok(frame)) = body.frame().await {
             if let Ok(bytes) = frame.into_data() {

@@ -104,7 +104,11 @@ pub(crate) async fn asked(session: &Session<'_>, seen: &Seen, by: &str) -> Resul
 
 async fn costs(session: &Session<'_>, args: &AuditArgs) -> Result<Exit, CommandError> {
     let proxies = proxies(session).await?;
-    let running = proxies.iter().find(|seen| seen.state.is_running).ok_or_else(no_proxy)?;
+    // Of a chain the last one of claw's own knows what providers charged; without the file every one is asked.
+    let plan = &session.plan.proxies;
+    let is_own =
+        |seen: &&Seen| plan.is_empty() || plan.iter().any(|(id, own)| id.as_str() == seen.service() && own.is_own);
+    let running = proxies.iter().filter(|seen| seen.state.is_running).rfind(is_own).ok_or_else(no_proxy)?;
     let by = args.by.name();
     let Some(mut said) = asked(session, running, by).await? else { return Ok(Exit::Failed) };
     let wanted = session.services(&args.services)?;

@@ -32,7 +32,7 @@ pub(crate) fn run(
             containers.iter().for_each(|seen| ui.bare(&format!("{}\n", seen.id)));
             return Ok(Exit::Done);
         }
-        let scores = scores(&session, &containers).await?;
+        let scores = scores(&session).await?;
         let rows: Vec<Value> = containers.iter().map(|seen| described(seen, &session, &scores)).collect();
         let has_scores = !scores.is_empty();
         let mut lines = vec![row(["SERVICE", "RUNTIME", "MODEL", "PROXY", "STATE", "HEALTH", "PORTS"])];
@@ -66,10 +66,14 @@ pub(crate) fn run(
 }
 
 /// Returns the scores that a policy service gave agents, where the pod has one.
-async fn scores(session: &Session<'_>, containers: &[Seen]) -> Result<BTreeMap<String, f64>, CommandError> {
+async fn scores(session: &Session<'_>) -> Result<BTreeMap<String, f64>, CommandError> {
+    if !session.plan.proxies.values().any(|proxy| proxy.is_judged && proxy.is_own) {
+        return Ok(BTreeMap::new());
+    }
+    let containers = session.containers(&[]).await?;
     let judges = |seen: &&Seen| {
         let proxy = session.plan.proxies.iter().find(|(id, _)| id.as_str() == seen.service());
-        seen.state.is_running && proxy.is_some_and(|(_, proxy)| proxy.is_judged)
+        seen.state.is_running && proxy.is_some_and(|(_, proxy)| proxy.is_judged && proxy.is_own)
     };
     let Some(proxy) = containers.iter().find(judges) else { return Ok(BTreeMap::new()) };
     let said = audit::asked(session, proxy, "agent").await?.unwrap_or_default();

@@ -39,7 +39,12 @@ fn used(session: &Session<'_>) -> BTreeMap<SecretRef, Use> {
     let mut found: BTreeMap<SecretRef, Use> = declared.collect();
     for (id, unit) in &session.plan.belongings {
         let variables: BTreeSet<&str> = unit.variables().map(|(variable, _)| variable).collect();
-        for (path, secret) in uses(unit).filter(|(_, secret)| !matches!(secret, SecretRef::TokenDigest(_))) {
+        for (path, secret) in uses(unit) {
+            // Who knows a token by its digest is made anew with it.
+            if let SecretRef::TokenDigest(agent) = secret {
+                found.entry(SecretRef::ProxyToken(agent.clone())).or_default().agents.insert(id.clone());
+                continue;
+            }
             let own = path.as_str().strip_prefix("secrets/").filter(|file| unit.secrets.contains_key(*file));
             let delivery = match own {
                 Some(file) if variables.contains(file) => ("variable", file.to_owned()),

@@ -96,7 +96,10 @@ pub(crate) async fn hold(session: &Session<'_>, findings: &[Finding]) -> Result<
     for finding in findings {
         session.ui.progress(&format!("not as planned: {}: {}", finding.subject, finding.what));
         if let Some(container) = &finding.container {
-            session.ui.progress(&format!("stop container {}: an agent runs as planned or not at all", finding.subject));
+            session.ui.progress(&format!(
+                "stop container {}: agents and their proxies run as planned or not at all",
+                finding.subject
+            ));
             docker.stop(container, Some(5)).await?;
         }
     }

@@ -14,7 +14,7 @@ use claw_types::span::Span;
 use super::Plan;
 use super::harden::is_scheduled;
 use crate::facts::HostFact;
-use crate::resolve::{Agent, Pod};
+use crate::resolve::{Agent, Pod, SecretSource};
 
 /// A privileged thing a service has: the word `allow` takes, the compose key, why it matters.
 pub(super) struct Privilege {
@@ -101,6 +101,18 @@ fn labels(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     }
 }
 
+/// Returns where a secret's value comes from: by whatever name it goes, it is one value.
+fn source(secret: &SecretRef, pod: &Pod) -> SecretRef {
+    let named = match secret {
+        SecretRef::Named(name) => pod.sources.get(name),
+        _ => None,
+    };
+    match named {
+        Some(SecretSource::Env(variable)) => SecretRef::Env(variable.clone()),
+        _ => secret.clone(),
+    }
+}
+
 /// Who goes through a proxy holds no key of a provider: with one, the door would be beside the wall.
 fn keys(name: &str, (service, agent): (&Service, &Agent), pod: &Pod, at: Span, diag: &mut Diagnostics) {
     if matches!(agent.unit.inference, Inference::Direct { .. }) {
@@ -119,7 +131,7 @@ fn keys(name: &str, (service, agent): (&Service, &Agent), pod: &Pod, at: Span, d
         pod.proxies.values().flat_map(|spec| spec.gateways.values()).flat_map(|gateway| &gateway.keys).collect();
     for (variable, value) in &agent.unit.env {
         // Under another name it is the same key.
-        let is_held = |secret: &SecretRef| held.iter().any(|(_, key)| key == secret);
+        let is_held = |secret: &SecretRef| held.iter().any(|(_, key)| source(key, pod) == source(secret, pod));
         if is_key(variable.as_str()) || matches!(value, EnvValue::Secret(secret) if is_held(secret)) {
             refuse(variable.as_str(), place("environment"), "its environment");
         }

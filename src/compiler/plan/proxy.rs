@@ -29,6 +29,8 @@ pub struct Proxy {
     pub kind: ProxyType,
     /// The agents that call it themselves.
     pub agents: BTreeSet<UnitId>,
+    /// Whether it is claw's own, and no image of the user's.
+    pub is_own: bool,
     /// Whether a policy service judges what passes it.
     pub is_judged: bool,
 }
@@ -63,7 +65,12 @@ pub(super) fn proxies(pod: &Pod, units: &[PlannedUnit], project: &mut Project, c
         };
         let is_judged = pod.governance.policy.is_some() && spec.next.is_none();
         let agents = units.iter().filter(is_first).map(|unit| unit.unit.id.clone()).collect();
-        Some(Made { id, proxy: Proxy { kind: kind.clone(), agents, is_judged }, belongings, service })
+        Some(Made {
+            id,
+            proxy: Proxy { kind: kind.clone(), agents, is_own: spec.image.is_none(), is_judged },
+            belongings,
+            service,
+        })
     });
     made.collect()
 }

@@ -109,7 +109,7 @@ pub(crate) fn pod_budgets(block: &PodBlock, at: Span, diag: &mut Diagnostics) ->
 }
 
 /// Records limits that nobody keeps: without a proxy there is no one to count.
-pub(crate) fn kept(row: &Row<'_>, budgets: &[Budget], models: &Models, diag: &mut Diagnostics) {
+pub(crate) fn kept(row: &Row<'_>, pod: &PodBlock, budgets: &[Budget], models: &Models, diag: &mut Diagnostics) {
     let is_proxied = row.is_proxied();
     for key in ["budget", "brakes", "tools"] {
         if row.sets(key) && !is_proxied {
@@ -119,7 +119,10 @@ pub(crate) fn kept(row: &Row<'_>, budgets: &[Budget], models: &Models, diag: &mu
         }
     }
     let has_fallback = models.iter().any(|(slot, list)| slot.as_str() == "fallback" && !list.is_empty());
-    if is_proxied && !has_fallback && budgets.iter().any(|budget| budget.action == BudgetAction::Downgrade) {
+    let of_pod = pod.pod_budget.iter().flat_map(|budgets| &budgets.0);
+    let is_downgraded = budgets.iter().any(|budget| budget.action == BudgetAction::Downgrade)
+        || of_pod.into_iter().any(|budget| budget.action.as_deref() == Some("downgrade"));
+    if is_proxied && !has_fallback && is_downgraded {
         let message = format!("`{}` has a budget that takes a cheaper model, and no `fallback`", row.service);
         let warning = Diagnostic::warning(Code::Discouraged, row.block.origin.of("budget", row.at), message);
         diag.push(warning.help("name one: `models: {fallback: …}`; without it, requests are refused"));

@@ -440,7 +440,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let model_policy = limits::model_policy(&row.block, row.at, diag);
     let budgets = limits::budgets(&row.block, row.at, diag);
     let brakes = limits::brakes(&row.block, row.at, diag);
-    limits::kept(row, &budgets, &models, diag);
+    limits::kept(row, shared.block, &budgets, &models, diag);
     let settings = inference::settings(row, diag);
     let user = surface::user(row, &row.image.facts, service, diag);
     let (mut contract, (inference, proxied)) = (contract?, inference?);

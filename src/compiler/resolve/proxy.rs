@@ -286,12 +286,8 @@ fn prices(block: &PodBlock, at: Span, facts: &Facts, cx: &Context<'_>, diag: &mu
     };
     let is_table = |text: &String| {
         let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
-        let is_day = |text: &str| {
-            text.len() == 10
-                && text.split('-').map(str::len).eq([4, 2, 2])
-                && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
-        };
-        let is_row = |row: &serde_json::Value| row["provider"].is_string() && row["model"].is_string();
+        let is_row =
+            |row: &serde_json::Value| row["provider"].is_string() && row["model"].is_string() && are_counts(row);
         parsed.is_some_and(|table| {
             let rows = table["models"].as_array().is_some_and(|rows| rows.iter().all(is_row));
             table["schema"] == "claw.prices.v1"
@@ -307,6 +303,34 @@ fn prices(block: &PodBlock, at: Span, facts: &Facts, cx: &Context<'_>, diag: &mu
         return None;
     };
     Some(text)
+}
+
+/// Returns whether every number of a row is a whole one: prices are pico-dollars.
+fn are_counts(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => number.is_u64(),
+        serde_json::Value::Array(items) => items.iter().all(are_counts),
+        serde_json::Value::Object(entries) => entries.values().all(are_counts),
+        _ => true,
+    }
+}
+
+/// Returns whether a text is a day, such as 2026-11-20.
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else { return false };
+    let number = |text: &str, length: usize| text.parse::<u32>().ok().filter(|_| text.len() == length);
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+        return false;
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    (1..=days).contains(&day)
 }
 
 fn policy(shared: &Shared<'_>, at: Span, facts: &Facts, diag: &mut Diagnostics) -> Option<PolicyService> {

@@ -23,7 +23,8 @@ fn every_other_way_is_shut(pod: &Pod, port: &str) {
     build(pod, &tag);
     let answers = |host: &str, port: &str, path: &str| {
         let beside = format!("container:{}", pod.container("clerk-0"));
-        let script = format!("printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port}");
+        // What is piped must not end before the answer: the other side takes that for the caller's end.
+        let script = format!("(printf 'GET {path} HTTP/1.0\\r\\n\\r\\n'; sleep 1) | nc -w 3 {host} {port}");
         let output = std::process::Command::new("docker")
             .args(["run", "--rm", "--network", &beside, &tag, "/bin/sh", "-c", &script])
             .output()
