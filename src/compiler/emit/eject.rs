@@ -73,7 +73,9 @@ pub fn eject(
     let mut contexts = BTreeMap::new();
     for (name, build) in &plan.builds {
         let context = format!("{BUILD}/{name}");
-        if let Some(service) = project.services.get_mut(name) {
+        // Of an agent's replicas the first is built; the others run what it is built into.
+        let built = plan.compose_services(name).into_iter().find(|key| project.services[key].build.is_some());
+        if let Some(service) = built.and_then(|key| project.services.get_mut(&key)) {
             let written = Build {
                 context: Some(format!("./{context}")),
                 dockerfile_inline: None,

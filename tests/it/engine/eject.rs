@@ -95,3 +95,27 @@ fn a_pod_that_was_written_out_runs_without_claw() {
         assert_eq!(pod.left(&["ps", "-a"]), Vec::<String>::new());
     }
 }
+
+#[test]
+fn replicas_behind_a_proxy_run_without_claw_too() {
+    let Some(peer) = peer("2.40") else { return };
+    let pod = Pod::of("governed", "eject-proxy");
+    pod.write(".env", "HOUSE_KEY=canary-key\n");
+    // Beside the pod: its own directory is what its image is built from.
+    let out = crate::Folder::new("eject-proxy-out");
+    let folder = &out.0;
+    pod.ok(&["eject", &folder.display().to_string()]);
+    assert!(!std::fs::read_to_string(folder.join("compose.yml")).expect("the file").contains("canary"));
+    for line in ["docker load -i claw-infra.tar", &format!("{} up -d --build --wait", peer.display())] {
+        let run =
+            Command::new("sh").args(["-c", line]).env("COMPOSE_PROJECT_NAME", &pod.name).current_dir(folder).output();
+        let run = run.expect("a shell");
+        assert!(run.status.success(), "{line}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+    for agent in ["clerk-0", "clerk-1"] {
+        let said = docker(&["exec", &pod.container(agent), "/bin/claw", "reference", "ask", "hello"]);
+        assert!(said.ends_with("Turn 1: hello"), "{said}");
+    }
+    let costs = docker(&["exec", &pod.container("cllama-passthrough"), "/bin/claw", "cllama", "costs"]);
+    assert_eq!(costs.matches("\"requests\":1").count(), 2, "{costs}");
+}
