@@ -7,6 +7,7 @@ mod operators;
 mod page;
 mod policy;
 mod requests;
+mod schema;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -288,6 +289,7 @@ impl Gateway {
         loop {
             let text = std::fs::read_to_string(self.folder.0.join("audit.log")).expect("the log");
             let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            lines.iter().for_each(schema::check);
             let found: Vec<Value> = lines.into_iter().filter(|line| line["type"] == event).collect();
             if found.len() >= count {
                 return found;
