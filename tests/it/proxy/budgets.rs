@@ -174,3 +174,23 @@ fn a_stream_is_reserved_for_as_long_as_it_runs() {
     assert_eq!(first.join().expect("answered").status, 200);
     assert_eq!(gateway.chat(&ask).status, 200, "what was not used is free again");
 }
+
+#[test]
+fn limits_of_rate_pass_a_call_together_and_the_cheaper_model_may_be_asked_for_by_name() {
+    let provider = Provider::new(|got| match got.json()["model"] == "gpt-4o" {
+        true => super::answer(500, "application/json", "", b"{}"),
+        false => json_answer(&completion()),
+    });
+    let models = json!({"primary": ["openai/gpt-4o"], "fallback": ["openai/gpt-4o-mini"]});
+    let row = |window: &str| json!({"requests": 0, "window": window, "action": "rate_limit"});
+    let slow = json!({"budgets": [row("hour"), row("day")]});
+    let gateway = Gateway::new("paces", &manifest(&provider, agent(models.clone(), slow)));
+    let status: Vec<u16> = (0..2).map(|_| gateway.chat(&bounded("openai/gpt-4o")).status).collect();
+    assert_eq!(status, [200, 429], "the first passes with its fallback");
+    let down = json!({"budgets": [{"requests": 0, "window": "day", "action": "downgrade"}]});
+    let gateway = Gateway::new("named-down", &manifest(&provider, agent(models, down)));
+    for name in ["openai/gpt-4o", "openai/gpt-4o-mini", "fallback"] {
+        let answered = gateway.chat(&bounded(name));
+        assert_eq!((answered.status, answered.header("x-claw-model")), (200, "gpt-4o-mini"), "{name}");
+    }
+}

@@ -242,3 +242,112 @@ fn fallbacks_are_asked_in_order_and_only_before_the_first_byte() {
     assert!(streamed.text().contains("half") && streamed.text().contains("stream_truncated"), "{}", streamed.text());
     assert_eq!(provider.seen().len(), count + 1, "nothing is asked again once a byte has come");
 }
+
+#[test]
+fn a_chain_is_asked_once_and_what_it_refuses_is_the_answer() {
+    let provider = Provider::new(|_| json_answer(&completion()));
+    let spent = json!({"budgets": [{"requests": 1, "window": "day", "action": "hard_stop"}]});
+    let last = Gateway::new("chain-last", &manifest(&provider, agent(json!({"primary": ["openai/gpt-4o"]}), spent)));
+    let mut text = manifest(
+        &provider,
+        agent(json!({"primary": ["openai/gpt-4o"], "fallback": ["anthropic/claude-haiku-4-5"]}), json!({})),
+    );
+    text["providers"] = json!({});
+    text["next"] = json!(format!("http://127.0.0.1:{}/v1", last.port));
+    let first = Gateway::new("chain-first", &text);
+    assert_eq!(first.chat(&question("openai/gpt-4o")).status, 200);
+    let refused = first.chat(&question("openai/gpt-4o"));
+    assert_eq!((refused.status, refused.json()["error"]["code"].as_str()), (429, Some("budget_exceeded")));
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!((last.audit("error", 1).len(), first.audit("error", 1)[0]["kind"].as_str()), (1, Some("chain_refused")));
+    drop(last);
+    let alone = first.chat(&question("openai/gpt-4o"));
+    assert_eq!((alone.status, alone.json()["error"]["code"].as_str()), (502, Some("provider_unreachable")));
+}
+
+#[test]
+fn a_name_without_its_provider_is_the_primary_ones_and_a_count_is_nobodys_else() {
+    let provider = Provider::new(|got| match got.path.as_str() {
+        "/v1/messages/count_tokens" => json_answer(&json!({"input_tokens": 7})),
+        "/v1/embeddings" => answer(500, "application/json", "", b"{}"),
+        _ => json_answer(&completion()),
+    });
+    let models = json!({"primary": ["openai/gpt-4o"], "fallback": ["openrouter/gpt-4o", "anthropic/claude-haiku-4-5"]});
+    let budgets = json!({"budgets": [{"usd": "0.01", "requests": 2, "window": "day", "action": "hard_stop"}]});
+    let gateway = Gateway::new("bare", &manifest(&provider, agent(models, budgets)));
+    let mut ask = question("gpt-4o");
+    ask["max_tokens"] = json!(10);
+    assert_eq!(gateway.chat(&ask).header("x-claw-provider"), "openai");
+    for _ in 0..5 {
+        let counted =
+            gateway.call("/v1/messages/count_tokens", &json!({"model": "anthropic/claude-haiku-4-5", "messages": []}));
+        assert_eq!((counted.status, counted.json()), (200, json!({"input_tokens": 7})), "counting is free");
+    }
+    let state = gateway.state();
+    assert_eq!(
+        (&state["totals"]["cost_usd"], &state["agents"][0]["budgets"][0]["spent_requests"]),
+        (&json!("0.0025"), &json!(1))
+    );
+    let before = provider.seen().len();
+    assert_eq!(gateway.call("/v1/embeddings", &json!({"model": "openai/gpt-4o", "input": "x"})).status, 500);
+    assert_eq!(provider.seen().len(), before + 2, "tried twice, and no other model is asked");
+}
+
+#[test]
+fn a_server_of_ones_own_that_is_not_there_is_passed_over() {
+    let provider = Provider::new(|_| json_answer(&completion()));
+    let mut text =
+        manifest(&provider, agent(json!({"primary": ["local/qwen"], "fallback": ["openai/gpt-4o"]}), json!({})));
+    let port = super::free_port();
+    text["providers"]["local"]["base_url"] = json!(format!("http://127.0.0.1:{port}/v1"));
+    let gateway = Gateway::new("absent", &text);
+    let standing = || {
+        let keys = gateway.operator("GET", "/keys", b"").json();
+        keys["keys"].as_array().expect("keys").iter().find(|row| row["provider"] == "local").expect("one")["state"]
+            .clone()
+    };
+    let until = |state: &str| {
+        let began = std::time::Instant::now();
+        while standing() != state {
+            assert!(began.elapsed().as_secs() < 15, "{}", standing());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    until("absent");
+    let answered = gateway.chat(&question("local/qwen"));
+    assert_eq!(
+        (answered.header("x-claw-provider"), answered.header("x-claw-attempts")),
+        ("openai", "1"),
+        "nobody waited for it"
+    );
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            super::serve(stream, &|_: &Got| json_answer(&completion()), &Mutex::default());
+        }
+    });
+    until("ready");
+    assert_eq!(gateway.chat(&question("local/qwen")).header("x-claw-provider"), "local");
+}
+
+#[test]
+fn junk_between_does_not_loosen_a_brake_and_a_failure_is_no_repeat() {
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let broken = Arc::clone(&is_broken);
+    let provider = Provider::new(move |_| match broken.load(Ordering::SeqCst) {
+        true => answer(418, "application/json", "", b"{\"error\":{\"message\":\"no\"}}"),
+        false => json_answer(&completion()),
+    });
+    let brakes = json!({"brakes": {"repeat": 2, "action": "stop"}});
+    let gateway = Gateway::new("junk", &manifest(&provider, agent(json!({"primary": ["openai/gpt-4o"]}), brakes)));
+    let mut status = Vec::new();
+    for _ in 0..3 {
+        status.push(gateway.chat(&question("openai/gpt-4o")).status);
+        assert_eq!(gateway.send("POST", "/v1/chat/completions", &[("x-api-key", "bot:secret")], b"{junk").status, 400);
+    }
+    assert_eq!(status, [200, 200, 429]);
+    is_broken.store(true, Ordering::SeqCst);
+    let other = json!({"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "other"}]});
+    let status: Vec<u16> = (0..4).map(|_| gateway.chat(&other).status).collect();
+    assert_eq!(status, [418; 4], "what failed is asked again with good reason");
+}

@@ -55,7 +55,7 @@ fn differs(form: &Value, value: &Value, path: &str) -> Option<String> {
     if !is_type {
         return Some(format!("{path} is {value}, not {}", form["type"]));
     }
-    let Some(entries) = value.as_object() else { return None };
+    let entries = value.as_object()?;
     let missing = form["required"]
         .as_array()
         .into_iter()
