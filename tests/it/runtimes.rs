@@ -324,3 +324,39 @@ fn schedules(pod: &Pod) {
     up(pod);
     assert_eq!(jobs(pod), ["by-hand: x"]);
 }
+
+#[test]
+fn openclaw_behind_the_proxy_holds_no_key_and_is_answered() {
+    if !is_asked() {
+        return;
+    }
+    let pod = Pod::new("openclaw-proxied");
+    crate::engine::surfaces::busybox();
+    let keep = |name: &str, text: &str| {
+        let text = text.replace("      models: {", "      cllama: passthrough\n      models: {");
+        pod.write(name, &text);
+    };
+    library(&|name, text| _ = pod.write(name, text));
+    write(&keep, "'http://provider:8701/v1', key: '${DEMO_KEY}'", "[]", "[]");
+    up(&pod);
+    let answer = pod.ok(&["ask", "keeper", "hello keeper"]);
+    assert!(answer.starts_with("I am "), "{answer}");
+    let record = pod.folder.0.join("requests");
+    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
+    reached(&std::fs::read_to_string(&record).expect("a record"), KEY);
+    // The proxy has the key, and says who asked; the agent has neither the key nor another way.
+    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
+    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        (&line["claw_id"], &line["provider"], &line["end"]),
+        (&"keeper".into(), &"demo".into(), &"complete".into())
+    );
+    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/openclaw.json 2>/dev/null";
+    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
+    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
+    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
+    assert_eq!(networks.trim(), format!("{}_claw-internal", pod.name));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
+}
