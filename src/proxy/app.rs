@@ -29,6 +29,9 @@ use crate::{Options, ProxyError};
 /// How many interventions and alarms are remembered for the operator's page.
 const RECENT: usize = 50;
 
+/// How long an alarm is not told again.
+const AGAIN_MS: u64 = 60_000;
+
 /// Something that was done to an agent's call.
 #[derive(Clone, Debug)]
 pub(crate) struct Intervention {
@@ -207,7 +210,8 @@ impl App {
     pub(crate) fn alarm(&self, text: String) {
         let at = now();
         let mut alarms = self.alarms.borrow_mut();
-        if alarms.front().is_some_and(|(_, known)| *known == text) {
+        // What goes on is told once a minute.
+        if alarms.iter().any(|(when, known)| *known == text && at < when + AGAIN_MS) {
             return;
         }
         self.audit.event("alarm", at, None, map(json!({"text": text})));

@@ -1,8 +1,9 @@
 //! The process: both listeners, the routes of the agents' side, and an orderly end.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -68,10 +69,9 @@ pub async fn serve(options: &Options) -> Result<(), ProxyError> {
             }
             let more = json!({"detail": format!("agents on {}, operators on {}", options.listen, options.admin)});
             app.audit.event("started", now(), None, crate::app::map(more));
-            let open = Rc::new(Cell::new(0_usize));
             tokio::select! {
-                () = accept(agents, &app, &open, Side::Agents) => {}
-                () = accept(operators, &app, &open, Side::Operators) => {}
+                () = accept(agents, &app, Side::Agents) => {}
+                () = accept(operators, &app, Side::Operators) => {}
                 stopped = stopped() => stopped?,
             }
             stop(&app).await;
@@ -165,30 +165,43 @@ enum Side {
     Operators,
 }
 
-/// The most connections at once.
+/// The most connections to a side at once, and from one address: nobody takes them all.
 const CONNECTIONS: usize = 4096;
+const CONNECTIONS_OF_ONE: usize = 1024;
 
-async fn accept(listener: TcpListener, app: &Rc<App>, open: &Rc<Cell<usize>>, side: Side) {
+async fn accept(listener: TcpListener, app: &Rc<App>, side: Side) {
+    let open: Rc<RefCell<HashMap<IpAddr, usize>>> = Rc::default();
     loop {
         let Ok((stream, from)) = listener.accept().await else {
             // Out of file descriptors: others will close.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        if open.get() >= CONNECTIONS {
+        let from = from.ip();
+        let (all, own) = {
+            let open = open.borrow();
+            (open.values().sum::<usize>(), open.get(&from).copied().unwrap_or(0))
+        };
+        if all >= CONNECTIONS || own >= CONNECTIONS_OF_ONE {
             drop(stream);
             continue;
         }
-        open.set(open.get() + 1);
-        let (app, open) = (Rc::clone(app), Rc::clone(open));
+        *open.borrow_mut().entry(from).or_default() += 1;
+        let (app, open) = (Rc::clone(app), Rc::clone(&open));
         tokio::task::spawn_local(async move {
-            connection(stream, from, app, side).await;
-            open.set(open.get() - 1);
+            connection(stream, app, side).await;
+            let mut open = open.borrow_mut();
+            let left = open.get(&from).map_or(0, |count| count.saturating_sub(1));
+            if left == 0 {
+                open.remove(&from);
+            } else {
+                open.insert(from, left);
+            }
         });
     }
 }
 
-async fn connection(stream: TcpStream, _from: SocketAddr, app: Rc<App>, side: Side) {
+async fn connection(stream: TcpStream, app: Rc<App>, side: Side) {
     let _ = stream.set_nodelay(true);
     let serve = service_fn(move |request| {
         let app = Rc::clone(&app);

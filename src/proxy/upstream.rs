@@ -9,10 +9,20 @@ use hyper::{HeaderMap, Request, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use crate::manifest::Auth;
 use crate::secret::SecretValue;
+
+/// Runs a connection beside the calls that use it, on their own queue: an answer reaches its call without a turn of the driver.
+#[derive(Clone, Copy, Debug)]
+struct Beside;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Beside {
+    fn execute(&self, connection: F) {
+        tokio::task::spawn_local(connection);
+    }
+}
 
 /// The client.
 pub(crate) type Client = Pooled<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -42,7 +52,7 @@ pub(crate) fn client() -> Result<Client, rustls::Error> {
     http.set_nodelay(true);
     http.set_keepalive(Some(Duration::from_secs(60)));
     let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-    let mut builder = Pooled::builder(TokioExecutor::new());
+    let mut builder = Pooled::builder(Beside);
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(60)).pool_max_idle_per_host(64);
     Ok(builder.build(https.wrap_connector(http)))
 }
