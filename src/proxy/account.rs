@@ -1,5 +1,6 @@
 //! What a call cost, and how well that is known. Pure.
 
+use crate::budget::Amount;
 use crate::ledger::book::Pricing;
 use crate::money::Money;
 use crate::price::Prices;
@@ -21,6 +22,8 @@ pub(crate) enum End {
     Timeout,
     /// The proxy was told to stop.
     Shutdown,
+    /// The provider took the call and never answered.
+    Lost,
 }
 
 impl End {
@@ -33,6 +36,7 @@ impl End {
             End::ErrorEvent => "error_event",
             End::Timeout => "timeout",
             End::Shutdown => "shutdown",
+            End::Lost => "lost",
         }
     }
 }
@@ -79,7 +83,10 @@ pub(crate) fn price(prices: &Prices, target: Target<'_>, seen: &Seen, end: End, 
     let is_whole = seen.is_whole && seen.error.is_none() && matches!(end, End::Complete | End::ClientAbort);
     let report = &seen.report;
     let (usage, doubt) = match (&seen.unusable, seen.has_usage, is_whole) {
-        (None, true, true) => (report.usage, None),
+        (None, true, true) if seen.has_final => (report.usage, None),
+        (None, true, true) => {
+            (at_least(report.usage, seen, is_stream), Some("the usage was said at the beginning alone".to_owned()))
+        }
         (None, true, false) => {
             (at_least(report.usage, seen, is_stream), Some(format!("the answer is not whole: {}", end.name())))
         }
@@ -94,7 +101,8 @@ pub(crate) fn price(prices: &Prices, target: Target<'_>, seen: &Seen, end: End, 
             why: Some("a server of one's own".to_owned()),
         };
     }
-    if let (Some(cost), true) = (report.cost, is_whole) {
+    let doubt = doubt.or_else(|| report.unknown.map(ToOwned::to_owned));
+    if let (Some(cost), true, None) = (report.cost, is_whole, report.unknown) {
         return Priced { usage, cost, pricing: Pricing::Exact, why: None };
     }
     let Some(row) = prices.row(target.provider, target.model) else {
@@ -105,6 +113,15 @@ pub(crate) fn price(prices: &Prices, target: Target<'_>, seen: &Seen, end: End, 
     let why = doubt.or_else(|| row.lacks(&usage).map(ToOwned::to_owned));
     let pricing = if why.is_some() { Pricing::Estimated } else { Pricing::Exact };
     Priced { usage, cost, pricing, why }
+}
+
+/// What a caller left behind and nobody read costs what was reserved for it, where that is more: it could not be bounded otherwise.
+pub(crate) fn at_reservation(priced: Priced, reserved: Amount) -> Priced {
+    let usage =
+        Usage { output: priced.usage.output.max(reserved.tokens.saturating_sub(priced.usage.input())), ..priced.usage };
+    let why = Some("the end of it was not seen: what was reserved is taken".to_owned());
+    let pricing = if priced.pricing == Pricing::Unpriced { Pricing::Unpriced } else { Pricing::Estimated };
+    Priced { usage, cost: priced.cost.max(reserved.usd), pricing, why }
 }
 
 /// Every event of a stream carries a token at least; a whole answer is JSON.

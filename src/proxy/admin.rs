@@ -153,7 +153,7 @@ async fn change(
         return Err(Fault::new(403, "forbidden", "a page of another origin may not change anything"));
     }
     let is_json = text("content-type").is_some_and(|kind| kind.starts_with("application/json"));
-    let body = read_body(request.into_body()).await?;
+    let body = read_body(request.into_body(), None).await?;
     if path == "/reload" {
         let done = app.reload().map_err(|error| Fault::new(500, "reload_failed", error.to_string()))?;
         return Ok(json_response(&json!({"ok": true, "detail": done})));

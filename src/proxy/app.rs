@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc::UnboundedSender};
 
-use crate::account::{End, Target, price};
+use crate::account::{End, Target, at_reservation, price};
 use crate::audit::{Audit, Line, Times};
 use crate::auth::Callers;
 use crate::brake::Trail;
@@ -22,6 +22,7 @@ use crate::policy::Candidate;
 use crate::pool::{Changed, Pool};
 use crate::price::Prices;
 use crate::relay::Drain;
+use crate::room::Room;
 use crate::secret::SecretValue;
 use crate::upstream::Client;
 use crate::{Options, ProxyError};
@@ -65,6 +66,8 @@ pub(crate) struct App {
     pub(crate) live: RefCell<BTreeMap<String, Rc<RefCell<Live>>>>,
     /// How many of them each agent has.
     pub(crate) in_flight: RefCell<HashMap<String, usize>>,
+    /// What they hold in memory.
+    pub(crate) room: Rc<Room>,
     /// What was done to calls.
     pub(crate) interventions: RefCell<VecDeque<Intervention>>,
     /// What an operator should know.
@@ -156,6 +159,7 @@ impl App {
             trails: RefCell::default(),
             live: RefCell::default(),
             in_flight: RefCell::default(),
+            room: Rc::default(),
             interventions: RefCell::default(),
             alarms: RefCell::default(),
             paced: RefCell::default(),
@@ -246,6 +250,9 @@ impl App {
         if std::mem::replace(&mut call.is_settled, true) {
             return;
         }
+        if let Some(error) = call.meter.seen.error.take() {
+            call.meter.seen.error = Some(self.masked(&error));
+        }
         let at = now();
         let prices = Rc::clone(&self.prices.borrow());
         let target = Target {
@@ -255,7 +262,11 @@ impl App {
             is_free: call.is_free,
             input: call.input_estimate,
         };
-        let priced = price(&prices, target, &call.meter.seen, end, call.is_stream);
+        let mut priced = price(&prices, target, &call.meter.seen, end, call.is_stream);
+        let is_unseen = end == End::Lost || end == End::ClientAbort && !call.meter.seen.is_whole;
+        if is_unseen && !call.is_free {
+            priced = at_reservation(priced, call.reserved);
+        }
         let settled = Settled {
             id: call.id.clone(),
             at,
@@ -362,6 +373,19 @@ impl App {
     pub(crate) fn is_own(&self, provider: &str) -> bool {
         let row = self.manifest.providers.get(provider);
         self.manifest.next.is_none() && row.is_some_and(|provider| provider.keys.is_empty())
+    }
+
+    /// Returns a text of a provider's without the pod's keys, should it repeat one.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for key in self.keys.borrow().values().flatten() {
+            key.with(|key| {
+                if let Some(key) = std::str::from_utf8(key).ok().filter(|key| text.contains(*key)) {
+                    text = text.replace(key, "…");
+                }
+            });
+        }
+        text
     }
 
     /// Returns a provider's key.

@@ -1,18 +1,21 @@
 //! Brakes: an agent that asks the same again and again, or burns tokens on a heartbeat, is told so before it costs more.
 //! Pure: it sees requests and answers, and says when enough is enough.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
 
 use serde_json::Value;
 
 use crate::manifest::Brakes;
 
+/// How many requests are looked back at: two that take turns are a circle too.
+const WINDOW: usize = 32;
+
 /// What an agent did last.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trail {
-    request: u64,
-    /// How often the last request came, one after the other.
-    repeats: u32,
+    /// The last requests.
+    requests: VecDeque<u64>,
     message: u64,
     /// Turns on the last message that called no tool.
     idle: u32,
@@ -45,7 +48,7 @@ impl Braked {
     pub fn message(self) -> String {
         match self {
             Braked::Request(count) => format!(
-                "stopped: this request came {count} times in a row, unchanged. Asking again will not help: do something else, or report that you are stuck"
+                "stopped: this request came {count} times lately, unchanged. Asking again will not help: do something else, or report that you are stuck"
             ),
             Braked::Tool(count) => format!(
                 "stopped: the same tool was called with the same arguments {count} times in a row. Its answer will not change: try another way, or report that you are stuck"
@@ -126,15 +129,19 @@ fn calls(item: &Value) -> Option<String> {
 impl Trail {
     /// Takes a request in. Returns why it is braked, where it is. Another request lets the agent go on at once.
     pub fn request(&mut self, trace: &Trace, brakes: &Brakes) -> Option<Braked> {
-        self.repeats = if trace.request == self.request { self.repeats.saturating_add(1) } else { 1 };
-        self.request = trace.request;
+        self.requests.push_back(trace.request);
+        if self.requests.len() > WINDOW {
+            self.requests.pop_front();
+        }
+        let repeats = self.requests.iter().filter(|each| **each == trace.request).count();
+        let repeats = u32::try_from(repeats).unwrap_or(u32::MAX);
         if trace.message != self.message || trace.is_at_work {
             self.idle = 0;
         }
         self.message = trace.message;
         let most = brakes.repeat.unwrap_or(u32::MAX);
-        if self.repeats > most {
-            return Some(Braked::Request(self.repeats));
+        if repeats > most {
+            return Some(Braked::Request(repeats));
         }
         if trace.calls > most {
             return Some(Braked::Tool(trace.calls));
@@ -144,7 +151,7 @@ impl Trail {
 
     /// The last request came to nothing: that it comes again is no circle.
     pub fn nothing(&mut self) {
-        self.repeats = self.repeats.saturating_sub(1);
+        self.requests.pop_back();
     }
 
     /// Takes an answer in.

@@ -163,10 +163,13 @@ pub struct Standing {
     pub resets_at: u64,
 }
 
-fn fits(limit: &Limit, amount: Amount) -> bool {
-    limit.usd.is_none_or(|most| amount.usd <= most)
-        && limit.tokens.is_none_or(|most| amount.tokens <= most)
-        && limit.requests.is_none_or(|most| amount.requests <= most)
+impl Limit {
+    /// Returns whether an amount is within the limit.
+    pub(crate) fn fits(&self, amount: Amount) -> bool {
+        self.usd.is_none_or(|most| amount.usd <= most)
+            && self.tokens.is_none_or(|most| amount.tokens <= most)
+            && self.requests.is_none_or(|most| amount.requests <= most)
+    }
 }
 
 impl Account {
@@ -176,8 +179,8 @@ impl Account {
         for (index, limit) in limits.iter().enumerate() {
             let spent = self.spent.of(limit.window, now);
             let wanted = self.reserved.plus(call);
-            if !fits(limit, spent.plus(wanted)) {
-                let frees_at = self.spent.frees_at(limit.window, now, |left| fits(limit, left.plus(wanted)));
+            if !limit.fits(spent.plus(wanted)) {
+                let frees_at = self.spent.frees_at(limit.window, now, |left| limit.fits(left.plus(wanted)));
                 found.push(Exceeded { action: limit.action, limit: index, frees_at });
             }
         }

@@ -1,7 +1,7 @@
 //! The course of a call: read, judged, reserved, sent, answered. It runs on its own, so that a caller who goes away leaves
 //! no call without an end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -22,13 +22,12 @@ use crate::live::{Live, Phase};
 use crate::manifest::{Action, Agent, LedgerFailure};
 use crate::policy::{Candidate, choose, upstream_format};
 use crate::relay::Outgoing;
+use crate::room::{CALLS, Place};
 use crate::tools;
 use crate::wire::meter::Meter;
 use crate::wire::request::{Bad, Request, read};
+use crate::wire::shape::{VALUES, has_too_many_values};
 use crate::{account, brake};
-
-/// The most calls of one agent that are under way at once.
-const IN_FLIGHT: usize = 256;
 
 /// The longest id of a task.
 const TASK: usize = 128;
@@ -55,9 +54,27 @@ pub(crate) struct Call {
     pub(crate) intervention: Option<&'static str>,
     /// What to add to the body where nothing limits the output: so many tokens.
     pub(crate) limit: Option<u64>,
+    /// How many attempts a provider took and never answered.
+    pub(crate) lost: u32,
+    /// What it holds in memory.
+    pub(crate) place: RefCell<Place>,
 }
 
-/// A call before anything is known of it.
+/// A call whose body was read.
+pub(crate) struct Arrived {
+    /// The route.
+    pub(crate) door: Door,
+    /// Who calls.
+    pub(crate) agent: String,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// Its body.
+    pub(crate) body: Bytes,
+    /// What it holds in memory.
+    pub(crate) place: Place,
+}
+
+/// What is known of a call from its beginning.
 struct Arrival {
     began: Instant,
     id: String,
@@ -66,17 +83,12 @@ struct Arrival {
 }
 
 /// Answers a call.
-pub(crate) async fn answer(
-    app: Rc<App>,
-    door: Door,
-    agent: String,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<Outgoing> {
+pub(crate) async fn answer(app: Rc<App>, arrived: Arrived) -> Response<Outgoing> {
+    let (door, agent) = (arrived.door, arrived.agent.clone());
     let began = Instant::now();
     let id = app.next_id();
     let arrival = Arrival { began, id: id.clone(), is_traced: Cell::new(false) };
-    match course(&app, door, &agent, headers, body, &arrival).await {
+    match course(&app, arrived, &arrival).await {
         Ok(mut response) => {
             dispatch::set(response.headers_mut(), "x-claw-request-id", &id);
             response
@@ -126,30 +138,32 @@ pub(crate) fn refuse(app: &App, door: Door, agent: &str, id: &str, fault: &Fault
     response
 }
 
-async fn course(
-    app: &Rc<App>,
-    door: Door,
-    agent_id: &str,
-    headers: HeaderMap,
-    body: Bytes,
-    arrival: &Arrival,
-) -> Result<Response<Outgoing>, Fault> {
+async fn course(app: &Rc<App>, arrived: Arrived, arrival: &Arrival) -> Result<Response<Outgoing>, Fault> {
+    let Arrived { door, agent: agent_id, headers, body, place } = arrived;
     if app.is_stopping.get() {
         return Err(Fault::new(503, "stopping", "the proxy is about to stop").retry_after(5_000));
     }
-    let Some(agent) = app.agent(agent_id) else {
+    let Some(agent) = app.agent(&agent_id) else {
         return Err(Fault::new(401, "unauthorized", "no such agent"));
     };
-    if app.in_flight(agent_id) >= IN_FLIGHT {
-        let message = format!("{IN_FLIGHT} calls of this agent are under way: wait for one to end");
+    if app.in_flight(&agent_id) >= CALLS {
+        let message = format!("{CALLS} calls of this agent are under way: wait for one to end");
         return Err(Fault::new(429, "too_many_calls", message).retry_after(1_000));
     }
     let request = read(&body).map_err(bad)?;
+    if door != Door::Embeddings && has_too_many_values(&body) {
+        let message = format!("the body holds more than {VALUES} values");
+        return Err(Fault::new(413, "request_too_large", message));
+    }
+    if let Some(field) = background(&request, &body) {
+        let message = format!("`{field}` is answered later and elsewhere: the proxy could not say what it costs");
+        return Err(Fault::new(400, "unsupported_request", message).field(field));
+    }
     let task = task(&headers)?;
     let mut call = Call {
         id: arrival.id.clone(),
         door,
-        agent: agent_id.to_owned(),
+        agent: agent_id.clone(),
         headers,
         body,
         request,
@@ -157,6 +171,8 @@ async fn course(
         task,
         intervention: None,
         limit: None,
+        lost: 0,
+        place: RefCell::new(place),
     };
     braked(app, agent, &mut call, &arrival.is_traced)?;
     let candidates = candidates(app, agent, &mut call)?;
@@ -165,6 +181,11 @@ async fn course(
     // What was amended may have brought tools along.
     scope_tools(app, agent, &mut call)?;
     send(app, agent, &mut call, candidates).await
+}
+
+/// Returns the member that has a call answered later, where one is set.
+fn background(request: &Request, body: &[u8]) -> Option<&'static str> {
+    request.value(body, "background").filter(|value| *value == b"true").map(|_| "background")
 }
 
 fn bad(bad: Bad) -> Fault {
@@ -234,7 +255,7 @@ fn candidates(app: &App, agent: &Agent, call: &mut Call) -> Result<Vec<Candidate
 }
 
 fn scope_tools(app: &App, agent: &Agent, call: &mut Call) -> Result<(), Fault> {
-    let Some(scope) = &agent.tools else { return Ok(()) };
+    let Some(scope) = agent.tools.as_ref().filter(|_| call.door != Door::Embeddings) else { return Ok(()) };
     let Some(scoped) = tools::scoped(&call.body, &call.request, scope).map_err(bad)? else { return Ok(()) };
     let message = format!("tools that this agent may not use were taken out: {}", scoped.removed.join(", "));
     app.intervene(&call.agent, "tool_removed", &message, &call.id);
@@ -253,15 +274,20 @@ async fn send(
 ) -> Result<Response<Outgoing>, Fault> {
     let mut last: Option<Fault> = None;
     let mut attempts = 0;
-    let mut is_downgraded = false;
+    let (mut is_downgraded, mut is_lost) = (false, false);
     while !candidates.is_empty() {
         let target = candidates.remove(0);
+        if target.provider == "openrouter" && call.request.has("models") {
+            let message = "which models are asked is the pod's to say: `models` names others";
+            return Err(Fault::new(403, "model_not_allowed", message).field("models"));
+        }
         let amount = match judge(app, agent, call, &target, is_downgraded) {
             Verdict::Goes(amount) => amount,
             Verdict::Unpriced(fault) => {
                 last = Some(fault);
                 continue;
             }
+            Verdict::Never(fault) => return Err(fault),
             Verdict::Downgrade(over) if !is_downgraded && call.door.generates() => {
                 is_downgraded = true;
                 let others = crate::policy::fallbacks(agent).into_iter().filter(|each| app.knows(each));
@@ -289,6 +315,13 @@ async fn send(
         let live = register(app, agent, call, target, amount)?;
         match dispatch::attempt(app, call, &live, &mut attempts).await {
             Attempt::Answered(response) => return Ok(response),
+            Attempt::Lost(fault) => {
+                if !std::mem::replace(&mut is_lost, true) {
+                    candidates.insert(0, live.borrow().target.clone());
+                }
+                call.lost += 1;
+                last = Some(fault);
+            }
             Attempt::Next(fault) => {
                 app.release(&live);
                 if !candidates.is_empty() {
@@ -320,8 +353,10 @@ fn register(
     amount: Amount,
 ) -> Result<Rc<std::cell::RefCell<Live>>, Fault> {
     let at = now();
+    // A call that was lost on the way stands in the ledger under its own id, and what came after it under one of its own.
+    let id = if call.lost == 0 { call.id.clone() } else { format!("{}.{}", call.id, call.lost) };
     let reserved = Reserved {
-        id: call.id.clone(),
+        id: id.clone(),
         at,
         agent: call.agent.clone(),
         provider: target.provider.clone(),
@@ -347,7 +382,7 @@ fn register(
         upstream_format(&target.provider, own, call.door.format())
     };
     Ok(app.register(Live {
-        id: call.id.clone(),
+        id,
         agent: call.agent.clone(),
         service: agent.service.clone(),
         path: call.door.path(),

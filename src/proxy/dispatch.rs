@@ -26,14 +26,19 @@ use crate::manifest::{Auth, Provider};
 use crate::policy::upstream_format;
 use crate::pool::{Outcome, Unready, wait_ms};
 use crate::relay::{Mode, Outgoing, Relay};
+use crate::room::For;
 use crate::upstream::{FIRST_BYTE, copy_back, request};
 use crate::wire::request::{limit_key, quoted, read};
+use crate::wire::shape::{VALUES, has_too_many_values};
 
 /// The most bytes of an answer that is no stream.
-const ANSWER: usize = 64 << 20;
+const ANSWER: usize = 32 << 20;
 
 /// The most bytes of an error that are read.
 const ERROR: usize = 1 << 20;
+
+/// The kind of a fault, on its way, where the provider had taken the request.
+const TAKEN: &str = "taken";
 
 /// How an attempt ended.
 pub(crate) enum Attempt {
@@ -41,6 +46,8 @@ pub(crate) enum Attempt {
     Answered(Response<Outgoing>),
     /// The next candidate may be asked; else this is the answer.
     Next(Fault),
+    /// The same, after a call that is settled: the same candidate may be asked once more.
+    Lost(Fault),
     /// No other candidate would answer otherwise.
     Failed(Fault),
 }
@@ -86,12 +93,18 @@ pub(crate) async fn attempt(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>
         live.borrow_mut().attempts = *attempts;
         return hand_on(app, call, live, &outbound).await;
     }
+    // What a provider says of counting says nothing of answering.
+    let known_as =
+        if call.door.generates() { target.model.clone() } else { format!("{} ({})", target.model, call.door.path()) };
     let mut tried = Vec::new();
     let mut is_second = false;
     let mut last = None;
     loop {
-        let picked =
-            app.pools.borrow().get(&target.provider).map_or(Ok(0), |pool| pool.pick(&target.model, now(), &tried));
+        let picked = app
+            .pools
+            .borrow()
+            .get(&target.provider)
+            .map_or(Ok(0), |pool| pool.pick(&known_as, &call.agent, now(), &tried));
         let index = match picked {
             Ok(index) => index,
             Err(unready) => {
@@ -104,12 +117,17 @@ pub(crate) async fn attempt(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>
         let outcome = once(app, call, live, &outbound, &target.provider, index).await;
         let (outcome, fault) = match outcome {
             Ok(response) => {
-                learn(app, &target.provider, index, &target.model, &call.agent, &Outcome::Good);
+                learn(app, &target.provider, index, &known_as, &call.agent, &Outcome::Good);
                 return reply(app, call, live, &outbound, response).await;
             }
             Err(failed) => failed,
         };
-        learn(app, &target.provider, index, &target.model, &call.agent, &outcome);
+        learn(app, &target.provider, index, &known_as, &call.agent, &outcome);
+        if fault.kind == TAKEN {
+            // The provider has the request and may charge it: this call is settled, and another one has its own reservation.
+            app.settle(live, End::Lost);
+            return Attempt::Lost(Fault { kind: "provider_unreachable", ..fault });
+        }
         match &outcome {
             Outcome::Status { status: 401 | 402 | 403 | 429, .. } => tried.push(index),
             Outcome::Status { status, .. } if *status < 500 => return Attempt::Failed(fault),
@@ -277,17 +295,16 @@ async fn once(
     let sent = tokio::time::timeout(FIRST_BYTE, app.client.request(made)).await;
     let response = match sent {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => {
-            let why = if error.is_connect() { "cannot be reached" } else { "broke off before it answered" };
-            let fault = Fault::new(502, "provider_unreachable", format!("`{provider}` {why}")).retry_after(2_000);
-            return Err((Outcome::Lost, fault));
+        Ok(Err(error)) if error.is_connect() => {
+            let message = format!("`{provider}` cannot be reached");
+            return Err((Outcome::Lost, Fault::new(502, "provider_unreachable", message).retry_after(2_000)));
+        }
+        Ok(Err(_)) => {
+            let message = format!("`{provider}` broke off before it answered");
+            return Err((Outcome::Lost, Fault::new(502, TAKEN, message).retry_after(2_000)));
         }
         Err(_) => {
-            let fault = Fault::new(
-                504,
-                "provider_timeout",
-                format!("`{provider}` did not answer in {} s", FIRST_BYTE.as_secs()),
-            );
+            let fault = Fault::new(504, TAKEN, format!("`{provider}` did not answer in {} s", FIRST_BYTE.as_secs()));
             return Err((Outcome::Lost, fault));
         }
     };
@@ -295,11 +312,12 @@ async fn once(
     if response.status().is_success() || app.manifest.next.is_some() {
         return Ok(response);
     }
-    Err(refused(call, live, outbound, provider, response).await)
+    Err(refused(app, call, live, outbound, provider, response).await)
 }
 
 /// Reads why a provider refuses.
 async fn refused(
+    app: &App,
     call: &Call,
     live: &RefCell<Live>,
     outbound: &Outbound,
@@ -315,9 +333,11 @@ async fn refused(
     let said: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let error = said.get("error").unwrap_or(&said);
     let text = |key: &str| error.get(key).and_then(Value::as_str);
-    let code = text("code").or_else(|| text("type")).unwrap_or("").to_owned();
+    let is_plain = |each: &char| each.is_ascii_alphanumeric() || matches!(each, '_' | '-' | '.');
+    let code: String = text("code").or_else(|| text("type")).unwrap_or("").chars().filter(is_plain).take(64).collect();
     let message = text("message").or_else(|| error.as_str()).unwrap_or("no reason was given");
     let message: String = message.chars().filter(|each| !each.is_control()).take(1000).collect();
+    let message = app.masked(&message);
     let outcome = Outcome::Status { status, code: code.clone(), wait_ms: wait };
     // A key that is refused is not the agent's, and nothing it says of the key is the agent's business.
     let fault = match status {
@@ -355,6 +375,12 @@ async fn reply(
     let kind =
         parts.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("").to_ascii_lowercase();
     let is_stream = live.borrow().is_stream;
+    let encoding = parts.headers.get("content-encoding").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let is_packed = encoding.as_deref().is_some_and(|encoding| !matches!(encoding.trim(), "" | "identity"));
+    if is_stream && is_packed {
+        let kind = format!("a stream packed as {}", encoding.as_deref().unwrap_or_default());
+        return Attempt::Answered(wrong_type(app, call, live, body, &kind).await);
+    }
     let wanted = if is_stream { "text/event-stream" } else { "json" };
     if !kind.is_empty() && !kind.contains(wanted) {
         return Attempt::Answered(wrong_type(app, call, live, body, &kind).await);
@@ -370,7 +396,6 @@ async fn reply(
     if is_stream {
         return Attempt::Answered(stream(app, call, live, outbound, headers, body).await);
     }
-    let encoding = parts.headers.get("content-encoding").and_then(|value| value.to_str().ok()).map(str::to_owned);
     Attempt::Answered(whole(app, call, live, outbound, headers, (body, encoding)).await)
 }
 
@@ -436,25 +461,24 @@ async fn whole(
     headers: HeaderMap,
     (body, encoding): (Incoming, Option<String>),
 ) -> Response<Outgoing> {
-    let read = tokio::time::timeout(FIRST_BYTE, Limited::new(body, ANSWER).collect()).await;
     let spoken = call.door.format();
-    let bytes = match read {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(_)) | Err(_) => {
-            let end = if read.is_err() { End::Timeout } else { End::UpstreamReset };
-            live.borrow_mut().status = 502;
-            live.borrow_mut().meter.seen.error = Some("the answer broke off".to_owned());
+    let bytes = match read_answer(call, body).await {
+        Ok(bytes) => bytes,
+        Err((end, fault)) => {
+            live.borrow_mut().status = fault.status;
+            live.borrow_mut().meter.seen.error = Some(fault.message.clone());
             app.settle(live, end);
-            return fault_response(
-                &Fault::new(502, "answer_truncated", "the provider broke off before its answer was whole"),
-                spoken,
-            );
+            return fault_response(&fault, spoken);
         }
     };
-    let bytes = match decoded(bytes, encoding.as_deref()) {
-        Some(bytes) => bytes,
-        None => Bytes::from_static(b""),
-    };
+    let bytes = decoded(bytes, encoding.as_deref()).unwrap_or_default();
+    if call.door.generates() && has_too_many_values(&bytes) {
+        let fault = Fault::new(502, "bad_answer", format!("the answer holds more than {VALUES} values"));
+        live.borrow_mut().status = 502;
+        live.borrow_mut().meter.seen.error = Some(fault.message.clone());
+        app.settle(live, End::ErrorEvent);
+        return fault_response(&fault, spoken);
+    }
     live.borrow_mut().meter.whole(&bytes);
     let error = live.borrow().meter.seen.error.clone();
     if let Some(error) = error {
@@ -487,6 +511,25 @@ async fn whole(
         set(response.headers_mut(), "x-claw-budget-remaining-usd", &left);
     }
     response
+}
+
+/// Reads an answer that is no stream.
+async fn read_answer(call: &Call, mut body: Incoming) -> Result<Bytes, (End, Fault)> {
+    let cut = || Fault::new(502, "answer_truncated", "the provider broke off before its answer was whole");
+    let read = async {
+        let mut out = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let bytes = frame.map_err(|_| (End::UpstreamReset, cut()))?.into_data().unwrap_or_default();
+            if out.len() + bytes.len() > ANSWER {
+                let message = format!("the provider's answer is longer than {} MiB", ANSWER >> 20);
+                return Err((End::UpstreamReset, Fault::new(502, "bad_answer", message)));
+            }
+            call.place.borrow_mut().take(bytes.len(), For::Answer).map_err(|fault| (End::UpstreamReset, fault))?;
+            out.extend_from_slice(&bytes);
+        }
+        Ok(Bytes::from(out))
+    };
+    tokio::time::timeout(FIRST_BYTE, read).await.unwrap_or_else(|_| Err((End::Timeout, cut())))
 }
 
 /// Returns the least that is left of an agent's budgets of money.

@@ -28,6 +28,7 @@ mod policy;
 mod pool;
 pub mod price;
 mod relay;
+mod room;
 mod secret;
 mod serve;
 mod state;

@@ -10,6 +10,7 @@ use crate::ledger::book::POD;
 use crate::manifest::{Action, Agent, Limit};
 use crate::money::Money;
 use crate::policy::Candidate;
+use crate::wire::content::{self, Cache};
 use crate::wire::usage::Usage;
 
 /// What is reserved of output where neither the caller nor the model says how much there can be, in tokens.
@@ -28,6 +29,8 @@ pub(crate) enum Verdict {
     Refused((String, Exceeded)),
     /// A budget of money is set, and the model has no price.
     Unpriced(Fault),
+    /// It cannot go, now or later.
+    Never(Fault),
 }
 
 /// Returns the limits of an account: the manifest's, with what operators put in their place.
@@ -73,6 +76,25 @@ pub(crate) fn judge(app: &App, agent: &Agent, call: &mut Call, target: &Candidat
         );
         return Verdict::Unpriced(Fault::new(429, "unpriced_model", message).field("model"));
     }
+    let unbounded = ["previous_response_id", "conversation"]
+        .into_iter()
+        .find(|field| caps && call.request.value(&call.body, field).is_some_and(|value| value != b"null"));
+    if let Some(field) = unbounded {
+        let message = format!(
+            "`{field}` brings along what the proxy cannot see, and a hard budget is set: send the conversation itself"
+        );
+        return Verdict::Never(Fault::new(400, "unbounded_request", message).field(field));
+    }
+    let alone = own.iter().chain(&pod).filter(is_hard).find(|limit| !limit.fits(amount));
+    if let Some(limit) = alone.filter(|limit| limit.action == Action::HardStop) {
+        let message = format!(
+            "this call alone may take {} tokens and ${}, more than a whole budget by the {}: lower its limit of output, or shorten it",
+            amount.tokens,
+            amount.usd,
+            limit.window.name()
+        );
+        return Verdict::Never(Fault::new(400, "call_exceeds_budget", message));
+    }
     let mut over: Vec<(String, Exceeded)> = Vec::new();
     for (account, limits) in [(call.agent.as_str(), &own), (POD, &pod)] {
         let found = app.ledger.borrow_mut().book.account(account).exceeded(limits, amount, at);
@@ -112,17 +134,23 @@ fn size(app: &App, call: &mut Call, target: &Candidate, cap: Option<u64>) -> (Am
     let prices = app.prices.borrow();
     let row = prices.row(&target.provider, &target.model);
     let is_own = app.is_own(&target.provider);
-    // JSON of three bytes a token is dense: what is reserved is rather too much.
-    let input = (call.body.len() as u64).div_ceil(3);
+    let seen = content::tokens(&call.body);
+    let limit = call.request.max_output(call.door.format());
     let output = if call.door.generates() {
         let most = row.and_then(|row| row.max_output).unwrap_or(OUTPUT).min(OUTPUT);
-        call.limit = if call.request.max_output.is_none() { cap.map(|_| most) } else { None };
-        call.request.max_output.unwrap_or(most).saturating_mul(call.request.count.max(1))
+        call.limit = if limit.is_none() { cap.map(|_| most) } else { None };
+        limit.unwrap_or(most).saturating_mul(call.request.count.max(1))
     } else {
         0
     };
-    let usage = Usage { input_uncached: input, output, ..Usage::default() };
-    let usd = row.map_or(Money::ZERO, |row| row.cost(&usage, None));
+    // The dearest way the input may be taken: as it is, or into a cache.
+    let usage = match content::cache(&call.body) {
+        Cache::None => Usage { input_uncached: seen, output, ..Usage::default() },
+        Cache::Minutes => Usage { cache_write_5m: seen, output, ..Usage::default() },
+        Cache::Hour => Usage { cache_write_1h: seen, output, ..Usage::default() },
+    };
+    let tier = call.request.tier.as_deref();
+    let usd = row.map_or(Money::ZERO, |row| row.cost(&usage, None).max(row.cost(&usage, tier)));
     let usd = if is_own { Money::ZERO } else { usd };
     (Amount { usd, tokens: usage.total(), requests: 1 }, row.is_some() || is_own)
 }

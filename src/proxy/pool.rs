@@ -14,8 +14,11 @@ const LONGEST_MS: u64 = DAY_MS;
 /// How long a key whose money is gone rests: then it is tried once more.
 const EXHAUSTED_MS: u64 = 15 * 60_000;
 
-/// How long a key that may be wrong rests.
-const SUSPECT_MS: u64 = 10_000;
+/// How long a model rests that a key was forbidden.
+const FORBIDDEN_MS: u64 = 60_000;
+
+/// How long a key that may be wrong rests at first.
+const SUSPECT_MS: u64 = 5_000;
 
 /// Rests of a model that fails: twice as long each time.
 const BREAK_MS: u64 = 2_000;
@@ -68,18 +71,48 @@ pub(crate) struct Key {
     pub(crate) since: u64,
     /// Why, in a sentence.
     pub(crate) evidence: String,
-    /// Models that rest on this key alone, and until when.
-    pub(crate) models: BTreeMap<String, u64>,
-    /// Who and what it was refused for.
-    refused: BTreeSet<(String, String)>,
+    /// Models that rest on this key, for whom, and until when.
+    pub(crate) rests: Rests,
+    /// Agents it was refused for.
+    refused: BTreeSet<String>,
+    /// How often it was refused in a row.
+    refusals: u32,
 }
 
-/// What is known of a model at a provider, whatever the key.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Breaker {
-    failures: u32,
-    /// Until when it rests.
-    pub(crate) until: u64,
+/// What rests, by model and agent: for the agent that saw the failure, and for all once a second one sees it too. What one agent
+/// does takes nothing away from another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rests(BTreeMap<String, BTreeMap<String, u64>>);
+
+impl Rests {
+    /// Returns until when a model rests for an agent.
+    fn until(&self, model: &str, agent: &str, now: u64) -> u64 {
+        let Some(agents) = self.0.get(model) else { return 0 };
+        let mut all: Vec<u64> = agents.values().copied().filter(|until| *until > now).collect();
+        all.sort_unstable();
+        let own = agents.get(agent).copied().unwrap_or(0);
+        // As long as two agents see it, everybody does.
+        let shared = all.len().checked_sub(2).and_then(|second| all.get(second)).copied().unwrap_or(0);
+        own.max(shared)
+    }
+
+    fn rest(&mut self, model: &str, agent: &str, until: u64, now: u64) {
+        let agents = self.0.entry(model.to_owned()).or_default();
+        agents.retain(|_, until| *until > now);
+        agents.insert(agent.to_owned(), until);
+    }
+
+    fn wake(&mut self, model: &str, agent: &str) {
+        if let Some(agents) = self.0.get_mut(model) {
+            agents.remove(agent);
+        }
+    }
+
+    /// Returns the models that rest for somebody, with the latest end.
+    pub(crate) fn models(&self, now: u64) -> impl Iterator<Item = (&String, u64)> {
+        let latest = |agents: &BTreeMap<String, u64>| agents.values().copied().max().unwrap_or(0);
+        self.0.iter().map(move |(model, agents)| (model, latest(agents))).filter(move |(_, until)| *until > now)
+    }
 }
 
 /// The keys of a provider.
@@ -87,8 +120,10 @@ pub(crate) struct Breaker {
 pub(crate) struct Pool {
     /// The keys, in the order they are tried; one without a name where the provider wants none.
     pub(crate) keys: Vec<Key>,
-    /// Models that failed.
-    pub(crate) breakers: BTreeMap<String, Breaker>,
+    /// Models that failed, whatever the key.
+    pub(crate) broken: Rests,
+    /// How often in a row, by model and agent.
+    failures: BTreeMap<(String, String), u32>,
 }
 
 /// What came back.
@@ -140,24 +175,25 @@ impl Pool {
             until: 0,
             since: now,
             evidence: String::new(),
-            models: BTreeMap::new(),
+            rests: Rests::default(),
             refused: BTreeSet::new(),
+            refusals: 0,
         };
-        Self { keys: ids.into_iter().map(key).collect(), breakers: BTreeMap::new() }
+        Self { keys: ids.into_iter().map(key).collect(), broken: Rests::default(), failures: BTreeMap::new() }
     }
 
-    /// Returns the index of the first key that may be used for a model now.
+    /// Returns the index of the first key that an agent may use for a model now.
     ///
     /// # Errors
     /// Where none may: until when.
-    pub(crate) fn pick(&self, model: &str, now: u64, tried: &[usize]) -> Result<usize, Unready> {
-        let rest = self.breakers.get(model).map_or(0, |breaker| breaker.until);
+    pub(crate) fn pick(&self, model: &str, agent: &str, now: u64, tried: &[usize]) -> Result<usize, Unready> {
+        let rest = self.broken.until(model, agent, now);
         let mut earliest = Unready::Never;
         for (index, key) in self.keys.iter().enumerate() {
             let free = match key.state {
                 KeyState::Dead | KeyState::Disabled | KeyState::Absent => continue,
                 KeyState::Ready | KeyState::Suspect | KeyState::Exhausted => {
-                    key.until.max(rest).max(key.models.get(model).copied().unwrap_or(0))
+                    key.until.max(rest).max(key.rests.until(model, agent, now))
                 }
             };
             if free <= now && !tried.contains(&index) {
@@ -186,25 +222,22 @@ impl Pool {
         let by = |what: &str| format!("{what} for `{model}` by `{agent}`");
         match outcome {
             Outcome::Good => {
-                self.breakers.remove(model);
-                key.models.remove(model);
+                self.broken.wake(model, agent);
+                self.failures.remove(&(model.to_owned(), agent.to_owned()));
+                key.rests.wake(model, agent);
                 key.refused.clear();
+                key.refusals = 0;
                 key.change(KeyState::Ready, 0, by("an answer"), now)
             }
-            Outcome::Lost => {
-                self.fail(model, now);
-                None
-            }
             Outcome::Status { status: 401, code, .. } => {
-                key.refused.insert((agent.to_owned(), model.to_owned()));
-                let agents: BTreeSet<_> = key.refused.iter().map(|(agent, _)| agent).collect();
-                let models: BTreeSet<_> = key.refused.iter().map(|(_, model)| model).collect();
-                let is_sure =
-                    matches!(code.as_str(), "invalid_api_key" | "account_deactivated" | "authentication_error");
-                if is_sure || agents.len() > 1 || models.len() > 1 {
+                key.refused.insert(agent.to_owned());
+                key.refusals = key.refusals.saturating_add(1);
+                let is_sure = matches!(code.as_str(), "invalid_api_key" | "account_deactivated");
+                if is_sure || key.refused.len() > 1 {
                     return key.change(KeyState::Dead, 0, by(&format!("401 {code}")), now);
                 }
-                key.change(KeyState::Suspect, now + SUSPECT_MS, by("401"), now)
+                let rest = (SUSPECT_MS << key.refusals.min(6)).min(EXHAUSTED_MS);
+                key.change(KeyState::Suspect, now + rest, by("401"), now)
             }
             Outcome::Status { status: 402, code, .. } => key.exhaust(by(&format!("402 {code}")), now),
             Outcome::Status { status: 429, code, .. } if code == "insufficient_quota" => {
@@ -212,33 +245,28 @@ impl Pool {
             }
             Outcome::Status { status: 429, wait_ms, .. } => {
                 let rest = wait_ms.unwrap_or(REST_MS).min(LONGEST_MS);
-                key.models.insert(model.to_owned(), now + rest);
-                let evidence = by("429");
-                let from = key.state.name();
-                key.evidence.clone_from(&evidence);
-                Some(Changed { key: key.id.clone(), from, to: "cooldown", evidence })
+                Some(key.rest(model, agent, (rest, by("429")), now))
             }
-            // A model that this key may not use: the key is as good as before for all others.
-            Outcome::Status { status: 403, .. } => {
-                key.models.insert(model.to_owned(), now + EXHAUSTED_MS);
-                let evidence = by("403");
-                key.evidence.clone_from(&evidence);
-                Some(Changed { key: key.id.clone(), from: key.state.name(), to: "cooldown", evidence })
+            // A model that this key may not use, or something that this agent said: the key is as good as before.
+            Outcome::Status { status: 403, .. } => Some(key.rest(model, agent, (FORBIDDEN_MS, by("403")), now)),
+            Outcome::Lost => {
+                self.fail(model, agent, now);
+                None
             }
             Outcome::Status { status, .. } if *status >= 500 => {
-                self.fail(model, now);
+                self.fail(model, agent, now);
                 None
             }
             Outcome::Status { .. } => None,
         }
     }
 
-    fn fail(&mut self, model: &str, now: u64) {
-        let breaker = self.breakers.entry(model.to_owned()).or_default();
-        breaker.failures = breaker.failures.saturating_add(1);
-        if breaker.failures >= FAILURES {
-            let doubled = BREAK_MS << (breaker.failures - FAILURES).min(8);
-            breaker.until = now + doubled.min(LONGEST_BREAK_MS);
+    fn fail(&mut self, model: &str, agent: &str, now: u64) {
+        let failures = self.failures.entry((model.to_owned(), agent.to_owned())).or_default();
+        *failures = failures.saturating_add(1);
+        if *failures >= FAILURES {
+            let doubled = BREAK_MS << (*failures - FAILURES).min(8);
+            self.broken.rest(model, agent, now + doubled.min(LONGEST_BREAK_MS), now);
         }
     }
 
@@ -257,7 +285,7 @@ impl Pool {
     /// A key has another value: what was known of the old one is forgotten, but for what an operator decided.
     pub(crate) fn renewed(&mut self, id: &str, now: u64) -> Option<Changed> {
         let key = self.keys.iter_mut().find(|key| key.id == id && key.state != KeyState::Disabled)?;
-        key.models.clear();
+        key.rests = Rests::default();
         key.refused.clear();
         key.change(KeyState::Ready, 0, "its file has another value".to_owned(), now)
     }
@@ -265,7 +293,7 @@ impl Pool {
     /// An operator switches a key on or off. Returns the change; nothing where there is no such key.
     pub(crate) fn set(&mut self, id: &str, is_on: bool, now: u64) -> Option<Changed> {
         let key = self.keys.iter_mut().find(|key| key.id == id)?;
-        key.models.clear();
+        key.rests = Rests::default();
         key.refused.clear();
         let state = if is_on { KeyState::Ready } else { KeyState::Disabled };
         let from = key.state.name();
@@ -276,6 +304,12 @@ impl Pool {
 }
 
 impl Key {
+    fn rest(&mut self, model: &str, agent: &str, (rest, evidence): (u64, String), now: u64) -> Changed {
+        self.rests.rest(model, agent, now + rest, now);
+        self.evidence.clone_from(&evidence);
+        Changed { key: self.id.clone(), from: self.state.name(), to: "cooldown", evidence }
+    }
+
     fn exhaust(&mut self, evidence: String, now: u64) -> Option<Changed> {
         self.change(KeyState::Exhausted, now + EXHAUSTED_MS, evidence, now)
     }
@@ -374,38 +408,55 @@ mod tests {
     }
 
     #[test]
-    fn a_403_rests_one_model_on_one_key_for_nobody_else() {
+    fn what_one_agent_does_takes_nothing_from_another_and_what_two_see_is_everybodys() {
+        for outcome in [status(403, "", None), status(429, "", Some(60_000))] {
+            let mut pool = pool();
+            pool.learn(0, "big", "bad", &outcome, NOW);
+            pool.learn(0, "big", "bad", &outcome, NOW);
+            assert_eq!(pool.pick("big", "bad", NOW, &[]), Ok(1));
+            assert_eq!(pool.pick("big", "good", NOW, &[]), Ok(0), "{outcome:?}");
+            assert_eq!(pool.pick("small", "bad", NOW, &[]), Ok(0));
+            assert_eq!(pool.keys[0].state, KeyState::Ready);
+            pool.learn(0, "big", "good", &outcome, NOW);
+            assert_eq!(pool.pick("big", "third", NOW, &[]), Ok(1), "{outcome:?}");
+        }
         let mut pool = pool();
-        pool.learn(0, "big", "bad", &status(403, "", None), NOW);
-        assert_eq!(pool.pick("big", NOW, &[]), Ok(1));
-        assert_eq!(pool.pick("small", NOW, &[]), Ok(0));
-        assert_eq!(pool.keys[0].state, KeyState::Ready);
+        for _ in 0..9 {
+            pool.learn(0, "big", "bad", &status(500, "", None), NOW);
+        }
+        assert!(pool.pick("big", "bad", NOW, &[]).is_err());
+        assert_eq!(pool.pick("big", "good", NOW, &[]), Ok(0));
     }
 
     #[test]
-    fn a_key_is_dead_when_two_saw_it_or_the_provider_says_so() {
+    fn a_key_is_dead_when_two_agents_saw_it_or_the_provider_says_so() {
         let mut two = pool();
-        two.learn(0, "m", "a", &status(401, "", None), NOW);
-        two.learn(0, "m", "a", &status(401, "", None), NOW);
-        assert_eq!(two.keys[0].state, KeyState::Suspect);
+        for model in ["m", "n", "m"] {
+            two.learn(0, model, "a", &status(401, "mismatched_organization", None), NOW);
+        }
+        assert_eq!(two.keys[0].state, KeyState::Suspect, "one agent is one witness");
         two.learn(0, "m", "b", &status(401, "", None), NOW);
         assert_eq!(two.keys[0].state, KeyState::Dead);
         let mut sure = pool();
         sure.learn(0, "m", "a", &status(401, "invalid_api_key", None), NOW);
         assert_eq!(sure.keys[0].state, KeyState::Dead);
         assert_eq!(sure.set("one", true, NOW).map(|changed| changed.to), Some("ready"));
-        assert_eq!(sure.pick("m", NOW, &[]), Ok(0));
+        assert_eq!(sure.pick("m", "a", NOW, &[]), Ok(0));
+        sure.set("one", false, NOW);
+        assert_eq!(sure.renewed("one", NOW), None, "what an operator switched off stays off");
     }
 
     #[test]
-    fn a_429_rests_as_long_as_the_provider_asks() {
+    fn a_429_rests_as_long_as_the_provider_asks_and_no_longer_than_a_day() {
         let mut pool = pool();
         for index in 0..2 {
             pool.learn(index, "m", "a", &status(429, "", Some(5_000)), NOW);
         }
-        assert_eq!(pool.pick("m", NOW, &[]), Err(Unready::Until(NOW + 5_000)));
-        assert_eq!(pool.pick("other", NOW, &[]), Ok(0));
-        assert_eq!(pool.pick("m", NOW + 5_000, &[]), Ok(0));
+        assert_eq!(pool.pick("m", "a", NOW, &[]), Err(Unready::Until(NOW + 5_000)));
+        assert_eq!(pool.pick("other", "a", NOW, &[]), Ok(0));
+        assert_eq!(pool.pick("m", "a", NOW + 5_000, &[]), Ok(0));
+        pool.learn(0, "m", "a", &status(429, "", Some(u64::MAX)), NOW);
+        assert_eq!(pool.pick("m", "a", NOW + DAY_MS, &[]), Ok(0));
     }
 
     #[test]
@@ -427,9 +478,9 @@ mod tests {
         for _ in 0..3 {
             pool.learn(0, "m", "a", &Outcome::Lost, NOW);
         }
-        assert_eq!(pool.pick("m", NOW, &[]), Err(Unready::Until(NOW + 2_000)));
-        assert_eq!(pool.pick("m", NOW + 2_000, &[]), Ok(0));
+        assert_eq!(pool.pick("m", "a", NOW, &[]), Err(Unready::Until(NOW + 2_000)));
+        assert_eq!(pool.pick("m", "a", NOW + 2_000, &[]), Ok(0));
         pool.learn(0, "m", "a", &Outcome::Good, NOW + 2_000);
-        assert_eq!(pool.pick("m", NOW + 2_001, &[]), Ok(0));
+        assert_eq!(pool.pick("m", "a", NOW + 2_001, &[]), Ok(0));
     }
 }

@@ -23,10 +23,12 @@ use crate::account::End;
 use crate::app::App;
 use crate::audit::Audit;
 use crate::calendar::now;
+use crate::call::Arrived;
 use crate::door::Door;
 use crate::fault::Fault;
 use crate::manifest::Manifest;
 use crate::relay::{Outgoing, drain};
+use crate::room::{For, Place};
 use crate::{Options, ProxyError, admin, call, dispatch, state};
 
 /// The most bytes of a request's body.
@@ -239,7 +241,7 @@ async fn agents(app: Rc<App>, request: Request<Incoming>) -> Response<Outgoing> 
     let path = request.uri().path();
     let door = Door::of(path);
     let format = door.map_or(claw_types::provider::WireFormat::OpenAi, Door::format);
-    let one_model = path.strip_prefix("/v1/models/").map(ToOwned::to_owned);
+    let one_model = path.strip_prefix("/v1/models/").map(|name| name.replace("%2F", "/").replace("%2f", "/"));
     let method = match (ROUTES.iter().find(|(route, _)| *route == path), &one_model) {
         (Some((_, method)), _) => *method,
         (None, Some(_)) => "GET",
@@ -280,11 +282,16 @@ async fn agents(app: Rc<App>, request: Request<Incoming>) -> Response<Outgoing> 
         };
     };
     let (parts, body) = request.into_parts();
-    let body = match read_body(body).await {
+    let mut place = match app.room.enter(&agent) {
+        Ok(place) => place,
+        Err(fault) => return call::refuse(&app, door, &agent, &app.next_id(), &fault),
+    };
+    let body = match read_body(body, Some(&mut place)).await {
         Ok(body) => body,
         Err(fault) => return call::refuse(&app, door, &agent, &app.next_id(), &fault),
     };
-    let called = tokio::task::spawn_local(call::answer(app, door, agent, parts.headers, body));
+    let arrived = Arrived { door, agent, headers: parts.headers, body, place };
+    let called = tokio::task::spawn_local(call::answer(app, arrived));
     called.await.unwrap_or_else(|_| {
         dispatch::fault_response(&Fault::new(500, "internal_error", "the proxy failed on this call"), format)
     })
@@ -296,19 +303,30 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
     request.headers().iter().fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
 }
 
-/// Reads a body, and refuses one that is too long before it is read.
-pub(crate) async fn read_body(body: Incoming) -> Result<Bytes, Fault> {
+/// Reads a body, and refuses one that is too long before it is read, or for which its agent has no place.
+pub(crate) async fn read_body(body: Incoming, mut place: Option<&mut Place>) -> Result<Bytes, Fault> {
     let too_long = || Fault::new(413, "request_too_large", format!("a request has at most {} MiB", BODY >> 20));
     if body.size_hint().lower() > BODY as u64 {
         return Err(too_long());
     }
-    let collected = tokio::time::timeout(PATIENCE * 4, Limited::new(body, BODY).collect()).await;
-    match collected {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-        Ok(Err(_)) => Err(Fault::new(400, "invalid_request", "the body broke off")),
-        Err(_) => Err(Fault::new(408, "request_timeout", "the body did not come in time")),
-    }
+    let read = async {
+        let mut body = Limited::new(body, BODY);
+        let mut out = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let bytes = match frame {
+                Ok(frame) => frame.into_data().unwrap_or_default(),
+                Err(error) if error.is::<LengthLimitError>() => return Err(too_long()),
+                Err(_) => return Err(Fault::new(400, "invalid_request", "the body broke off")),
+            };
+            if let Some(place) = place.as_deref_mut() {
+                place.take(bytes.len(), For::Request)?;
+            }
+            out.extend_from_slice(&bytes);
+        }
+        Ok(Bytes::from(out))
+    };
+    let late = || Fault::new(408, "request_timeout", "the body did not come in time");
+    tokio::time::timeout(PATIENCE * 4, read).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Returns an answer of JSON.

@@ -209,15 +209,8 @@ pub(crate) fn keys(app: &App, at: u64) -> Vec<Value> {
     for (provider, pool) in pools.iter() {
         for key in &pool.keys {
             let (state, until) = key.standing(at);
-            let resting = key.models.iter().filter(|(_, until)| **until > at);
-            let broken = pool
-                .breakers
-                .iter()
-                .filter(|(_, breaker)| breaker.until > at)
-                .map(|(model, breaker)| (model, &breaker.until));
-            let models = resting
-                .chain(broken)
-                .map(|(model, until)| json!({"model": model, "state": "cooldown", "until": until}));
+            let resting = key.rests.models(at).chain(pool.broken.models(at));
+            let models = resting.map(|(model, until)| json!({"model": model, "state": "cooldown", "until": until}));
             rows.push(json!({
                 "provider": provider, "key": key.id, "state": state, "until": until, "since": key.since,
                 "evidence": key.evidence, "models": models.collect::<Vec<_>>(),

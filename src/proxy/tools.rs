@@ -15,10 +15,14 @@ pub(crate) struct Scoped {
     pub(crate) removed: Vec<String>,
 }
 
-/// Returns the name of a tool: a function's, or the type of one that the provider has built in.
-fn name(tool: &Value) -> Option<&str> {
-    let function = tool.get("function").and_then(|function| function.get("name"));
-    function.or_else(|| tool.get("name")).or_else(|| tool.get("type")).and_then(Value::as_str)
+/// Returns every name that a tool has: a function's, its own, and the type of one that the provider runs.
+fn names(tool: &Value) -> Vec<&str> {
+    fn text(value: Option<&Value>) -> Option<&str> {
+        value.and_then(Value::as_str)
+    }
+    let function = text(tool.get("function").and_then(|function| function.get("name")));
+    let run_by_provider = text(tool.get("type")).filter(|kind| !matches!(*kind, "function" | "custom" | "url"));
+    function.into_iter().chain(text(tool.get("name"))).chain(run_by_provider).collect()
 }
 
 /// Members that bring tools along: OpenAI's and Anthropic's lists, the former functions of chat, and servers of tools.
@@ -46,6 +50,10 @@ pub(crate) fn scoped(body: &[u8], request: &Request, scope: &Tools) -> Result<Op
             false => edits.push((list, format!("[{}]", kept.join(",")))),
         }
         removed.extend(out);
+    }
+    if request.has("web_search_options") && !scope.allows("web_search") {
+        gone.push("web_search_options");
+        removed.push("web_search".to_owned());
     }
     if removed.is_empty() {
         return Ok(None);
@@ -75,8 +83,13 @@ fn split<'b>(body: &'b [u8], request: &Request, list: &str, scope: &Tools) -> Re
     let tools: Vec<&RawValue> = serde_json::from_slice(written).map_err(|_| wrong())?;
     for raw in tools {
         let tool: Value = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-        let name = name(&tool).ok_or_else(wrong)?;
-        if scope.allows(name) { kept.push(raw.get()) } else { removed.push(name.to_owned()) }
+        let names = names(&tool);
+        // Whatever a provider takes for its name must pass.
+        match names.iter().find(|name| !scope.allows(name)) {
+            Some(name) => removed.push((*name).to_owned()),
+            None if names.is_empty() => return Err(wrong()),
+            None => kept.push(raw.get()),
+        }
     }
     Ok((kept, removed))
 }

@@ -53,21 +53,12 @@ pub(crate) fn client() -> Result<Client, rustls::Error> {
     http.set_keepalive(Some(Duration::from_secs(60)));
     let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
     let mut builder = Pooled::builder(Beside);
-    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(60)).pool_max_idle_per_host(64);
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(20)).pool_max_idle_per_host(64);
     Ok(builder.build(https.wrap_connector(http)))
 }
 
 /// Headers of a caller that a provider sees: everything else stays here.
-const OUT: &[&str] = &[
-    "accept",
-    "anthropic-beta",
-    "anthropic-version",
-    "idempotency-key",
-    "openai-organization",
-    "openai-project",
-    "traceparent",
-    "user-agent",
-];
+const OUT: &[&str] = &["accept", "anthropic-beta", "anthropic-version", "idempotency-key", "traceparent", "user-agent"];
 
 /// Headers of a provider that a caller sees.
 const BACK: &[&str] =

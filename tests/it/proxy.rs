@@ -279,6 +279,13 @@ impl Gateway {
         send(self.admin, method, path, &headers, body)
     }
 
+    /// The bytes of memory it holds.
+    fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+    }
+
     fn state(&self) -> Value {
         self.operator("GET", "/state", b"").json()
     }

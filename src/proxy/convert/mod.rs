@@ -23,6 +23,8 @@ use std::fmt;
 use claw_types::provider::WireFormat;
 use serde_json::Value;
 
+use crate::wire::shape::{VALUES, has_too_many_values};
+
 pub use error::{error_body, error_event, error_reply};
 pub use stream::Stream;
 
@@ -91,6 +93,9 @@ pub fn reply(from: WireFormat, to: WireFormat, body: &[u8]) -> Result<Vec<u8>, U
 }
 
 fn parse(body: &[u8]) -> Result<Value> {
+    if has_too_many_values(body) {
+        return Err(Unsupported::new("body", format!("holds more than {VALUES} values")));
+    }
     serde_json::from_slice(body).map_err(|error| Unsupported::new("body", format!("is not JSON: {error}")))
 }
 

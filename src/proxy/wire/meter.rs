@@ -41,6 +41,8 @@ pub struct Seen {
     pub error: Option<String>,
     /// Whether it calls a tool.
     pub calls_tool: bool,
+    /// Whether the usage was said at the end, where a format says it twice.
+    pub has_final: bool,
 }
 
 /// Words that are looked for in every event; what looks for them is made once.
@@ -142,16 +144,34 @@ impl Meter {
             note_usage(seen, self.format, &self.provider, usage);
         }
         note_tier(seen, &members);
+        seen.has_final = true;
+        if self.format == WireFormat::Responses {
+            seen.report.usage.search_calls += searches(body);
+        }
     }
 }
 
+/// Returns how often an answer in the responses format searched.
+fn searches(bytes: &[u8]) -> u64 {
+    memchr::memmem::find_iter(bytes, b"\"web_search_call\"").count() as u64
+}
+
 fn has_tool_call(bytes: &[u8]) -> bool {
-    WORDS.tools.iter().any(|word| word.find(bytes).is_some())
+    let has_some = |word: &Finder<'_>| {
+        let Some(at) = word.find(bytes) else { return false };
+        let rest = bytes[at + word.needle().len()..].trim_ascii_start();
+        let value = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
+        // Some servers always name the list.
+        let inside = value.strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
+        !value.starts_with(b"null") && !inside.is_some_and(|inside| inside.starts_with(b"]"))
+    };
+    WORDS.tools.iter().any(has_some)
 }
 
 /// Returns what an error member says: its message, or itself.
 fn error_of(members: &Members<'_>) -> Option<String> {
-    let error = members.get("error")?;
+    // Some servers always have the member, and nothing in it.
+    let error = members.get("error").filter(|error| !matches!(*error, "\"\"" | "{}" | "false"))?;
     let message =
         Members::first(error.as_bytes()).and_then(|inner| serde_json::from_str::<String>(inner.get("message")?).ok());
     let text = message.unwrap_or_else(|| error.to_owned());
@@ -213,6 +233,11 @@ fn note(seen: &mut Seen, format: WireFormat, provider: &str, event: Event<'_>) -
     let usage = members.get("usage").or(inner).or_else(|| response.as_ref().and_then(|inner| inner.get("usage")));
     let Some(usage) = usage else { return false };
     note_usage(seen, format, provider, usage);
+    seen.has_final |= message.is_none();
+    if format == WireFormat::Responses {
+        // The last event repeats the whole answer.
+        seen.report.usage.search_calls = searches(data);
+    }
     note_tier(seen, &members);
     if let Some(response) = &response {
         note_tier(seen, response);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use claw_types::provider::WireFormat;
 
 use super::members::Members;
+use super::shape::{DEPTH, is_too_deep};
 
 /// Why a body is refused: where, and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,10 @@ pub struct Request {
     pub model: Option<String>,
     /// Whether it wants a stream.
     pub is_stream: bool,
-    /// The most output it allows, in tokens.
-    pub max_output: Option<u64>,
+    /// What limits its output, by the member's name, in tokens.
+    limits: Vec<(&'static str, u64)>,
+    /// The service tier it asks for.
+    pub tier: Option<String>,
     /// How many answers it wants.
     pub count: u64,
     /// Whether it asks for the usage of a stream; OpenAI's chat format alone.
@@ -43,18 +46,25 @@ pub struct Request {
 
 /// Members whose places are remembered: what the proxy edits or looks into.
 const KEPT: &[&str] = &[
+    "background",
+    "conversation",
     "function_call",
     "functions",
     "input",
     "mcp_servers",
     "messages",
     "model",
+    "models",
+    "n",
     "parallel_tool_calls",
+    "previous_response_id",
     "prompt",
+    "service_tier",
     "stream",
     "stream_options",
     "tool_choice",
     "tools",
+    "web_search_options",
 ];
 
 /// Members that limit the output, in the order of their weight.
@@ -82,6 +92,11 @@ pub fn read(body: &[u8]) -> Result<Request, Bad> {
     request.tail = (end, !members.is_empty());
     for (key, value) in &members {
         let key = key.as_ref();
+        let is_meant = |known: &&&str| known.eq_ignore_ascii_case(key) && **known != key;
+        // Some servers take a key however it is written: what is judged must be what they read.
+        if let Some(known) = KEPT.iter().chain(LIMITS).find(is_meant) {
+            return Err(Bad::field(key, format!("`{key}` is written `{known}`")));
+        }
         if KEPT.contains(&key) || LIMITS.contains(&key) {
             if request.places.iter().any(|(known, _)| known == key) {
                 return Err(Bad::field(key, format!("`{key}` stands twice")));
@@ -92,40 +107,6 @@ pub fn read(body: &[u8]) -> Result<Request, Bad> {
         member(&mut request, key, value.get())?;
     }
     Ok(request)
-}
-
-/// How deep a body may be nested.
-const DEPTH: usize = 128;
-
-/// Returns whether lists and objects of a body are nested too deep. What is no JSON is told by its parser.
-fn is_too_deep(body: &[u8]) -> bool {
-    if memchr::memchr2_iter(b'[', b'{', body).take(DEPTH + 1).count() <= DEPTH {
-        return false;
-    }
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(byte) = body.get(at) {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => {
-                // To the quote that ends the string: one behind an odd number of backslashes does not.
-                at += 1;
-                while let Some(length) = body.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-                    at += length;
-                    if body[at] == b'"' {
-                        break;
-                    }
-                    at += 2;
-                }
-            }
-            _ => {}
-        }
-        if depth > DEPTH {
-            return true;
-        }
-        at += 1;
-    }
-    false
 }
 
 fn member(request: &mut Request, key: &str, value: &str) -> Result<(), Bad> {
@@ -142,6 +123,7 @@ fn member(request: &mut Request, key: &str, value: &str) -> Result<(), Bad> {
             request.model = Some(model);
         }
         "stream" => request.is_stream = serde_json::from_str(value).map_err(|_| wrong("true or false"))?,
+        "service_tier" => request.tier = serde_json::from_str(value).map_err(|_| wrong("a string"))?,
         "n" => request.count = serde_json::from_str(value).map_err(|_| wrong("a whole number"))?,
         "stream_options" => {
             let options: serde_json::Map<String, serde_json::Value> =
@@ -156,7 +138,8 @@ fn member(request: &mut Request, key: &str, value: &str) -> Result<(), Bad> {
         }
         _ if LIMITS.contains(&key) => {
             let limit: u64 = serde_json::from_str(value).map_err(|_| wrong("a whole number"))?;
-            request.max_output = Some(request.max_output.map_or(limit, |other| other.max(limit)));
+            let name = LIMITS.iter().find(|name| **name == key).copied().unwrap_or_default();
+            request.limits.push((name, limit));
         }
         _ => {}
     }
@@ -168,6 +151,16 @@ impl Request {
     pub fn value<'b>(&self, body: &'b [u8], key: &str) -> Option<&'b [u8]> {
         let (_, place) = self.places.iter().find(|(known, _)| known == key)?;
         body.get(place.clone())
+    }
+
+    /// Returns the most output it allows in a format, in tokens: what another format calls it limits nothing there.
+    pub fn max_output(&self, format: WireFormat) -> Option<u64> {
+        let names: &[&str] = match format {
+            WireFormat::OpenAi => &["max_completion_tokens", "max_tokens"],
+            WireFormat::Anthropic => &["max_tokens"],
+            WireFormat::Responses => &["max_output_tokens"],
+        };
+        self.limits.iter().filter(|(name, _)| names.contains(name)).map(|(_, limit)| *limit).max()
     }
 
     /// Returns whether the body has a member.

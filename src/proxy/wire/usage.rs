@@ -57,6 +57,8 @@ pub struct Report {
     pub cost: Option<Money>,
     /// Which of several prices holds: `flex`, `priority`, `batch`.
     pub tier: Option<String>,
+    /// Something that costs and that the table does not know.
+    pub unknown: Option<&'static str>,
 }
 
 /// What is wrong with a provider's counts.
@@ -66,6 +68,12 @@ pub struct Unusable(pub String);
 fn count(map: &Map<String, Value>, key: &str) -> Result<Option<u64>, Unusable> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
+        // Some servers count in floats.
+        Some(Value::Number(number))
+            if number.as_f64().is_some_and(|float| float >= 0.0 && float.fract() == 0.0 && float < 9e15) =>
+        {
+            Ok(number.as_u64().or_else(|| format!("{:.0}", number.as_f64().unwrap_or(0.0)).parse().ok()))
+        }
         Some(value) => value.as_u64().map(Some).ok_or_else(|| Unusable(format!("`{key}` of the usage is no count"))),
     }
 }
@@ -93,6 +101,7 @@ pub fn take(
         WireFormat::OpenAi | WireFormat::Responses => openai(usage, provider)?,
     };
     report.usage = taken;
+    report.unknown = unknown(usage).or(report.unknown);
     if let Some(Value::Number(cost)) = usage.get("cost") {
         report.cost = Money::reported(cost);
     }
@@ -100,6 +109,28 @@ pub fn take(
         report.tier = Some(tier.clone());
     }
     Ok(())
+}
+
+/// Returns what of a usage has a price of its own that no table of prices has.
+fn unknown(usage: &Map<String, Value>) -> Option<&'static str> {
+    let is = |key: &str, word: &str| usage.get(key).and_then(Value::as_str) == Some(word);
+    if is("speed", "fast") {
+        return Some("fast mode has a price of its own");
+    }
+    if usage
+        .get("inference_geo")
+        .and_then(Value::as_str)
+        .is_some_and(|geo| !matches!(geo, "" | "global" | "not_available"))
+    {
+        return Some("inference in one region has a price of its own");
+    }
+    if usage.get("iterations").and_then(Value::as_array).is_some_and(|all| all.len() > 1) {
+        return Some("the provider counts several passes, and says one");
+    }
+    if usage.get("is_byok").and_then(Value::as_bool) == Some(true) {
+        return Some("the upstream's own price is not said");
+    }
+    None
 }
 
 /// The message's start and its delta each say a part; `server_tool_use` and more input come with the delta.
@@ -136,7 +167,7 @@ fn openai(usage: &Map<String, Value>, provider: &str) -> Result<Usage, Unusable>
     }
     let input = input.unwrap_or(0);
     let mut output = output.unwrap_or(0);
-    if provider == "gemini"
+    if matches!(provider, "gemini" | "google")
         && let Some(total) = count(usage, "total_tokens")?
     {
         output = output.max(total.saturating_sub(input));

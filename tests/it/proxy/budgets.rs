@@ -64,6 +64,59 @@ fn two_hundred_and_fifty_six_at_once_do_not_pass_a_cap() {
 }
 
 #[test]
+fn what_cannot_fit_or_cannot_be_bounded_is_told_at_once() {
+    let provider = Provider::new(|_| json_answer(&completion()));
+    let gateway = Gateway::new(
+        "fit",
+        &manifest(&provider, agent(json!({"primary": ["openai/gpt-4o"]}), budget(json!({"usd": "0.01"})))),
+    );
+    let refused = |more: Value| {
+        let mut ask = bounded("openai/gpt-4o");
+        for (key, value) in more.as_object().expect("an object") {
+            ask[key] = value.clone();
+        }
+        let answer = gateway.chat(&ask);
+        assert!(answer.header("retry-after").is_empty(), "waiting does not help");
+        (answer.status, answer.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let never = (400, "call_exceeds_budget".to_owned());
+    // 100 tokens out are a tenth of a cent: ten answers are a whole budget, and so are three images.
+    assert_eq!(refused(json!({"n": 10})), never);
+    assert_eq!(refused(json!({"max_tokens": 1000})), never);
+    // The higher one of several limits counts, whichever the provider takes.
+    assert_eq!(refused(json!({"max_completion_tokens": 1000})), never);
+    let image = json!({"type": "image_url", "image_url": {"url": "https://example.invalid/a.png"}});
+    assert_eq!(refused(json!({"messages": [{"role": "user", "content": [image, image, image]}]})), never);
+    assert_eq!(refused(json!({"service_tier": "priority", "max_tokens": 900})), never);
+    for field in ["previous_response_id", "conversation"] {
+        assert_eq!(refused(json!({field: "resp_1"})), (400, "unbounded_request".to_owned()));
+    }
+    assert!(provider.seen().is_empty());
+    assert_eq!(gateway.chat(&bounded("openai/gpt-4o")).status, 200);
+}
+
+#[test]
+fn a_call_that_a_provider_took_and_lost_is_paid_and_asked_once_more() {
+    let tries = AtomicUsize::new(0);
+    let provider = Provider::new(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
+        0 => vec![Act::Close],
+        _ => json_answer(&completion()),
+    });
+    let gateway = Gateway::new(
+        "lost",
+        &manifest(&provider, agent(json!({"primary": ["openai/gpt-4o"]}), budget(json!({"usd": "5"})))),
+    );
+    let answer = gateway.chat(&bounded("openai/gpt-4o"));
+    assert_eq!((answer.status, provider.seen().len()), (200, 2), "{}", answer.text());
+    let lines = gateway.audit("response", 2);
+    let end = |at: usize| lines[at]["end"].as_str().expect("an end").to_owned();
+    assert_eq!((end(0).as_str(), end(1).as_str()), ("lost", "complete"));
+    assert_eq!(lines[0]["cost_usd"], lines[0]["reserved_usd"], "it may have been charged as a whole");
+    assert_eq!(lines[0]["cost"]["status"], "estimated");
+    assert_eq!(lines[1]["request_id"], format!("{}.1", lines[0]["request_id"].as_str().expect("an id")));
+}
+
+#[test]
 fn a_request_without_a_limit_is_given_one_where_a_budget_is_hard() {
     let provider = Provider::new(|_| json_answer(&completion()));
     let gateway = Gateway::new(

@@ -1,5 +1,9 @@
 //! What callers send: who they are, which routes there are, and what becomes of a body.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::{Gateway, Provider, agent, completion, digest, json_answer, manifest, question, send};
@@ -68,6 +72,7 @@ fn routes_and_methods_are_told() {
     let theirs = gateway.send("GET", "/v1/models", &[key, ("anthropic-version", "2023-06-01")], b"").json();
     assert_eq!((&theirs["has_more"], &theirs["data"][0]["type"]), (&json!(false), &json!("model")));
     assert_eq!(gateway.send("GET", "/v1/models/openai/gpt-4o", &[key], b"").json()["object"], "model");
+    assert_eq!(gateway.send("GET", "/v1/models/openai%2Fgpt-4o", &[key], b"").json()["object"], "model");
     assert_eq!(gateway.send("GET", "/v1/models/openai/other", &[key], b"").status, 404);
     gateway.chat(&question("openai/gpt-4o"));
     let usage = gateway.send("GET", "/v1/usage", &[key], b"").json();
@@ -92,19 +97,11 @@ fn every_byte_of_a_request_passes_but_the_model_and_what_must_be_added() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let got = provider.seen().remove(0);
     assert_eq!(String::from_utf8(got.body).expect("text"), body.replace("openai/gpt-4o", "gpt-4o"));
+    // Whose account pays is the pod's to say, not the agent's.
     let names: Vec<&str> = got.headers.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        [
-            "accept-encoding",
-            "authorization",
-            "content-length",
-            "content-type",
-            "host",
-            "openai-organization",
-            "traceparent",
-            "user-agent"
-        ]
+        ["accept-encoding", "authorization", "content-length", "content-type", "host", "traceparent", "user-agent"]
     );
     assert_eq!(
         (got.headers["authorization"].as_str(), got.headers["accept-encoding"].as_str()),
@@ -140,6 +137,10 @@ fn what_is_no_request_is_refused_with_its_place() {
         ("{\"model\":\"openai/gpt-4o\",\"max_tokens\":-1}", "`max_tokens` must be a whole number"),
         ("{\"model\":\"openai/gpt-4o\",\"stream\":true,\"stream_options\":[]}", "`stream_options` must be an object"),
         ("{\"model\":\"openai/gpt-4o\"} x", "trailing characters"),
+        ("{\"Model\":\"openai/gpt-4o\"}", "`Model` is written `model`"),
+        ("{\"model\":\"openai/gpt-4o\",\"Max_Tokens\":5}", "`Max_Tokens` is written `max_tokens`"),
+        ("{\"model\":\"openai/gpt-4o\",\"n\":1,\"n\":9}", "`n` stands twice"),
+        ("{\"model\":\"openai/gpt-4o\",\"background\":true}", "`background` is answered later"),
         (deep.as_str(), "nested deeper than 128"),
     ] {
         let answer = ask(body);
@@ -163,6 +164,40 @@ fn what_is_no_request_is_refused_with_its_place() {
         question("openai/gpt-4o").to_string().as_bytes(),
     );
     assert_eq!((task.status, gateway.audit("response", 1)[0]["task"].as_str()), (200, Some("ticket-7")));
+}
+
+#[test]
+fn what_would_take_the_proxys_memory_is_refused() {
+    let (provider, gateway) = gateway("memory");
+    let many = json!({"model": "openai/gpt-4o", "messages": [], "x": vec![0; 200_001]}).to_string();
+    let answer = gateway.send("POST", "/v1/chat/completions", &[("x-api-key", "bot:secret")], many.as_bytes());
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (413, Some("request_too_large")));
+    // Two calls that never send their last byte hold 19 MiB each; another one of 3 MiB finds no place at the same agent's.
+    let held: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", gateway.port)).expect("connected");
+            let mut bytes = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: bot:secret\r\n".to_vec();
+            bytes.extend_from_slice(b"content-length: 20000000\r\n\r\n");
+            bytes.resize(bytes.len() + (19 << 20), b' ');
+            stream.write_all(&bytes).expect("sent");
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    while gateway.memory() < 38 << 20 {
+        assert!(began.elapsed().as_secs() < 10, "both are read");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let large = json!({"model": "openai/gpt-4o", "messages": [], "x": "y".repeat(3 << 20)});
+    let full = gateway.chat(&large);
+    assert_eq!((full.status, full.json()["error"]["code"].as_str()), (429, Some("too_many_calls")));
+    assert_eq!(gateway.chat(&question("openai/gpt-4o")).status, 200, "a small one still does");
+    drop(held);
+    let began = Instant::now();
+    while gateway.chat(&large).status != 200 {
+        assert!(began.elapsed().as_secs() < 5, "what is given up is free again");
+    }
+    assert_eq!(provider.seen().len(), 2);
 }
 
 #[test]
