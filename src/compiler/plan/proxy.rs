@@ -167,6 +167,8 @@ fn service(
     if let Some(next) = &spec.next {
         made.depends_on.insert(service_name(next), healthy());
     }
+    // Nobody stands in for it: a proxy that fails for the sixth time is still what its agents wait for.
+    made.restart = Some("unless-stopped".to_owned());
     hold(&mut made, &hardening());
     labels(&mut made, pod, &[(label::SERVICE, id.as_str()), (label::ROLE, "proxy")]);
     made
