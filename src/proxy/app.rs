@@ -180,7 +180,7 @@ impl App {
             manifest,
         };
         if opened.damaged > 0 {
-            app.alarm(format!("{} bytes at the ledger's end were no record: they were put aside", opened.damaged));
+            app.alarm(format!("{} bytes of the ledger were no record: they were put aside", opened.damaged));
         }
         for settled in &opened.unsettled {
             app.audit.line(&Line::recovered(&app.manifest, settled, at));

@@ -17,6 +17,10 @@ const FILE_BYTES: u64 = 1 << 20;
 /// The most bytes of a record.
 const RECORD_BYTES: usize = 16 << 20;
 
+/// How long a lock is waited for: so many times so long.
+const LOCK_TRIES: u32 = 50;
+const LOCK_WAIT: Duration = Duration::from_millis(100);
+
 /// How often what was appended is written to the disk for good.
 const SYNC_EVERY: Duration = Duration::from_millis(200);
 
@@ -39,7 +43,7 @@ pub enum AppendError {
 pub struct Found {
     /// The records of the newest file, in order; the first is a summary, but for a log that has none yet.
     pub records: Vec<String>,
-    /// Bytes at its end that were no record: the last one was cut off, or the file is damaged. They were put aside.
+    /// Bytes that were no record: the last one was cut off, or the file is damaged. They were put aside, and no record with them.
     pub damaged: u64,
 }
 
@@ -56,6 +60,8 @@ pub struct Log {
     bytes: u64,
     /// How many files are kept.
     kept: usize,
+    /// Nobody else writes here.
+    _lock: File,
     sync: SyncSender<Arc<File>>,
 }
 
@@ -76,17 +82,34 @@ fn files(folder: &Path) -> io::Result<Vec<u64>> {
     Ok(found)
 }
 
-/// Returns the records that bytes begin with, and how many bytes they take.
-fn records(bytes: &[u8]) -> (Vec<String>, usize) {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(length) = memchr::memchr(b'\n', &bytes[at..]) {
-        let line = &bytes[at..at + length];
-        let Some(text) = checked(line) else { break };
-        found.push(text);
-        at += length + 1;
+/// Returns the records of bytes, and what lies between and behind them that is none.
+fn records(bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
+    let (mut found, mut rest) = (Vec::new(), Vec::new());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\n").and_then(checked) {
+            Some(text) => found.push(text),
+            None => rest.extend_from_slice(line),
+        }
     }
-    (found, at)
+    (found, rest)
+}
+
+/// Returns the line of a record.
+fn line(record: &str) -> String {
+    format!("{:08x} {record}\n", crc32fast::hash(record.as_bytes()))
+}
+
+/// Returns the lock of a directory, which goes with the process that has it. One that is about to end is waited for.
+fn lock(folder: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Err(std::fs::TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "another proxy has it"))
 }
 
 fn checked(line: &[u8]) -> Option<String> {
@@ -103,33 +126,48 @@ impl Log {
     /// Opens the log of a directory, which is made where it is not there. `kept` files are kept at most.
     ///
     /// # Errors
-    /// Where the directory or a file cannot be read or written.
+    /// Where the directory or a file cannot be read or written, or another process has it.
     pub fn open(folder: &Path, kept: usize) -> io::Result<(Self, Found)> {
         std::fs::create_dir_all(folder)?;
-        let first = files(folder)?.last().copied().unwrap_or(0);
+        let lock = lock(folder)?;
+        let known = files(folder)?;
+        let first = known.last().copied().unwrap_or(0);
         let path = path(folder, first);
         let mut file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let (records, good) = records(&bytes);
-        let damaged = bytes.len() - good;
-        if damaged > 0 {
+        let (mut found, rest) = records(&bytes);
+        let is_headless = bytes.split(|byte| *byte == b'\n').next().and_then(checked).is_none();
+        if !rest.is_empty() {
+            if let Some(before) = known.iter().rev().nth(1).filter(|_| is_headless) {
+                // What the summary said stands in the file before it, too.
+                let (before, _) = records(&std::fs::read(self::path(folder, *before))?);
+                found.splice(0..0, before);
+            }
             // A cut record is of no use to anyone, but nothing that was written is thrown away.
             let aside = folder.join(format!("{first:020}.damaged"));
             let mut aside = OpenOptions::new().create(true).append(true).open(aside)?;
-            aside.write_all(&bytes[good..])?;
+            aside.write_all(&rest)?;
             aside.sync_all()?;
-            file.set_len(good as u64)?;
-            file.sync_all()?;
+            let part = folder.join("next.part");
+            let mut new = OpenOptions::new().create(true).write(true).truncate(true).open(&part)?;
+            let lines: String = found.iter().map(|record| line(record)).collect();
+            new.write_all(lines.as_bytes())?;
+            new.sync_all()?;
+            std::fs::rename(&part, &path)?;
+            File::open(folder)?.sync_all()?;
+            file = OpenOptions::new().append(true).open(&path)?;
         }
+        let good = file.metadata()?.len();
         let (sync, wanted) = sync_channel(1);
         std::thread::Builder::new()
             .name("ledger-sync".to_owned())
             .stack_size(64 * 1024)
             .spawn(move || sync_loop(&wanted))?;
-        let next = first + records.len() as u64;
-        let log = Self { folder: folder.to_owned(), file: Arc::new(file), first, next, bytes: good as u64, kept, sync };
-        Ok((log, Found { records, damaged: damaged as u64 }))
+        let next = first + found.len() as u64;
+        let log =
+            Self { folder: folder.to_owned(), file: Arc::new(file), first, next, bytes: good, kept, _lock: lock, sync };
+        Ok((log, Found { records: found, damaged: rest.len() as u64 }))
     }
 
     /// Returns how many records the log holds, those of files that are gone with it.
@@ -157,7 +195,7 @@ impl Log {
         let length = records.iter().map(|record| record.len() + 10).sum();
         let mut bytes = Vec::with_capacity(length);
         for record in records {
-            writeln!(bytes, "{:08x} {record}", crc32fast::hash(record.as_bytes()))?;
+            bytes.extend_from_slice(line(record).as_bytes());
         }
         if let Err(error) = (&*self.file).write_all(&bytes) {
             // A part may have been written: it goes, or the next record would not be read.
@@ -185,7 +223,7 @@ impl Log {
             return Err(AppendError::Record);
         }
         self.file.sync_data()?;
-        let line = format!("{:08x} {summary}\n", crc32fast::hash(summary.as_bytes()));
+        let line = line(summary);
         let (new, part) = (path(&self.folder, self.next), self.folder.join("next.part"));
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&part)?;
         file.write_all(line.as_bytes())?;

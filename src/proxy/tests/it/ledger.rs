@@ -51,11 +51,43 @@ fn a_new_file_begins_with_a_summary_and_old_ones_go() {
     drop(log);
     let (log, found) = Log::open(&folder.0, 2).expect("opened");
     assert_eq!((found.records, log.len()), (vec!["all before round 3".to_owned(), "last".to_owned()], 9));
-    assert_eq!(std::fs::read_dir(&folder.0).expect("a folder").count(), 2);
+    let names = std::fs::read_dir(&folder.0).expect("a folder").flatten().map(|entry| entry.file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().ends_with(".log")).count(), 2);
 }
 
 #[test]
-fn what_is_cut_or_damaged_is_put_aside_and_what_was_before_it_stays() {
+fn a_summary_that_is_damaged_is_made_again_of_the_file_before_it() {
+    let folder = Folder::new("headless");
+    let (mut log, _) = Log::open(&folder.0, 3).expect("opened");
+    log.append(None, &["one", "two"]).expect("appended");
+    log.roll("one and two").expect("rolled");
+    log.append(None, &["three"]).expect("appended");
+    drop(log);
+    let path = folder.0.join("00000000000000000002.log");
+    let mut bent = std::fs::read(&path).expect("read");
+    bent[12] ^= 1;
+    std::fs::write(&path, &bent).expect("written");
+    for is_first in [true, false] {
+        let (_, found) = Log::open(&folder.0, 3).expect("opened");
+        assert_eq!(
+            (found.records, found.damaged > 0),
+            (["one", "two", "three"].map(ToOwned::to_owned).to_vec(), is_first)
+        );
+    }
+}
+
+#[test]
+fn one_process_alone_has_a_log() {
+    let folder = Folder::new("locked");
+    let (log, _) = Log::open(&folder.0, 2).expect("opened");
+    let error = Log::open(&folder.0, 2).expect_err("another one has it");
+    assert!(error.to_string().contains("another proxy"), "{error}");
+    drop(log);
+    Log::open(&folder.0, 2).expect("free again");
+}
+
+#[test]
+fn what_is_cut_or_damaged_is_put_aside_and_every_record_stays() {
     let folder = Folder::new("damaged");
     let (mut log, _) = Log::open(&folder.0, 2).expect("opened");
     log.append(None, &["one", "two", "three"]).expect("appended");
@@ -72,8 +104,11 @@ fn what_is_cut_or_damaged_is_put_aside_and_what_was_before_it_stays() {
     bent[20] ^= 1;
     std::fs::write(&path, &bent).expect("written");
     let (mut log, found) = Log::open(&folder.0, 2).expect("opened");
-    assert_eq!((found.records, found.damaged > 0), (vec!["one".to_owned()], true));
-    log.append(Some(1), &["after"]).expect("appended");
+    assert_eq!((found.records, found.damaged > 0), (vec!["one".to_owned(), "three".to_owned()], true));
+    log.append(Some(2), &["after"]).expect("appended");
+    drop(log);
+    let (_, found) = Log::open(&folder.0, 2).expect("opened");
+    assert_eq!((found.records.len(), found.damaged), (3, 0));
 }
 
 #[test]
