@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc::UnboundedSender};
@@ -67,7 +68,7 @@ pub(crate) struct App {
     /// How many of them each agent has.
     pub(crate) in_flight: RefCell<HashMap<String, usize>>,
     /// What they hold in memory.
-    pub(crate) room: Rc<Room>,
+    pub(crate) room: Arc<Room>,
     /// What was done to calls.
     pub(crate) interventions: RefCell<VecDeque<Intervention>>,
     /// What an operator should know.
@@ -159,7 +160,7 @@ impl App {
             trails: RefCell::default(),
             live: RefCell::default(),
             in_flight: RefCell::default(),
-            room: Rc::default(),
+            room: Arc::default(),
             interventions: RefCell::default(),
             alarms: RefCell::default(),
             paced: RefCell::default(),

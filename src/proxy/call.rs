@@ -57,7 +57,7 @@ pub(crate) struct Call {
     /// How many attempts a provider took and never answered.
     pub(crate) lost: u32,
     /// What it holds in memory.
-    pub(crate) place: RefCell<Place>,
+    pub(crate) place: RefCell<Option<Place>>,
 }
 
 /// A call whose body was read.
@@ -172,7 +172,7 @@ async fn course(app: &Rc<App>, arrived: Arrived, arrival: &Arrival) -> Result<Re
         intervention: None,
         limit: None,
         lost: 0,
-        place: RefCell::new(place),
+        place: RefCell::new(Some(place)),
     };
     braked(app, agent, &mut call, &arrival.is_traced)?;
     let candidates = candidates(app, agent, &mut call)?;
@@ -395,6 +395,7 @@ fn register(
         began: call.began,
         at,
         first_byte: None,
+        asked: call.began,
         phase: Phase::Waiting,
         reserved: amount,
         input_estimate: account::tokens(call.body.len() as u64),

@@ -503,6 +503,11 @@ async fn whole(
         Ok(bytes) => bytes,
         Err(fault) => return fault_response(&fault, spoken),
     };
+    // A caller that reads slowly holds its place.
+    let bytes = match call.place.take() {
+        Some(place) => place.kept(bytes),
+        None => bytes,
+    };
     let mut response = Response::new(Outgoing::Whole(http_body_util::Full::new(bytes)));
     *response.headers_mut() = headers;
     let cost = live.borrow().settled.map(|(cost, _)| cost).unwrap_or_default();
@@ -524,7 +529,9 @@ async fn read_answer(call: &Call, mut body: Incoming) -> Result<Bytes, (End, Fau
                 let message = format!("the provider's answer is longer than {} MiB", ANSWER >> 20);
                 return Err((End::UpstreamReset, Fault::new(502, "bad_answer", message)));
             }
-            call.place.borrow_mut().take(bytes.len(), For::Answer).map_err(|fault| (End::UpstreamReset, fault))?;
+            if let Some(place) = call.place.borrow_mut().as_mut() {
+                place.take(bytes.len(), For::Answer).map_err(|fault| (End::UpstreamReset, fault))?;
+            }
             out.extend_from_slice(&bytes);
         }
         Ok(Bytes::from(out))

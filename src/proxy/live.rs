@@ -1,6 +1,6 @@
 //! A call that is under way: everything its end must know.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::budget::Amount;
 use crate::ledger::book::Pricing;
@@ -57,6 +57,8 @@ pub(crate) struct Live {
     pub(crate) at: u64,
     /// When the first byte of the answer came.
     pub(crate) first_byte: Option<Instant>,
+    /// When its caller last had room for more of the answer.
+    pub(crate) asked: Instant,
     /// Where it is.
     pub(crate) phase: Phase,
     /// What is reserved for it.
@@ -79,4 +81,14 @@ pub(crate) struct Live {
     pub(crate) is_settled: bool,
     /// What it cost, once it is settled.
     pub(crate) settled: Option<(Money, Pricing)>,
+}
+
+/// How long a caller may take nothing of a stream: the provider may be silent for less.
+const STALL: Duration = Duration::from_secs(150);
+
+impl Live {
+    /// Returns whether its caller stopped reading, and holds what is reserved.
+    pub(crate) fn is_stalled(&self, now: Instant) -> bool {
+        self.phase == Phase::Streaming && now.duration_since(self.asked) > STALL
+    }
 }

@@ -162,6 +162,12 @@ impl Body for Relay {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         loop {
             let Some(inner) = self.inner.as_mut() else { return Poll::Ready(None) };
+            if inner.live.borrow().is_settled {
+                // Its caller stopped reading for so long that nothing is told it any more.
+                self.inner = None;
+                return Poll::Ready(None);
+            }
+            inner.live.borrow_mut().asked = std::time::Instant::now();
             let (end, fault) = match Pin::new(&mut inner.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     inner.last = Instant::now();
@@ -209,6 +215,9 @@ impl Drop for Relay {
     fn drop(&mut self) {
         let Some(inner) = self.inner.take() else { return };
         let Inner { app, live, body, .. } = inner;
+        if live.borrow().is_settled {
+            return;
+        }
         if app.draining.get() >= DRAINS || app.is_stopping.get() {
             app.settle(&live, End::ClientAbort);
             return;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -131,6 +131,10 @@ async fn watch(app: Rc<App>) {
             app.alarm(format!(
                 "the ledger can be written again: {waiting} ends of calls were kept and are written now"
             ));
+        }
+        let calls: Vec<_> = app.live.borrow().values().cloned().collect();
+        for live in calls.iter().filter(|live| live.borrow().is_stalled(Instant::now())) {
+            app.settle(live, End::ClientAbort);
         }
         if app.audit.dropped() > 0 {
             app.alarm("lines of the audit were dropped: nobody takes them".to_owned());
