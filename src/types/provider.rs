@@ -73,7 +73,8 @@ pub const PROVIDERS: &[ProviderFacts] = &[
 
 /// Returns whether a variable holds the key of a known provider: its own, or a further one of a pool, `OPENAI_API_KEY_1`.
 pub fn is_key_variable(name: &str) -> bool {
-    PROVIDERS.iter().filter_map(|facts| facts.key).any(|key| is_of_pool(name, key))
+    // `GOOGLE_API_KEY` is what Google's own libraries read beside `GEMINI_API_KEY`.
+    PROVIDERS.iter().filter_map(|facts| facts.key).chain(["GOOGLE_API_KEY"]).any(|key| is_of_pool(name, key))
 }
 
 /// Returns whether a variable is the one of a key, or that of a further key of its pool: with `_1`, `_2`, … at its end.

@@ -45,14 +45,15 @@ async fn events(session: &Session<'_>, args: &AuditArgs) -> Result<Exit, Command
     let since = args.since.and_then(|moment| i32::try_from(moment).ok());
     let options = LogOptions { since, ..LogOptions::default() };
     let ui = session.ui;
-    let show = |event: &Value| {
+    let show = |event: &Value, line: &str| {
         let text = |key: &str| event[key].as_str().unwrap_or("");
         let is_wanted = wanted.is_empty() || wanted.iter().any(|name| name == text("claw_id"));
         if !is_wanted || !args.types.is_empty() && !args.types.iter().any(|kind| kind == text("type")) {
             return;
         }
         match ui.is_json() {
-            true => ui.json_line(event),
+            // Amounts stand there as the proxy wrote them.
+            true => ui.bare(&format!("{line}\n")),
             false => ui.bare(&format!("{}\n", as_text(event))),
         }
     };
@@ -61,7 +62,7 @@ async fn events(session: &Session<'_>, args: &AuditArgs) -> Result<Exit, Command
         if let Ok(event) = serde_json::from_str::<Value>(&line.line.text)
             && event["type"].is_string()
         {
-            show(&event);
+            show(&event, line.line.text.trim_end());
         }
     })
     .await;

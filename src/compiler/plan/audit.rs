@@ -2,7 +2,9 @@
 //!
 //! It reads the services that were planned, so that what surfaces, drivers and hardening add is judged with the rest.
 
-use claw_compose::model::{Mount, Project, Service};
+use std::collections::BTreeMap;
+
+use claw_compose::model::{FileMount, FileObject, Mount, Project, Service};
 use claw_types::agent::{EnvValue, Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::ServiceName;
@@ -146,6 +148,44 @@ fn keys(name: &str, (service, agent): (&Service, &Agent), pod: &Pod, at: Span, d
             refuse(variable, place("secrets"), "one of its secrets");
         }
     }
+    for (path, key) in key_files(service, agent, pod) {
+        let message = format!("`{name}` goes through a proxy, and its `{key}` has `{path}`, where the pod's keys are");
+        let error = Diagnostic::error(Code::KeyInAgent, place(key), message);
+        diag.push(error.help("give it a directory of its own, below the pod's"));
+    }
+}
+
+/// Returns what an agent is given of the pod's directory that holds keys — `.env`, what claw keeps, or all of it — and the key
+/// it is written under.
+fn key_files<'a>(service: &'a Service, agent: &'a Agent, pod: &'a Pod) -> Vec<(&'a str, &'static str)> {
+    let binds = service.volumes.iter().filter(|mount| mount.kind == "bind").filter_map(|mount| mount.source.as_deref());
+    let surfaces = agent.unit.surfaces.iter().filter_map(|surface| match surface {
+        Surface::Host { path, .. } => Some(path.as_str()),
+        _ => None,
+    });
+    let file =
+        |mount: &'a FileMount, known: &'a BTreeMap<String, FileObject>| known.get(&mount.source)?.file.as_deref();
+    let secrets = service.secrets.iter().filter_map(|mount| file(mount, &pod.project.secrets));
+    let configs = service.configs.iter().filter_map(|mount| file(mount, &pod.project.configs));
+    let all = binds.map(|path| (path, "volumes")).chain(surfaces.map(|path| (path, "x-claw")));
+    let all = all.chain(secrets.map(|path| (path, "secrets"))).chain(configs.map(|path| (path, "configs")));
+    all.filter(|(path, _)| holds_keys(path)).collect()
+}
+
+/// Returns whether a path of the pod's directory is `.env`, what claw keeps there, or the whole of it.
+fn holds_keys(path: &str) -> bool {
+    if path.starts_with(['/', '~']) {
+        return false;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    matches!(parts.as_slice(), [] | [".env"] | [".claw", ..])
 }
 
 fn outside(name: &str, agent: &Agent, at: Span, diag: &mut Diagnostics) {

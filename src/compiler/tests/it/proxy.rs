@@ -214,6 +214,19 @@ fn an_agent_behind_a_proxy_holds_no_key_under_any_name() {
         );
         refused(key, &agent(more), &message);
     }
+    for path in ["./.env", ".", "./x/../.env", "./.claw/desk"] {
+        let message = format!(
+            "key-in-agent: `bot` goes through a proxy, and its `volumes` has `{path}`, where the pod's keys are"
+        );
+        refused(key, &agent(&format!("volumes: ['{path}:/x']")), &message);
+    }
+    let secrets = format!("{}secrets: {{all: {{file: ./.env}}}}\n", agent("secrets: [all]"));
+    refused(
+        key,
+        &secrets,
+        "key-in-agent: `bot` goes through a proxy, and its `secrets` has `./.env`, where the pod's keys are",
+    );
+    compiled(key, &agent("volumes: ['./work:/work']"));
     let world = World {
         clawfile: Some(
             "FROM scratch\nCLAW_TYPE generic\nAGENT A.md\nCLLAMA passthrough\nMODEL primary openai/gpt-5\nENV OPENAI_API_KEY=x\nENTRYPOINT [\"/bot\"]\n",
