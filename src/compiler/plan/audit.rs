@@ -148,6 +148,16 @@ fn keys(name: &str, (service, agent): (&Service, &Agent), pod: &Pod, at: Span, d
             refuse(variable, place("secrets"), "one of its secrets");
         }
     }
+    for mount in &service.configs {
+        let object = pod.project.configs.get(&mount.source).and_then(|object| object.environment.as_deref());
+        if let Some(variable) = object.filter(|name| is_key(name)) {
+            refuse(variable, place("configs"), "one of its configs");
+        }
+    }
+    if held.is_empty() {
+        // All its providers are servers of the pod's own, which want no key.
+        return;
+    }
     for (path, key) in key_files(service, agent, pod) {
         let message = format!("`{name}` goes through a proxy, and its `{key}` has `{path}`, where the pod's keys are");
         let error = Diagnostic::error(Code::KeyInAgent, place(key), message);
