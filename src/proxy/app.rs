@@ -264,7 +264,7 @@ impl App {
             input: call.input_estimate,
         };
         let mut priced = price(&prices, target, &call.meter.seen, end, call.is_stream);
-        let is_unseen = end == End::Lost || end == End::ClientAbort && !call.meter.seen.is_whole;
+        let is_unseen = end == End::Lost || call.is_unread || end == End::ClientAbort && !call.meter.seen.is_whole;
         if is_unseen && !call.is_free {
             priced = at_reservation(priced, call.reserved);
         }
@@ -295,6 +295,7 @@ impl App {
         let counted = Call { us, first_byte_us, output: settled.usage.output, end: end.name() };
         self.metrics.borrow_mut().call(labels, counted);
         if call.generates
+            && end != End::Lost
             && let Some(trail) = self.trails.borrow_mut().get_mut(&call.agent)
         {
             trail.answer(call.meter.seen.calls_tool);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hyper::{HeaderMap, Response};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::budget::{Amount, Exceeded};
@@ -58,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) lost: u32,
     /// What it holds in memory.
     pub(crate) place: RefCell<Option<Place>>,
+    /// Ends its connection.
+    pub(crate) hang_up: Rc<Notify>,
 }
 
 /// A call whose body was read.
@@ -72,6 +75,8 @@ pub(crate) struct Arrived {
     pub(crate) body: Bytes,
     /// What it holds in memory.
     pub(crate) place: Place,
+    /// Ends its connection.
+    pub(crate) hang_up: Rc<Notify>,
 }
 
 /// What is known of a call from its beginning.
@@ -90,7 +95,9 @@ pub(crate) async fn answer(app: Rc<App>, arrived: Arrived) -> Response<Outgoing>
     let arrival = Arrival { began, id: id.clone(), is_traced: Cell::new(false) };
     match course(&app, arrived, &arrival).await {
         Ok(mut response) => {
-            dispatch::set(response.headers_mut(), "x-claw-request-id", &id);
+            if !response.headers().contains_key("x-claw-request-id") {
+                dispatch::set(response.headers_mut(), "x-claw-request-id", &id);
+            }
             response
         }
         Err(fault) => {
@@ -139,7 +146,7 @@ pub(crate) fn refuse(app: &App, door: Door, agent: &str, id: &str, fault: &Fault
 }
 
 async fn course(app: &Rc<App>, arrived: Arrived, arrival: &Arrival) -> Result<Response<Outgoing>, Fault> {
-    let Arrived { door, agent: agent_id, headers, body, place } = arrived;
+    let Arrived { door, agent: agent_id, headers, body, place, hang_up } = arrived;
     if app.is_stopping.get() {
         return Err(Fault::new(503, "stopping", "the proxy is about to stop").retry_after(5_000));
     }
@@ -173,6 +180,7 @@ async fn course(app: &Rc<App>, arrived: Arrived, arrival: &Arrival) -> Result<Re
         limit: None,
         lost: 0,
         place: RefCell::new(Some(place)),
+        hang_up,
     };
     braked(app, agent, &mut call, &arrival.is_traced)?;
     let candidates = candidates(app, agent, &mut call)?;
@@ -404,6 +412,8 @@ fn register(
         status: 200,
         intervention: call.intervention,
         task: call.task.clone(),
+        is_unread: false,
+        hang_up: Rc::clone(&call.hang_up),
         is_settled: false,
         settled: None,
     }))

@@ -32,7 +32,7 @@ use crate::wire::request::{limit_key, quoted, read};
 use crate::wire::shape::{VALUES, has_too_many_values};
 
 /// The most bytes of an answer that is no stream.
-const ANSWER: usize = 32 << 20;
+const ANSWER: usize = 24 << 20;
 
 /// The most bytes of an error that are read.
 const ERROR: usize = 1 << 20;
@@ -114,19 +114,30 @@ pub(crate) async fn attempt(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>
         };
         *attempts += 1;
         live.borrow_mut().attempts = *attempts;
+        let used = app.key(&target.provider, index);
         let outcome = once(app, call, live, &outbound, &target.provider, index).await;
+        // What is said of a key that was replaced meanwhile says nothing of the new one.
+        let same = |key: Option<&Rc<_>>| match (key, used.as_ref()) {
+            (Some(now), Some(then)) => Rc::ptr_eq(now, then),
+            (now, then) => now.is_none() && then.is_none(),
+        };
+        let is_current = same(app.key(&target.provider, index).as_ref());
         let (outcome, fault) = match outcome {
             Ok(response) => {
-                learn(app, &target.provider, index, &known_as, &call.agent, &Outcome::Good);
+                if is_current {
+                    learn(app, &target.provider, index, &known_as, &call.agent, &Outcome::Good);
+                }
                 return reply(app, call, live, &outbound, response).await;
             }
             Err(failed) => failed,
         };
-        learn(app, &target.provider, index, &known_as, &call.agent, &outcome);
+        if is_current {
+            learn(app, &target.provider, index, &known_as, &call.agent, &outcome);
+        }
         if fault.kind == TAKEN {
             // The provider has the request and may charge it: this call is settled, and another one has its own reservation.
             app.settle(live, End::Lost);
-            return Attempt::Lost(Fault { kind: "provider_unreachable", ..fault });
+            return Attempt::Lost(lost(fault));
         }
         match &outcome {
             Outcome::Status { status: 401 | 402 | 403 | 429, .. } => tried.push(index),
@@ -148,6 +159,10 @@ async fn hand_on(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>, outbound:
     let response = match once(app, call, live, outbound, "the next proxy", 0).await {
         Ok(response) => response,
         // There is one next proxy: no other candidate finds another.
+        Err((_, fault)) if fault.kind == TAKEN => {
+            app.settle(live, End::Lost);
+            return Attempt::Failed(lost(fault));
+        }
         Err((_, fault)) => return Attempt::Failed(fault),
     };
     if response.status().is_success() {
@@ -162,6 +177,12 @@ async fn hand_on(app: &Rc<App>, call: &Call, live: &Rc<RefCell<Live>>, outbound:
     *answer.status_mut() = parts.status;
     copy_back(&parts.headers, answer.headers_mut());
     Attempt::Answered(answer)
+}
+
+/// Returns what the caller is told of a call that was taken and not answered.
+fn lost(fault: Fault) -> Fault {
+    let kind = if fault.status == 504 { "provider_timeout" } else { "provider_unreachable" };
+    Fault { kind, ..fault }
 }
 
 /// Returns a wait between 50 and 250 milliseconds, other calls another one.
@@ -389,6 +410,7 @@ async fn reply(
     copy_back(&parts.headers, &mut headers);
     {
         let live = live.borrow();
+        set(&mut headers, "x-claw-request-id", &live.id);
         set(&mut headers, "x-claw-model", &live.target.model);
         set(&mut headers, "x-claw-provider", &live.target.provider);
         set(&mut headers, "x-claw-attempts", &live.attempts.to_string());
@@ -465,6 +487,7 @@ async fn whole(
     let bytes = match read_answer(call, body).await {
         Ok(bytes) => bytes,
         Err((end, fault)) => {
+            live.borrow_mut().is_unread = true;
             live.borrow_mut().status = fault.status;
             live.borrow_mut().meter.seen.error = Some(fault.message.clone());
             app.settle(live, end);
@@ -472,13 +495,6 @@ async fn whole(
         }
     };
     let bytes = decoded(bytes, encoding.as_deref()).unwrap_or_default();
-    if call.door.generates() && has_too_many_values(&bytes) {
-        let fault = Fault::new(502, "bad_answer", format!("the answer holds more than {VALUES} values"));
-        live.borrow_mut().status = 502;
-        live.borrow_mut().meter.seen.error = Some(fault.message.clone());
-        app.settle(live, End::ErrorEvent);
-        return fault_response(&fault, spoken);
-    }
     live.borrow_mut().meter.whole(&bytes);
     let error = live.borrow().meter.seen.error.clone();
     if let Some(error) = error {
@@ -490,6 +506,12 @@ async fn whole(
         );
     }
     let is_same = outbound.format == spoken || !call.door.generates();
+    // Nothing is built of it where nobody has to look into it.
+    if (!is_same || hook::judges_answers(app)) && has_too_many_values(&bytes) {
+        app.settle(live, End::Complete);
+        let fault = Fault::new(502, "bad_answer", format!("the answer holds more than {VALUES} values"));
+        return fault_response(&fault, spoken);
+    }
     let translated = if is_same { Ok(bytes) } else { convert::reply(outbound.format, spoken, &bytes).map(Bytes::from) };
     app.settle(live, End::Complete);
     let bytes = match translated {
@@ -530,7 +552,8 @@ async fn read_answer(call: &Call, mut body: Incoming) -> Result<Bytes, (End, Fau
                 return Err((End::UpstreamReset, Fault::new(502, "bad_answer", message)));
             }
             if let Some(place) = call.place.borrow_mut().as_mut() {
-                place.take(bytes.len(), For::Answer).map_err(|fault| (End::UpstreamReset, fault))?;
+                let taken = place.take(bytes.len(), For::Answer);
+                taken.map_err(|full| (End::UpstreamReset, Fault::new(502, "bad_answer", full.message)))?;
             }
             out.extend_from_slice(&bytes);
         }

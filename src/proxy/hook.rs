@@ -33,11 +33,11 @@ pub(crate) fn judges_answers(app: &App) -> bool {
     app.manifest.policy.is_some()
 }
 
-async fn ask(app: &App, stage: &str, body: &Value) -> Result<Value, String> {
+async fn ask(app: &App, stage: &str, body: String) -> Result<Value, String> {
     let Some(policy) = &app.manifest.policy else { return Ok(Value::Null) };
     let url = format!("{}/policy/{stage}", policy.url.trim_end_matches('/'));
     let mut request =
-        Request::post(url).body(Full::new(Bytes::from(body.to_string()))).map_err(|_| "its URL is none".to_owned())?;
+        Request::post(url).body(Full::new(Bytes::from(body))).map_err(|_| "its URL is none".to_owned())?;
     let headers = request.headers_mut();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     if let Some(token) = &app.policy_token {
@@ -105,12 +105,15 @@ pub(crate) async fn gate_request(app: &App, agent: &Agent, call: &mut Call) -> R
         return Ok(());
     }
     for stage in ["gate-request", "decorate"] {
+        // As text: a tree of it would be held for as long as the service takes.
         let request: Value = serde_json::from_slice(&call.body).unwrap_or_default();
         let body = json!({
             "v": 1, "stage": stage, "request_id": call.id, "agent": call.agent, "pod": app.manifest.pod, "path": call.door.path(),
             "contract": agent.contract, "request": request,
-        });
-        let said = ask(app, stage, &body).await.and_then(|said| verdict(&said, "request"));
+        })
+        .to_string();
+        drop(request);
+        let said = ask(app, stage, body).await.and_then(|said| verdict(&said, "request"));
         match said {
             Ok(Verdict::Allow) => {}
             Ok(Verdict::Deny(reason)) => return Err(denied(app, call, &reason)),
@@ -139,8 +142,10 @@ pub(crate) async fn gate_answer(app: &Rc<App>, call: &Call, bytes: Bytes) -> Res
         "v": 1, "stage": "gate-response", "request_id": call.id, "agent": call.agent, "pod": app.manifest.pod,
         "contract": agent.contract, "response": response,
     });
-    score(app, call, &body);
-    let said = ask(app, "gate-response", &body).await.and_then(|said| verdict(&said, "response"));
+    drop(response);
+    let text = body.to_string();
+    score(app, call, body);
+    let said = ask(app, "gate-response", text).await.and_then(|said| verdict(&said, "response"));
     match said {
         Ok(Verdict::Allow) => Ok(bytes),
         Ok(Verdict::Deny(reason)) => Err(denied(app, call, &reason)),
@@ -171,11 +176,12 @@ pub(crate) async fn gate_stream(app: &Rc<App>, call: &Call, relay: Relay) -> Out
 }
 
 /// Has a call scored, beside everything else: nobody waits for it.
-fn score(app: &Rc<App>, call: &Call, body: &Value) {
-    let (app, agent, mut body) = (Rc::clone(app), call.agent.clone(), body.clone());
+fn score(app: &Rc<App>, call: &Call, mut body: Value) {
+    let (app, agent) = (Rc::clone(app), call.agent.clone());
     body["stage"] = json!("score");
+    let body = body.to_string();
     tokio::task::spawn_local(async move {
-        let Ok(said) = ask(&app, "score", &body).await else { return };
+        let Ok(said) = ask(&app, "score", body).await else { return };
         let Some(score) = said.get("score").and_then(Value::as_f64).filter(|score| (0.0..=1.0).contains(score)) else {
             return;
         };

@@ -1,6 +1,9 @@
 //! A call that is under way: everything its end must know.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use crate::budget::Amount;
 use crate::ledger::book::Pricing;
@@ -77,6 +80,10 @@ pub(crate) struct Live {
     pub(crate) task: Option<String>,
     /// What goes by.
     pub(crate) meter: Meter,
+    /// Whether a part of its answer was never looked at.
+    pub(crate) is_unread: bool,
+    /// Ends its connection.
+    pub(crate) hang_up: Rc<Notify>,
     /// Whether its end is written down.
     pub(crate) is_settled: bool,
     /// What it cost, once it is settled.

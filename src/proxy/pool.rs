@@ -192,6 +192,8 @@ impl Pool {
         for (index, key) in self.keys.iter().enumerate() {
             let free = match key.state {
                 KeyState::Dead | KeyState::Disabled | KeyState::Absent => continue,
+                // Who was refused once waits; the others do not.
+                KeyState::Suspect if !key.refused.contains(agent) => rest.max(key.rests.until(model, agent, now)),
                 KeyState::Ready | KeyState::Suspect | KeyState::Exhausted => {
                     key.until.max(rest).max(key.rests.until(model, agent, now))
                 }
@@ -218,7 +220,8 @@ impl Pool {
         outcome: &Outcome,
         now: u64,
     ) -> Option<Changed> {
-        let key = self.keys.get_mut(index)?;
+        // What an operator decided stands, whatever still comes back.
+        let key = self.keys.get_mut(index).filter(|key| key.state != KeyState::Disabled)?;
         let by = |what: &str| format!("{what} for `{model}` by `{agent}`");
         match outcome {
             Outcome::Good => {
@@ -239,7 +242,8 @@ impl Pool {
                 let rest = (SUSPECT_MS << key.refusals.min(6)).min(EXHAUSTED_MS);
                 key.change(KeyState::Suspect, now + rest, by("401"), now)
             }
-            Outcome::Status { status: 402, code, .. } => key.exhaust(by(&format!("402 {code}")), now),
+            // OpenRouter says so of a call that is too large for what is left, too.
+            Outcome::Status { status: 402, .. } => Some(key.rest(model, agent, (EXHAUSTED_MS, by("402")), now)),
             Outcome::Status { status: 429, code, .. } if code == "insufficient_quota" => {
                 key.exhaust(by("429 insufficient_quota"), now)
             }
@@ -287,6 +291,7 @@ impl Pool {
         let key = self.keys.iter_mut().find(|key| key.id == id && key.state != KeyState::Disabled)?;
         key.rests = Rests::default();
         key.refused.clear();
+        key.refusals = 0;
         key.change(KeyState::Ready, 0, "its file has another value".to_owned(), now)
     }
 
@@ -295,6 +300,7 @@ impl Pool {
         let key = self.keys.iter_mut().find(|key| key.id == id)?;
         key.rests = Rests::default();
         key.refused.clear();
+        key.refusals = 0;
         let state = if is_on { KeyState::Ready } else { KeyState::Disabled };
         let from = key.state.name();
         let evidence = "an operator".to_owned();

@@ -73,6 +73,7 @@ impl Relay {
         has_trailer: bool,
     ) -> Self {
         live.borrow_mut().phase = Phase::Streaming;
+        live.borrow_mut().asked = std::time::Instant::now();
         let idle = Box::pin(tokio::time::sleep(IDLE));
         Self { inner: Some(Inner { app, live, body, mode, format, has_trailer, idle, last: Instant::now() }) }
     }

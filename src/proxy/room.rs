@@ -12,22 +12,43 @@ use crate::fault::Fault;
 pub(crate) const CALLS: usize = 256;
 
 /// The most bytes that requests hold: all agents' and one's.
-const REQUESTS: (usize, usize) = (64 << 20, 40 << 20);
+const REQUESTS: (usize, usize) = (56 << 20, 40 << 20);
 
-/// The most bytes that requests and answers hold together: all agents' and one's.
-const ALL: (usize, usize) = (96 << 20, 56 << 20);
+/// The most bytes that answers hold which are kept until they are whole and until they have gone out: all agents' and one's.
+const ANSWERS: (usize, usize) = (96 << 20, 24 << 20);
+
+/// Bytes that are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held {
+    requests: usize,
+    answers: usize,
+}
+
+impl Held {
+    fn of(&mut self, what: For) -> &mut usize {
+        match what {
+            For::Request => &mut self.requests,
+            For::Answer => &mut self.answers,
+        }
+    }
+
+    fn give(&mut self, what: For, less: usize) {
+        let bytes = self.of(what);
+        *bytes = bytes.saturating_sub(less);
+    }
+}
 
 /// What one agent holds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
     calls: usize,
-    bytes: usize,
+    held: Held,
 }
 
 /// What all hold.
 #[derive(Debug, Default)]
 struct Shares {
-    bytes: usize,
+    held: Held,
     of: HashMap<String, Share>,
 }
 
@@ -40,15 +61,15 @@ pub(crate) struct Room(Mutex<Shares>);
 pub(crate) struct Place {
     room: Arc<Room>,
     agent: String,
-    bytes: usize,
+    held: Held,
 }
 
-/// What bytes are held for.
+/// What bytes are held for. Neither takes room from the other: an answer was paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
     /// A request.
     Request,
-    /// An answer, which was paid for: there is room for it where there is none for another request.
+    /// An answer that is no stream.
     Answer,
 }
 
@@ -65,7 +86,7 @@ impl Room {
             return Err(Fault::new(429, "too_many_calls", message).retry_after(1_000));
         }
         share.calls += 1;
-        Ok(Place { room: Arc::clone(self), agent: agent.to_owned(), bytes: 0 })
+        Ok(Place { room: Arc::clone(self), agent: agent.to_owned(), held: Held::default() })
     }
 
     fn shares(&self) -> MutexGuard<'_, Shares> {
@@ -79,38 +100,39 @@ impl Place {
     /// # Errors
     /// Where the agent's share or the whole room is full.
     pub(crate) fn take(&mut self, more: usize, what: For) -> Result<(), Fault> {
-        let (all, own) = if what == For::Request { REQUESTS } else { ALL };
+        let (all, own) = if what == For::Request { REQUESTS } else { ANSWERS };
         let mut shares = self.room.shares();
-        let held = shares.bytes;
+        let sum = *shares.held.of(what);
         let share = shares.of.entry(self.agent.clone()).or_default();
-        if share.bytes + more > own {
-            let message = format!("calls of this agent hold {} MiB: wait for one to end", share.bytes >> 20);
+        let held = share.held.of(what);
+        if *held + more > own {
+            let message = format!("calls of this agent hold {} MiB: wait for one to end", *held >> 20);
             return Err(Fault::new(429, "too_many_calls", message).retry_after(1_000));
         }
-        if held + more > all {
+        if sum + more > all {
             let message = "calls hold all the memory there is for them: wait for one to end";
             return Err(Fault::new(503, "busy", message).retry_after(1_000));
         }
-        share.bytes += more;
-        shares.bytes += more;
-        self.bytes += more;
+        *held += more;
+        *shares.held.of(what) += more;
+        *self.held.of(what) += more;
         Ok(())
     }
 
-    /// Returns bytes that hold the place of their own length until the last of them has gone out.
+    /// Returns bytes of an answer that hold a place of their own length until the last of them has gone out.
     pub(crate) fn kept(mut self, bytes: Bytes) -> Bytes {
-        let less = self.bytes.saturating_sub(bytes.len());
-        self.give(less);
+        self.give(For::Request, self.held.requests);
+        self.give(For::Answer, self.held.answers.saturating_sub(bytes.len()));
         Bytes::from_owner(Kept { bytes, _place: self })
     }
 
-    fn give(&mut self, less: usize) {
+    fn give(&mut self, what: For, less: usize) {
         let mut shares = self.room.shares();
-        shares.bytes = shares.bytes.saturating_sub(less);
+        shares.held.give(what, less);
         if let Some(share) = shares.of.get_mut(&self.agent) {
-            share.bytes = share.bytes.saturating_sub(less);
+            share.held.give(what, less);
         }
-        self.bytes -= less;
+        self.held.give(what, less);
     }
 }
 
@@ -128,7 +150,8 @@ impl AsRef<[u8]> for Kept {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.give(self.bytes);
+        self.give(For::Request, self.held.requests);
+        self.give(For::Answer, self.held.answers);
         let mut shares = self.room.shares();
         if let Some(share) = shares.of.get_mut(&self.agent) {
             share.calls = share.calls.saturating_sub(1);
@@ -155,16 +178,16 @@ mod tests {
         let fault = greedy.take(1, For::Request).expect_err("full");
         assert_eq!((fault.status, fault.kind), (429, "too_many_calls"));
         // An answer still has room, and so has another agent, until all is taken.
-        greedy.take(16 << 20, For::Answer).expect("an answer");
+        greedy.take(24 << 20, For::Answer).expect("an answer");
         greedy.take(1, For::Answer).expect_err("no more");
         let mut other = room.enter("other").expect("a place");
-        other.take(8 << 20, For::Request).expect("the rest");
+        other.take(16 << 20, For::Request).expect("the rest");
         let fault = other.take(1, For::Request).expect_err("all is taken");
         assert_eq!((fault.status, fault.kind), (503, "busy"));
         drop(greedy);
-        other.take(30 << 20, For::Request).expect("free again");
+        other.take(24 << 20, For::Request).expect("free again");
         drop(other);
-        assert!(room.shares().bytes == 0 && room.shares().of.is_empty());
+        assert!(room.shares().held == Held::default() && room.shares().of.is_empty());
     }
 
     #[test]
@@ -176,9 +199,9 @@ mod tests {
         let answer = place.kept(Bytes::from_static(b"0123456789"));
         let part = answer.slice(5..);
         drop(answer);
-        assert_eq!((room.shares().bytes, &part[..]), (10, &b"56789"[..]));
+        assert_eq!((room.shares().held, &part[..]), (Held { requests: 0, answers: 10 }, &b"56789"[..]));
         drop(part);
-        assert!(room.shares().bytes == 0 && room.shares().of.is_empty());
+        assert!(room.shares().held == Held::default() && room.shares().of.is_empty());
     }
 
     #[test]

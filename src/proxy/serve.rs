@@ -17,6 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::account::End;
@@ -135,6 +136,7 @@ async fn watch(app: Rc<App>) {
         let calls: Vec<_> = app.live.borrow().values().cloned().collect();
         for live in calls.iter().filter(|live| live.borrow().is_stalled(Instant::now())) {
             app.settle(live, End::ClientAbort);
+            live.borrow().hang_up.notify_one();
         }
         if app.audit.dropped() > 0 {
             app.alarm("lines of the audit were dropped: nobody takes them".to_owned());
@@ -209,19 +211,24 @@ async fn accept(listener: TcpListener, app: &Rc<App>, side: Side) {
 
 async fn connection(stream: TcpStream, app: Rc<App>, side: Side) {
     let _ = stream.set_nodelay(true);
+    let hang_up = Rc::new(Notify::new());
+    let hung_up = Rc::clone(&hang_up);
     let serve = service_fn(move |request| {
-        let app = Rc::clone(&app);
+        let (app, hang_up) = (Rc::clone(&app), Rc::clone(&hang_up));
         async move {
             Ok::<_, Infallible>(match side {
-                Side::Agents => agents(app, request).await,
+                Side::Agents => agents(app, request, hang_up).await,
                 Side::Operators => admin::answer(app, request).await,
             })
         }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
-    // A caller that breaks off has nobody to be told.
-    let _ = builder.serve_connection(TokioIo::new(stream), serve).await;
+    // A caller that breaks off has nobody to be told, and one that stopped reading cannot be.
+    tokio::select! {
+        _ = builder.serve_connection(TokioIo::new(stream), serve) => {}
+        () = hung_up.notified() => {}
+    }
 }
 
 /// Routes of the agents' side, with their method.
@@ -237,7 +244,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/ready", "GET"),
 ];
 
-async fn agents(app: Rc<App>, request: Request<Incoming>) -> Response<Outgoing> {
+async fn agents(app: Rc<App>, request: Request<Incoming>, hang_up: Rc<Notify>) -> Response<Outgoing> {
     if head_bytes(&request) > HEAD {
         let fault = Fault::new(431, "head_too_large", format!("a request's head has at most {} KiB", HEAD >> 10));
         return dispatch::fault_response(&fault, claw_types::provider::WireFormat::OpenAi);
@@ -294,7 +301,7 @@ async fn agents(app: Rc<App>, request: Request<Incoming>) -> Response<Outgoing> 
         Ok(body) => body,
         Err(fault) => return call::refuse(&app, door, &agent, &app.next_id(), &fault),
     };
-    let arrived = Arrived { door, agent, headers: parts.headers, body, place };
+    let arrived = Arrived { door, agent, headers: parts.headers, body, place, hang_up };
     let called = tokio::task::spawn_local(call::answer(app, arrived));
     called.await.unwrap_or_else(|_| {
         dispatch::fault_response(&Fault::new(500, "internal_error", "the proxy failed on this call"), format)

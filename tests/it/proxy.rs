@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -197,8 +198,12 @@ fn manifest(provider: &Provider, agent: Value) -> Value {
     })
 }
 
+/// A port that nobody has: below those that the kernel gives to connections, for one of them could take it before the proxy does.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + (std::process::id() % 50) as u16 * 200;
+    let ports = std::iter::repeat_with(|| start + NEXT.fetch_add(1, Ordering::SeqCst) % 2_000);
+    ports.take(2_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port")
 }
 
 impl Gateway {

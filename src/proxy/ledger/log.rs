@@ -138,7 +138,7 @@ impl Log {
         file.read_to_end(&mut bytes)?;
         let (mut found, rest) = records(&bytes);
         let is_headless = bytes.split(|byte| *byte == b'\n').next().and_then(checked).is_none();
-        if !rest.is_empty() {
+        if !rest.is_empty() || is_headless && known.len() > 1 {
             if let Some(before) = known.iter().rev().nth(1).filter(|_| is_headless) {
                 // What the summary said stands in the file before it, too.
                 let (before, _) = records(&std::fs::read(self::path(folder, *before))?);

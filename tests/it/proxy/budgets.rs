@@ -44,7 +44,7 @@ fn two_hundred_and_fifty_six_at_once_do_not_pass_a_cap() {
             std::thread::spawn(move || {
                 let mut ask = bounded("openai/gpt-4o");
                 // What it is reserved for is what it costs: 1000 tokens in.
-                ask["messages"][0]["content"] = json!("x".repeat(2900));
+                ask["messages"][0]["content"] = json!("x ".repeat(1450));
                 send(port, "POST", "/v1/chat/completions", &[("x-api-key", "bot:secret")], ask.to_string().as_bytes())
             })
         })
@@ -114,6 +114,22 @@ fn a_call_that_a_provider_took_and_lost_is_paid_and_asked_once_more() {
     assert_eq!(lines[0]["cost_usd"], lines[0]["reserved_usd"], "it may have been charged as a whole");
     assert_eq!(lines[0]["cost"]["status"], "estimated");
     assert_eq!(lines[1]["request_id"], format!("{}.1", lines[0]["request_id"].as_str().expect("an id")));
+}
+
+#[test]
+fn an_answer_that_nobody_can_read_is_paid_at_what_was_reserved() {
+    let mut long = completion();
+    long["choices"][0]["message"]["content"] = json!("y".repeat(25 << 20));
+    let provider = Provider::new(move |_| json_answer(&long));
+    let gateway = Gateway::new(
+        "unread",
+        &manifest(&provider, agent(json!({"primary": ["openai/gpt-4o"]}), budget(json!({"usd": "5"})))),
+    );
+    let answer = gateway.chat(&bounded("openai/gpt-4o"));
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (502, Some("bad_answer")));
+    let line = gateway.audit("response", 1).remove(0);
+    assert_eq!(line["cost_usd"], line["reserved_usd"], "{line}");
+    assert_eq!(gateway.state()["agents"][0]["budgets"][0]["reserved_usd"], "0.00");
 }
 
 #[test]
