@@ -494,7 +494,9 @@ async fn whole(
             return fault_response(&fault, spoken);
         }
     };
-    let bytes = decoded(bytes, encoding.as_deref()).unwrap_or_default();
+    let unpacked = decoded(bytes, encoding.as_deref());
+    live.borrow_mut().is_unread = unpacked.is_none();
+    let bytes = unpacked.unwrap_or_default();
     live.borrow_mut().meter.whole(&bytes);
     let error = live.borrow().meter.seen.error.clone();
     if let Some(error) = error {

@@ -187,15 +187,8 @@ fn holds_keys(path: &str) -> bool {
     if path.starts_with(['/', '~']) {
         return false;
     }
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    matches!(parts.as_slice(), [] | [".env"] | [".claw", ..])
+    let (parts, is_outside) = parts(path);
+    parts.is_empty() || !is_outside && matches!(parts.as_slice(), [".env"] | [".claw", ..])
 }
 
 fn outside(name: &str, agent: &Agent, at: Span, diag: &mut Diagnostics) {
@@ -333,17 +326,23 @@ fn path_privilege(source: &str) -> Option<(&'static str, String)> {
     None
 }
 
-/// Returns a path of the host without `.` and `..`; a relative one that leaves the pod's directory counts as `/`.
-fn absolute(source: &str) -> Option<String> {
+/// Returns the parts of a path without `.` and `..`, and whether it leaves where it begins.
+fn parts(path: &str) -> (Vec<&str>, bool) {
     let mut parts: Vec<&str> = Vec::new();
     let mut is_outside = false;
-    for part in source.split('/') {
+    for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => is_outside |= parts.pop().is_none(),
             part => parts.push(part),
         }
     }
+    (parts, is_outside)
+}
+
+/// Returns a path of the host without `.` and `..`; a relative one that leaves the pod's directory counts as `/`.
+fn absolute(source: &str) -> Option<String> {
+    let (parts, is_outside) = parts(source);
     match (source.starts_with('/'), is_outside) {
         (true, _) => Some(format!("/{}", parts.join("/"))),
         // One level up is a shared folder of pods; further up nobody can say what it is.
