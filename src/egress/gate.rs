@@ -1,0 +1,372 @@
+//! The course of a connection: whose it is, which host it means, whether it may, where that is, and the bytes both ways.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::address::{Place, place};
+use crate::audit::Audit;
+use crate::head::{self, Head};
+use crate::relay::{Moved, relay};
+use crate::rules::{Agent, Reason, Rules};
+use crate::sni::{self, Hello};
+use crate::{PROXY_PORT, dns};
+
+/// How long a connection may take to say what it wants.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// How long the other side may take to answer.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Connections that one agent may hold; the gate's own limit of files is above what all agents together may have.
+const MOST: usize = 10_000;
+
+/// How names are resolved.
+#[derive(Clone, Debug)]
+pub enum Resolver {
+    /// As the system does.
+    System,
+    /// By a table, and not otherwise: for tests of what a hostile name server could answer.
+    Table(HashMap<String, Vec<IpAddr>>),
+}
+
+/// What all connections share.
+pub(crate) struct Gate {
+    pub(crate) rules: watch::Receiver<Arc<Rules>>,
+    pub(crate) audit: Audit,
+    pub(crate) resolver: Resolver,
+    held: RefCell<HashMap<String, usize>>,
+}
+
+/// What a connection wants.
+struct Wish {
+    host: String,
+    port: u16,
+    /// How it said so: `connect`, `http`, `tls`, `tcp`.
+    via: &'static str,
+    /// What is sent before everything else.
+    sent: Vec<u8>,
+}
+
+/// Why a connection comes to nothing.
+enum Fault {
+    /// It may not.
+    Refused(Reason),
+    /// The other side is not there.
+    Unreached(io::Error),
+}
+
+/// A connection counted as its agent's, until it is dropped.
+struct Held<'g>(&'g Gate, String);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut held = self.0.held.borrow_mut();
+        if let Some(count) = held.get_mut(&self.1) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(rules: watch::Receiver<Arc<Rules>>, audit: Audit, resolver: Resolver) -> Self {
+        Self { rules, audit, resolver, held: RefCell::new(HashMap::new()) }
+    }
+
+    pub(crate) fn now(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.borrow())
+    }
+
+    fn hold(&self, agent: &str) -> Option<Held<'_>> {
+        let mut held = self.held.borrow_mut();
+        let count = held.entry(agent.to_owned()).or_insert(0);
+        if *count >= MOST {
+            return None;
+        }
+        *count += 1;
+        Some(Held(self, agent.to_owned()))
+    }
+
+    /// Sees a connection through that came at a port.
+    pub(crate) async fn handle(self: Rc<Self>, stream: TcpStream, port: u16) {
+        let Ok(local) = stream.local_addr() else { return };
+        let rules = self.now();
+        match rules.agent_at(local.ip()) {
+            Some(agent) if rules.inbound.contains_key(&port) => {
+                // The way in is for those outside: an agent that comes to it means nobody.
+                self.deny(&rules, agent, "", port, "tcp", Reason::NoName);
+            }
+            Some(agent) => {
+                let id = agent.id.clone();
+                match self.hold(&id) {
+                    Some(_held) => self.outward(stream, &id, port).await,
+                    None => self.deny(&rules, agent, "", port, "tcp", Reason::TooMany),
+                }
+            }
+            None => self.inward(stream, &rules, port).await,
+        }
+    }
+
+    /// From outside to an agent, at a port that leads to it.
+    async fn inward(&self, mut stream: TcpStream, rules: &Rules, port: u16) {
+        let Some(inbound) = rules.inbound.get(&port) else { return };
+        // The agent is on its own network, and nowhere else.
+        let found = self.lookup(&inbound.agent).await.unwrap_or_default();
+        for address in found.into_iter().filter(|address| rules.is_inside(*address)) {
+            if let Ok(mut agent) = connect(SocketAddr::new(address, inbound.port)).await {
+                let _ = relay(&mut stream, &mut agent, &Moved::default()).await;
+                return;
+            }
+        }
+    }
+
+    /// From an agent to the outside.
+    async fn outward(&self, mut stream: TcpStream, id: &str, port: u16) {
+        let rules = self.now();
+        let Some(agent) = rules.agent(id) else { return };
+        let wish = match wish(&mut stream, agent, port).await {
+            Ok(Some(wish)) => wish,
+            Ok(None) => {
+                self.deny(&rules, agent, "", port, "tcp", Reason::NoName);
+                let _ = stream.write_all(&explain(agent, "", port, Reason::NoName).response(400)).await;
+                return;
+            }
+            Err(_) => return,
+        };
+        let reached = match agent.judge(&wish.host, wish.port) {
+            Ok(pass) => self.reach(&rules, &wish, pass.is_private).await,
+            Err(reason) => Err(Fault::Refused(reason)),
+        };
+        let mut far = match reached {
+            Ok(far) => far,
+            Err(fault) => return self.refuse(stream, &rules, agent, &wish, &fault).await,
+        };
+        drop(rules);
+        self.pass(&mut stream, &mut far, id, wish).await;
+    }
+
+    /// Connects to what is wanted: the name is resolved here, and only an address that may be reached is tried.
+    async fn reach(&self, rules: &Rules, wish: &Wish, is_private: bool) -> Result<TcpStream, Fault> {
+        let addresses = self.lookup(&wish.host).await.map_err(Fault::Unreached)?;
+        let mut fault = Fault::Unreached(io::ErrorKind::NotFound.into());
+        for address in addresses {
+            let is_shut = rules.is_inside(address) || place(address) == Place::Shut;
+            let is_closed = place(address) == Place::Private && !is_private;
+            if is_shut || is_closed {
+                let reason = if is_shut { Reason::ShutAddress } else { Reason::PrivateAddress };
+                fault = Fault::Refused(reason);
+                continue;
+            }
+            match connect(SocketAddr::new(address, wish.port)).await {
+                Ok(far) => return Ok(far),
+                Err(error) => fault = Fault::Unreached(error),
+            }
+        }
+        Err(fault)
+    }
+
+    async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        match &self.resolver {
+            Resolver::Table(table) => table.get(host).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
+            Resolver::System => {
+                let found = timeout(CONNECT, tokio::net::lookup_host((host, 0))).await??;
+                let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+                found.sort_by_key(|address| address.is_ipv6());
+                found.dedup();
+                Ok(found)
+            }
+        }
+    }
+
+    /// Lets the bytes of a connection pass, until it ends or new rules end it.
+    async fn pass(&self, near: &mut TcpStream, far: &mut TcpStream, id: &str, wish: Wish) {
+        let (began, moved) = (Instant::now(), Moved::default());
+        let Wish { host, port, via, sent } = wish;
+        let mut is_cut = Cell::new(false);
+        let opened = match via {
+            "connect" => near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await,
+            _ => Ok(()),
+        };
+        if opened.is_ok() && far.write_all(&sent).await.is_ok() {
+            moved.out.set(u64::try_from(sent.len()).unwrap_or(0));
+            drop(sent);
+            let mut changes = self.rules.clone();
+            let is_open = |rules: &Arc<Rules>| rules.agent(id).is_some_and(|agent| agent.judge(&host, port).is_ok());
+            tokio::select! {
+                _ = relay(near, far, &moved) => {}
+                // Once nobody changes the rules any more, they hold to the end.
+                changed = changes.wait_for(|rules| !is_open(rules)) => {
+                    if changed.is_ok() { is_cut.set(true) } else { std::future::pending::<()>().await }
+                }
+            }
+        }
+        let kind = if *is_cut.get_mut() { "egress_closed" } else { "egress" };
+        let more = json!({
+            "host": host, "port": port, "via": via,
+            "bytes_out": moved.out.get(), "bytes_in": moved.back.get(),
+            "latency_ms": u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+        self.audit.event(kind, &self.now().pod, id, more);
+    }
+
+    async fn refuse(&self, mut stream: TcpStream, rules: &Rules, agent: &Agent, wish: &Wish, fault: &Fault) {
+        let (status, said) = match fault {
+            Fault::Refused(reason) => {
+                self.deny(rules, agent, &wish.host, wish.port, wish.via, *reason);
+                (403, explain(agent, &wish.host, wish.port, *reason))
+            }
+            Fault::Unreached(error) => {
+                let why = format!("`{}:{}` does not answer: {error}", wish.host, wish.port);
+                let more = json!({ "host": wish.host, "port": wish.port, "via": wish.via, "error": error.to_string() });
+                self.audit.event("egress_failed", &rules.pod, &agent.id, more);
+                let timed_out = error.kind() == io::ErrorKind::TimedOut;
+                (if timed_out { 504 } else { 502 }, Said(json!({ "type": "egress_failed", "message": why })))
+            }
+        };
+        let answer = match wish.via {
+            // A fatal alert: access denied, or an internal error.
+            "tls" => vec![21, 3, 3, 0, 2, 2, if status == 403 { 49 } else { 80 }],
+            "tcp" => Vec::new(),
+            _ => said.response(status),
+        };
+        let _ = stream.write_all(&answer).await;
+        let _ = stream.shutdown().await;
+        // What is still on its way would reset the answer before it is read.
+        let mut rest = [0; 512];
+        let _ =
+            timeout(Duration::from_secs(1), async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} }).await;
+    }
+
+    /// Writes a denial down.
+    pub(crate) fn deny(&self, rules: &Rules, agent: &Agent, host: &str, port: u16, via: &str, reason: Reason) {
+        let more = json!({
+            "host": host, "port": port, "via": via, "reason": reason.name(),
+            "rule": agent.rule_of(host).map(|rule| rule.why.as_str()), "place": agent.place,
+            "detail": advice(agent, host, port, reason),
+        });
+        self.audit.event("egress_denied", &rules.pod, &agent.id, more);
+    }
+
+    /// Returns the answer to a question for a name, and writes down one that does not exist.
+    pub(crate) fn name(&self, query: &[u8], local: IpAddr) -> Option<Vec<u8>> {
+        let rules = self.now();
+        let agent = rules.agent_at(local)?;
+        let said = dns::answer(query, |name| agent.knows(name), agent.address)?;
+        if let Some(name) = said.denied {
+            self.deny(&rules, agent, &name, 53, "dns", Reason::NotAllowed);
+        }
+        Some(said.message)
+    }
+}
+
+/// Reads what a connection wants; nothing where it names no host.
+async fn wish(stream: &mut TcpStream, agent: &Agent, port: u16) -> io::Result<Option<Wish>> {
+    // Where only one host can be meant, nothing is read: the other side may be the one that speaks first.
+    if let Some(host) = agent.sole(port).filter(|_| !matches!(port, 80 | 443 | PROXY_PORT)) {
+        return Ok(Some(Wish { host: host.to_owned(), port, via: "tcp", sent: Vec::new() }));
+    }
+    timeout(HEAD, first_words(stream, port)).await?
+}
+
+async fn first_words(stream: &mut TcpStream, port: u16) -> io::Result<Option<Wish>> {
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        if bytes.len() >= head::LIMIT.max(sni::LIMIT) || stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(None);
+        }
+        if port != PROXY_PORT {
+            match sni::hello(&bytes) {
+                Hello::Partial => continue,
+                Hello::Name(name) => {
+                    let wish = |host| Wish { host, port, via: "tls", sent: bytes };
+                    return Ok(crate::rules::host(&name).map(wish));
+                }
+                Hello::Nameless => return Ok(None),
+                Hello::Other => {}
+            }
+        }
+        match head::head(&bytes) {
+            Head::Partial => {}
+            Head::Connect { host, port: wanted, length } if port == PROXY_PORT => {
+                return Ok(Some(Wish { host, port: wanted, via: "connect", sent: bytes.split_off(length) }));
+            }
+            Head::Request { host, port: named, is_proxied, mut sent, length } if is_proxied == (port == PROXY_PORT) => {
+                let wanted = if is_proxied { named.unwrap_or(80) } else { port };
+                sent.extend_from_slice(&bytes[length..]);
+                return Ok(Some(Wish { host, port: wanted, via: "http", sent }));
+            }
+            _ => return Ok(None),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_keepalive(true)?;
+    socket.set_nodelay(true)?;
+    timeout(CONNECT, socket.connect(address)).await?
+}
+
+/// What an agent is told.
+struct Said(Value);
+
+impl Said {
+    fn response(&self, status: u16) -> Vec<u8> {
+        let reason = match status {
+            400 => "Bad Request",
+            403 => "Forbidden",
+            502 => "Bad Gateway",
+            _ => "Gateway Timeout",
+        };
+        let body = format!("{}\n", json!({ "error": self.0 }));
+        let length = body.len();
+        format!("HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+            .into_bytes()
+    }
+}
+
+fn explain(agent: &Agent, host: &str, port: u16, reason: Reason) -> Said {
+    Said(json!({
+        "type": "egress_denied",
+        "code": reason.name(),
+        "message": advice(agent, host, port, reason),
+        "agent": agent.id, "host": host, "port": port,
+        "rule": agent.rule_of(host).map(|rule| rule.why.as_str()),
+        "place": agent.rule_of(host).map_or(agent.place.as_str(), |rule| rule.place.as_str()),
+    }))
+}
+
+/// Returns what is wrong and what can be done about it, for an agent and for its operator alike.
+fn advice(agent: &Agent, host: &str, port: u16, reason: Reason) -> String {
+    let (service, place) = (&agent.service, &agent.place);
+    let entry = if port == 443 || port == 53 { host.to_owned() } else { format!("{host}:{port}") };
+    let add = format!("the pod's operator can add `egress://{entry}` to `surfaces` of `{service}` ({place})");
+    match reason {
+        Reason::NotAllowed => format!("no rule lets `{service}` reach `{host}`: {add}"),
+        Reason::OtherPort => format!("`{service}` may reach `{host}`, and not at port {port}: {add}"),
+        Reason::NoName => {
+            format!("nothing says which host is meant: use a name, and TLS, HTTP, or the proxy at port {PROXY_PORT}")
+        }
+        Reason::ShutAddress => {
+            format!("`{host}` leads to an address that is shut to every agent, whatever the pod says")
+        }
+        Reason::PrivateAddress => format!(
+            "`{host}` leads into a private network: the pod's operator can write `egress://{host}:{port} private` in \
+             `surfaces` of `{service}` ({place})"
+        ),
+        Reason::TooMany => format!("`{service}` holds {MOST} connections, and may not have more"),
+    }
+}
