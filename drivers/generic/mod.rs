@@ -29,6 +29,7 @@ static FACTS: DriverFacts = DriverFacts {
     has_schedules: false,
     platforms: &[],
     linked: &[],
+    egress: &[],
     secrets: SecretDelivery::Environment,
     memory_mib: 1024,
     stop_grace_seconds: 15,

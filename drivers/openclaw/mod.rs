@@ -46,6 +46,7 @@ static FACTS: DriverFacts = DriverFacts {
     has_schedules: true,
     platforms: channels::PLATFORMS,
     linked: &["whatsapp"],
+    egress: &[],
     secrets: SecretDelivery::Files,
     memory_mib: 2048,
     stop_grace_seconds: 30,

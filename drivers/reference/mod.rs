@@ -33,6 +33,7 @@ static FACTS: DriverFacts = DriverFacts {
     has_schedules: true,
     platforms: &[],
     linked: &[],
+    egress: &[],
     secrets: SecretDelivery::Files,
     memory_mib: 256,
     stop_grace_seconds: 15,

@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 mod cllama;
+mod egress;
 mod inside;
 
-pub(crate) use cllama::{AuditArgs, Cllama, ServeArgs, alone};
+pub(crate) use cllama::{AuditArgs, Cllama, ServeArgs};
+pub(crate) use egress::{Egress, GateArgs};
 pub(crate) use inside::{Reference, Shim};
 
 /// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.
@@ -64,6 +66,28 @@ pub(crate) struct Global {
     /// Know of images what claw.lock says, and nothing else
     #[arg(long, global = true)]
     pub(crate) locked: bool,
+}
+
+/// What a process of a container is told that claw's own image runs for long.
+pub(crate) enum Alone {
+    /// The governance proxy.
+    Proxy(ServeArgs),
+    /// The gate.
+    Gate(GateArgs),
+}
+
+/// Returns what the process of such a container is told, without the commands of everything else: they would stay in its
+/// memory. Nothing where the whole of claw must look at the arguments.
+pub(crate) fn alone(mut words: impl Iterator<Item = OsString>) -> Option<Alone> {
+    let name = words.next()?;
+    words.next().filter(|word| word == "serve")?;
+    let bare = || clap::Command::new("serve").no_binary_name(true);
+    if name == "cllama" {
+        let matches = ServeArgs::augment_args(bare()).try_get_matches_from(words).ok()?;
+        return ServeArgs::from_arg_matches(&matches).ok().map(Alone::Proxy);
+    }
+    let matches = GateArgs::augment_args(bare()).try_get_matches_from(words).ok()?;
+    GateArgs::from_arg_matches(&matches).ok().filter(|_| name == "egress").map(Alone::Gate)
 }
 
 /// How results are printed.
@@ -314,6 +338,11 @@ pub(crate) enum Command {
     Cllama {
         #[command(subcommand)]
         command: Cllama,
+    },
+    /// The gate through which agents reach the outside: itself
+    Egress {
+        #[command(subcommand)]
+        command: Egress,
     },
     /// Have the pod come up with the machine
     Service {

@@ -54,6 +54,9 @@ pub(crate) enum CommandError {
     /// The proxy inside this executable stopped, or cannot be asked.
     #[error(transparent)]
     Proxy(#[from] claw_proxy::ProxyError),
+    /// The gate does not run.
+    #[error(transparent)]
+    Gate(#[from] claw_egress::GateError),
     /// The async runtime cannot start.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
@@ -146,6 +149,7 @@ impl CommandError {
             | CommandError::Vault(_)
             | CommandError::Reference(_)
             | CommandError::Proxy(_)
+            | CommandError::Gate(_)
             | CommandError::Engine(_)
             | CommandError::Apply(_)
             | CommandError::Halfway { .. }
@@ -166,6 +170,7 @@ impl CommandError {
             CommandError::Lock(_) => "lock",
             CommandError::Reference(_) => "reference",
             CommandError::Proxy(_) => "proxy",
+            CommandError::Gate(_) => "gate",
             CommandError::Engine(_) => "engine",
             CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",
             CommandError::Vault(_) => "secret",

@@ -16,7 +16,11 @@ mod ui;
 /// Runs claw with the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
     if let Some(args) = args::alone(std::env::args_os().skip(1)) {
-        return ended(commands::cllama::serve(&args), &ui::Ui::new(args::Format::Text));
+        let done = match args {
+            args::Alone::Proxy(args) => commands::cllama::serve(&args),
+            args::Alone::Gate(args) => commands::egress::serve(&args),
+        };
+        return ended(done, &ui::Ui::new(args::Format::Text));
     }
     let arguments = match args::parse() {
         Ok(arguments) => arguments,

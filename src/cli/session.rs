@@ -111,6 +111,7 @@ impl<'u> Session<'u> {
             project: Project { services, ..Project::default() },
             units: BTreeMap::new(),
             proxies: BTreeMap::new(),
+            gate: None,
             belongings: BTreeMap::new(),
             files: FileTree::new(),
             builds: BTreeMap::new(),

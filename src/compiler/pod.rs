@@ -31,6 +31,8 @@ shape! {
         prices: Option<String> = "prices",
         /// The service that judges what agents ask and are answered.
         policy: Option<PolicyBlock> = "policy",
+        /// Addresses of agents' networks: `10.99.0.0/16`.
+        subnets: Option<String> = "subnets",
         /// What the proxy does where its ledger cannot be written: `deny` or `allow`.
         ledger_failure: Option<String> = "ledger-failure",
         /// Reserved.

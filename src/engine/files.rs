@@ -220,6 +220,21 @@ pub fn write_units(root: &Path, files: &FileTree) -> Result<usize, FileError> {
     Ok(written)
 }
 
+/// Writes files of a tree that somebody reads while they are changed: each is replaced whole, and the directories stay those that
+/// are mounted.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn write_live(root: &Path, files: &FileTree) -> Result<(), FileError> {
+    make_state(root)?;
+    for (path, file) in files.iter() {
+        let place = root.join(path.as_str());
+        make_directory(place.parent().unwrap_or(root), 0o755)?;
+        write_atomic(&place, &file.content.masked(), file.mode.bits())?;
+    }
+    Ok(())
+}
+
 /// Removes directories of units that a plan no longer names, and what interrupted runs left beside them.
 ///
 /// # Errors

@@ -21,8 +21,10 @@ use crate::{pack, verify};
 /// Where the engine does not answer, a build context cannot be read, or a secret has no value.
 pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Observed, ApplyError> {
     let project = plan.pod.as_str();
-    let is_proxy = |labels: &BTreeMap<String, String>| labels.get(label::ROLE).is_some_and(|role| role == "proxy");
-    let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT) || is_proxy(labels);
+    let is_own = |labels: &BTreeMap<String, String>| {
+        labels.get(label::ROLE).is_some_and(|role| role == "proxy" || role == "egress")
+    };
+    let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT) || is_own(labels);
     let mut containers = docker.overview(project, &is_agent).await?;
     containers.retain(|seen| !seen.is_oneoff());
     let first = containers.iter().rev().map(|seen| (seen.service().to_owned(), seen.id.clone()));
@@ -156,7 +158,7 @@ pub(crate) fn shim(root: &Path, plan: &Plan) -> std::path::PathBuf {
 fn container(seen: &Seen, is_podman: bool, plan: &Plan, site: &Site<'_>) -> Container {
     let name = seen.service();
     // What claw holds itself is compared setting by setting.
-    let is_held = plan.units.keys().chain(plan.proxies.keys()).any(|id| id.as_str() == name);
+    let is_held = plan.holds(name);
     let drift = match plan.project.services.get(name) {
         Some(service) => {
             let scope = Scope::new(plan, site);

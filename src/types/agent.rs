@@ -389,17 +389,41 @@ pub enum Surface {
         host: String,
         /// Port, where one is named.
         port: Option<u16>,
+        /// Whether it may be in a private network.
+        is_private: bool,
     },
 }
 
 /// What an agent may talk to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// Compose services on `claw-internal`.
+    /// Services of the pod, on its own network.
     pub services: Vec<ServiceName>,
-    /// Why it needs a way out of the pod, empty if it does not: shown in the warning.
-    pub outside: Vec<String>,
+    /// Hosts outside, through the gate, in the order of what names them.
+    pub egress: Vec<EgressRule>,
+    /// Where it is said that it may go to every public host.
+    pub open_at: Option<Span>,
 }
+
+/// One host outside that an agent may reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressRule {
+    /// The host in lower case, `*.` before a domain for every name below it, or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether the host may be in a private network.
+    pub is_private: bool,
+    /// What needs it: `egress://api.example.com`, `provider openai`.
+    pub why: String,
+    /// The key of `x-claw` it stands under.
+    pub key: &'static str,
+    /// Where that stands.
+    pub at: Span,
+}
+
+/// The port of a host that names none: that of HTTPS.
+pub const EGRESS_PORT: u16 = 443;
 
 /// A user inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

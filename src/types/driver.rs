@@ -56,6 +56,8 @@ pub struct DriverFacts {
     pub platforms: &'static [&'static str],
     /// Those of them that a device is linked to by hand: they have no token.
     pub linked: &'static [&'static str],
+    /// Hosts outside that the runtime itself needs, beside those of its models and platforms: `host` or `host:port`.
+    pub egress: &'static [&'static str],
     /// How it can take secrets.
     pub secrets: SecretDelivery,
     /// Memory it is given, in MiB.

@@ -15,6 +15,8 @@ pub struct PlatformFacts {
     pub account: AccountIn,
     /// How a message mentions an account.
     pub mention: Mention,
+    /// Hosts that a client of it talks to, at port 443; none where each operator has one of their own.
+    pub hosts: &'static [&'static str],
 }
 
 /// Where the id of an account is in its token.
@@ -40,26 +42,40 @@ pub enum Mention {
 }
 
 /// A platform whose tokens tell nothing.
-const fn row(name: &'static str, tokens: &'static [&'static str], mention: Mention) -> PlatformFacts {
-    PlatformFacts { name, tokens, account: AccountIn::Nowhere, mention }
+const fn row(
+    name: &'static str,
+    tokens: &'static [&'static str],
+    mention: Mention,
+    hosts: &'static [&'static str],
+) -> PlatformFacts {
+    PlatformFacts { name, tokens, account: AccountIn::Nowhere, mention, hosts }
 }
+
+/// Hosts of clients (each platform's public API reference, November 2026).
+const DISCORD: &[&str] =
+    &["cdn.discordapp.com", "discord.com", "gateway.discord.gg", "*.discord.gg", "media.discordapp.net"];
+const SLACK: &[&str] = &["slack.com", "*.slack.com"];
+const WECOM: &[&str] = &["openws.work.weixin.qq.com", "qyapi.weixin.qq.com"];
 
 /// Known platforms, in the order of their names.
 pub const PLATFORMS: &[PlatformFacts] = &[
-    row("dingtalk", &["DINGTALK_BOT_TOKEN"], Mention::Name),
-    PlatformFacts { account: AccountIn::FirstSegment, ..row("discord", &["DISCORD_BOT_TOKEN"], Mention::Id) },
-    row("feishu", &["FEISHU_BOT_TOKEN"], Mention::Name),
-    row("line", &["LINE_BOT_TOKEN"], Mention::Name),
-    row("maixcam", &["MAIXCAM_BOT_TOKEN"], Mention::Name),
-    row("matrix", &["MATRIX_BOT_TOKEN"], Mention::Plain),
-    row("onebot", &["ONEBOT_BOT_TOKEN"], Mention::Name),
-    row("pico", &["PICO_BOT_TOKEN"], Mention::Name),
-    row("qq", &["QQ_BOT_TOKEN"], Mention::Name),
-    row("slack", &["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"], Mention::Id),
-    PlatformFacts { account: AccountIn::BeforeColon, ..row("telegram", &["TELEGRAM_BOT_TOKEN"], Mention::Name) },
-    row("wecom", &["WECOM_BOT_TOKEN"], Mention::Name),
-    row("wecom_app", &["WECOM_APP_BOT_TOKEN"], Mention::Name),
-    row("whatsapp", &["WHATSAPP_BOT_TOKEN"], Mention::Name),
+    row("dingtalk", &["DINGTALK_BOT_TOKEN"], Mention::Name, &["*.dingtalk.com"]),
+    PlatformFacts { account: AccountIn::FirstSegment, ..row("discord", &["DISCORD_BOT_TOKEN"], Mention::Id, DISCORD) },
+    row("feishu", &["FEISHU_BOT_TOKEN"], Mention::Name, &["*.feishu.cn", "*.larksuite.com"]),
+    row("line", &["LINE_BOT_TOKEN"], Mention::Name, &["api-data.line.me", "api.line.me"]),
+    row("maixcam", &["MAIXCAM_BOT_TOKEN"], Mention::Name, &[]),
+    row("matrix", &["MATRIX_BOT_TOKEN"], Mention::Plain, &[]),
+    row("onebot", &["ONEBOT_BOT_TOKEN"], Mention::Name, &[]),
+    row("pico", &["PICO_BOT_TOKEN"], Mention::Name, &[]),
+    row("qq", &["QQ_BOT_TOKEN"], Mention::Name, &["api.sgroup.qq.com", "bots.qq.com"]),
+    row("slack", &["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"], Mention::Id, SLACK),
+    PlatformFacts {
+        account: AccountIn::BeforeColon,
+        ..row("telegram", &["TELEGRAM_BOT_TOKEN"], Mention::Name, &["api.telegram.org"])
+    },
+    row("wecom", &["WECOM_BOT_TOKEN"], Mention::Name, WECOM),
+    row("wecom_app", &["WECOM_APP_BOT_TOKEN"], Mention::Name, WECOM),
+    row("whatsapp", &["WHATSAPP_BOT_TOKEN"], Mention::Name, &["web.whatsapp.com", "*.whatsapp.net"]),
 ];
 
 /// A known platform.
@@ -94,6 +110,11 @@ impl Platform {
     /// Returns the variables that hold this platform's tokens.
     pub fn tokens(self) -> &'static [&'static str] {
         self.facts().map_or(&[], |facts| facts.tokens)
+    }
+
+    /// Returns the hosts that a client of this platform talks to.
+    pub fn hosts(self) -> &'static [&'static str] {
+        self.facts().map_or(&[], |facts| facts.hosts)
     }
 
     /// Returns whether a token of this platform tells whose it is.

@@ -1,9 +1,8 @@
 //! Arguments of the governance proxy and of what it writes down.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// The governance proxy.
 #[derive(Debug, Subcommand)]
@@ -57,16 +56,6 @@ pub(crate) struct ServeArgs {
     /// The file with the token that may only look
     #[arg(long, value_name = "FILE")]
     pub(crate) master_token: Option<PathBuf>,
-}
-
-/// Returns what the process of a proxy's container is told, without the commands of everything else: they would stay in its
-/// memory. Nothing where the whole of claw must look at the arguments.
-pub(crate) fn alone(mut words: impl Iterator<Item = OsString>) -> Option<ServeArgs> {
-    words.next().filter(|word| word == "cllama")?;
-    words.next().filter(|word| word == "serve")?;
-    let command = ServeArgs::augment_args(clap::Command::new("serve").no_binary_name(true));
-    let matches = command.try_get_matches_from(words).ok()?;
-    ServeArgs::from_arg_matches(&matches).ok()
 }
 
 /// How costs are summed up.

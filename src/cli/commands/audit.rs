@@ -38,9 +38,11 @@ fn no_proxy() -> CommandError {
 
 async fn events(session: &Session<'_>, args: &AuditArgs) -> Result<Exit, CommandError> {
     let wanted = session.services(&args.services)?;
-    let proxies = proxies(session).await?;
-    if proxies.is_empty() {
-        return Err(no_proxy());
+    let mut writers = session.containers(&[]).await?;
+    writers.retain(|seen| matches!(seen.label(label::ROLE), "proxy" | "egress"));
+    if writers.is_empty() {
+        let message = "nothing of the pod writes down what its agents do: it has no agent, or does not run";
+        return Err(CommandError::Usage(message.to_owned()));
     }
     let since = args.since.and_then(|moment| i32::try_from(moment).ok());
     let options = LogOptions { since, ..LogOptions::default() };
@@ -57,7 +59,7 @@ async fn events(session: &Session<'_>, args: &AuditArgs) -> Result<Exit, Command
             false => ui.bare(&format!("{}\n", as_text(event))),
         }
     };
-    read(&proxies, &options, session.docker().await?, &mut |_, line| {
+    read(&writers, &options, session.docker().await?, &mut |_, line| {
         // What is no event is the runtime's own: `claw logs` shows it.
         if let Ok(event) = serde_json::from_str::<Value>(&line.line.text)
             && event["type"].is_string()
@@ -75,6 +77,12 @@ fn as_text(event: &Value) -> String {
     let number = |key: &str| event[key].as_u64();
     let mut parts = vec![text("ts").unwrap_or("").to_owned(), text("claw_id").unwrap_or("-").to_owned()];
     parts.extend(text("type").map(ToOwned::to_owned));
+    if let Some(host) = text("host") {
+        parts.push(number("port").map_or(host.to_owned(), |port| format!("{host}:{port}")));
+    }
+    if let (Some(out), Some(back)) = (number("bytes_out"), number("bytes_in")) {
+        parts.push(format!("{out} bytes out {back} in"));
+    }
     if let (Some(provider), Some(model)) = (text("provider"), text("effective_model")) {
         parts.push(format!("{provider}/{model}"));
     }
@@ -87,7 +95,7 @@ fn as_text(event: &Value) -> String {
     parts.extend(number("latency_ms").map(|ms| format!("{ms} ms")));
     parts.extend(text("end").filter(|end| *end != "complete").map(ToOwned::to_owned));
     parts.extend(text("intervention").map(|kind| format!("[{kind}]")));
-    let more = ["key", "from", "to", "evidence", "detail", "text", "error"].into_iter().filter_map(text);
+    let more = ["reason", "key", "from", "to", "evidence", "detail", "text", "error"].into_iter().filter_map(text);
     parts.extend(more.map(ToOwned::to_owned));
     parts.join(" ")
 }

@@ -92,6 +92,8 @@ fn surface(surface: &Surface) -> Value {
             json!({ "kind": "service", "target": service.as_str(), "ports": ports, "mcp": mcp })
         }
         Surface::Channel { platform } => json!({ "kind": "channel", "target": platform.name() }),
-        Surface::Egress { host, port } => json!({ "kind": "egress", "target": host, "port": port }),
+        Surface::Egress { host, port, is_private } => {
+            json!({ "kind": "egress", "target": host, "port": port, "private": is_private })
+        }
     }
 }

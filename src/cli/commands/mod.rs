@@ -17,6 +17,7 @@ mod config;
 mod cp;
 mod doctor;
 mod down;
+pub(crate) mod egress;
 mod eject;
 mod events;
 mod exec;
@@ -83,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Secrets { command } => secrets::run(global, command, ui),
         Command::Audit(args) => audit::run(global, args, ui),
         Command::Cllama { command } => cllama::run(global, command, ui),
+        Command::Egress { command } => egress::run(command),
         Command::Service { command } => service::run(global, command, ui),
         Command::Doctor => doctor::run(global, ui),
         Command::Version => {
@@ -108,7 +110,7 @@ fn watched(ended: Result<Exit, CommandError>) -> Result<Exit, CommandError> {
 
 /// Commands that later versions carry out.
 const PLANNED: &[&str] =
-    &["agent", "attest", "bake", "board", "demo", "dev", "egress", "init", "lsp", "persona", "recipe", "schema"];
+    &["agent", "attest", "bake", "board", "demo", "dev", "init", "lsp", "persona", "recipe", "schema"];
 
 /// Commands that are there.
 const KNOWN: &[&str] = &[
@@ -121,6 +123,7 @@ const KNOWN: &[&str] = &[
     "cp",
     "doctor",
     "down",
+    "egress",
     "eject",
     "events",
     "exec",

@@ -50,7 +50,7 @@ pub(crate) async fn judged(
     let mut findings = Vec::new();
     // An agent that was changed under us, or did not take what it was given, is not left running.
     for (service, containers) in &observed.containers {
-        let is_agent = plan.units.keys().chain(plan.proxies.keys()).any(|unit| unit.as_str() == service);
+        let is_agent = plan.holds(service);
         for container in containers.iter().filter(|container| !container.drift.is_empty() && mode.has(service)) {
             findings.push(Finding {
                 subject: service.clone(),
@@ -97,7 +97,7 @@ pub(crate) async fn hold(session: &Session<'_>, findings: &[Finding]) -> Result<
         session.ui.progress(&format!("not as planned: {}: {}", finding.subject, finding.what));
         if let Some(container) = &finding.container {
             session.ui.progress(&format!(
-                "stop container {}: agents and their proxies run as planned or not at all",
+                "stop container {}: agents, their proxies and their gate run as planned or not at all",
                 finding.subject
             ));
             docker.stop(container, Some(5)).await?;

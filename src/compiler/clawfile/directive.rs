@@ -91,13 +91,16 @@ pub struct Surface {
     pub target: String,
     /// Of volumes and host paths, where one is written.
     pub access: Option<Access>,
+    /// Of hosts outside: it may be in a private network.
+    pub is_private: bool,
 }
 
 impl Surface {
     /// Returns the surface in the language's own words.
     pub fn text(&self) -> String {
         let access = self.access.map(|access| format!(" {}", access.name())).unwrap_or_default();
-        format!("{}://{}{access}", self.scheme, self.target)
+        let private = if self.is_private { " private" } else { "" };
+        format!("{}://{}{access}{private}", self.scheme, self.target)
     }
 }
 
@@ -125,7 +128,8 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
             .help(format!("there are `{}`", SCHEMES.join("`, `")))
             .suggest(&scheme, SCHEMES.iter().copied()));
     }
-    let access = match access {
+    let is_private = scheme == "egress" && access == Some("private");
+    let access = match access.filter(|_| !is_private) {
         None => None,
         Some("read-only" | "ro") => Some(Access::ReadOnly),
         Some("read-write" | "rw") => Some(Access::ReadWrite),
@@ -134,7 +138,11 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
         }
     };
     if access.is_some() && !matches!(scheme.as_str(), "volume" | "host") {
-        return Err(error(format!("a surface `{scheme}://` has no access mode")).help("take the mode away"));
+        let help = match scheme.as_str() {
+            "egress" => "take the mode away, or write `private` for a host in a private network",
+            _ => "take the mode away",
+        };
+        return Err(error(format!("a surface `{scheme}://` has no access mode")).help(help));
     }
     let is_right = match scheme.as_str() {
         "volume" => claw_types::id::VolumeName::parse(target).is_ok(),
@@ -157,7 +165,10 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
         return Err(unknown.help(platform::help()).suggest(target, platform::names()));
     }
     let target = if scheme == "channel" { target.to_ascii_lowercase() } else { target.to_owned() };
-    Ok(Surface { scheme, target, access })
+    if let Some(why) = egress(&target).filter(|_| scheme == "egress").and_then(|(host, _)| shut(&host, is_private)) {
+        return Err(error(format!("`{target}` {why}")).help(SHUT_HELP));
+    }
+    Ok(Surface { scheme, target, access, is_private })
 }
 
 /// Returns host and port of an egress target.
@@ -166,7 +177,11 @@ pub fn egress(text: &str) -> Option<(String, Option<u16>)> {
         Some((host, port)) => (host, Some(port.parse::<u16>().ok().filter(|port| *port > 0)?)),
         None => (text, None),
     };
-    let is_host = !host.is_empty()
+    let is_address = host.parse::<std::net::Ipv4Addr>().is_ok();
+    // Digits at the end are an address in some reading, and no name.
+    let is_number = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_host = (is_address || !is_number)
+        && host != "*"
         && host.len() <= 253
         && host.split('.').enumerate().all(|(index, part)| {
             (index == 0 && part == "*")
@@ -174,6 +189,25 @@ pub fn egress(text: &str) -> Option<(String, Option<u16>)> {
                     && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')))
         });
     if is_host { Some((host.to_ascii_lowercase(), port)) } else { None }
+}
+
+/// What can be done about a host that no agent reaches.
+pub(crate) const SHUT_HELP: &str =
+    "name a host outside; one in a private network is opened with `private`: `egress://10.0.0.5:11434 private`";
+
+/// Returns why no agent may reach a host, where its name alone tells that.
+pub(crate) fn shut(host: &str, is_private: bool) -> Option<&'static str> {
+    let Ok(address) = host.parse::<std::net::Ipv4Addr>() else {
+        let is_own = host == "localhost" || host.ends_with(".localhost");
+        return is_own.then_some("is the gate itself: nothing of the pod is there");
+    };
+    let is_never =
+        address.is_loopback() || address.is_link_local() || address.is_unspecified() || address.is_multicast();
+    match (is_never, address.is_private()) {
+        (true, _) => Some("is shut to every agent: machines and clouds answer themselves there"),
+        (false, true) if !is_private => Some("is in a private network"),
+        _ => None,
+    }
 }
 
 /// Returns whether a text is `provider/model`.

@@ -61,6 +61,7 @@ struct Surfaces<'u> {
     services: Vec<Service<'u>>,
     channels: Vec<Channel>,
     hosts_outside: Vec<String>,
+    is_open: bool,
 }
 
 #[derive(Serialize)]
@@ -365,12 +366,14 @@ fn surfaces(unit: &AgentUnit, layout: SkillLayout) -> Option<Surfaces<'_>> {
                 let skill = path(platform_skill(*platform));
                 surfaces.channels.push(Channel { platform: platform.name(), skill });
             }
-            Surface::Egress { host, port } => {
-                surfaces.hosts_outside.push(port.map_or(host.clone(), |port| format!("{host}:{port}")));
-            }
+            // It stands among all hosts outside.
+            Surface::Egress { .. } => {}
         }
     }
-    (!unit.surfaces.is_empty()).then_some(surfaces)
+    surfaces.hosts_outside = unit.reach.egress.iter().map(|rule| format!("{}:{}", rule.host, rule.port)).collect();
+    surfaces.is_open = unit.reach.open_at.is_some();
+    let has_some = !unit.surfaces.is_empty() || !surfaces.hosts_outside.is_empty() || surfaces.is_open;
+    has_some.then_some(surfaces)
 }
 
 /// The primary model comes first.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_compose::model::{Attachment, BindOptions, FileMount, FileObject, Mount, Network, Project, Service};
+use claw_compose::model::{BindOptions, FileMount, FileObject, Mount, Project, Service};
 use claw_compose::shape::{Argv, Maybe};
 use claw_compose::template::Template;
 use claw_types::agent::{Access, AgentUnit, EnvValue, Inference, Surface};
@@ -17,14 +17,12 @@ use claw_types::secret::SecretRef;
 use sha2::{Digest, Sha256};
 
 use super::harden::{Hardening, health, hold, plain as plain_hardening};
-use super::{Belongings, Plan, PlannedUnit, proxy};
+use super::network::{Layout, attached};
+use super::{Belongings, Plan, PlannedUnit, egress, proxy};
 use crate::emit::Broken;
 use crate::emit::markdown::{self, Peers};
 use crate::facts::Context;
 use crate::resolve::Pod;
-
-/// The network of agents.
-pub(crate) const INTERNAL: &str = "claw-internal";
 
 /// Returns a unit with its documents written, and what belongs to it.
 pub(crate) fn planned(
@@ -66,7 +64,7 @@ pub(crate) fn planned(
     };
     let lifted: BTreeSet<String> = secrets.keys().filter(is_lifted).cloned().collect();
     let needs_shim = !lifted.is_empty() || matches!(lowered.probe, Probe::Http { .. });
-    let belongings = Belongings { user: unit.user, directory, files, secrets, lifted, needs_shim };
+    let belongings = Belongings { user: unit.user, directory, files, secrets, lifted, needs_shim, is_live: false };
     Some((PlannedUnit { unit, lowered, hardening }, belongings))
 }
 
@@ -171,24 +169,25 @@ pub(crate) fn assemble(
     project.volumes = pod.project.volumes.clone();
     project.secrets = pod.project.secrets.clone();
     project.configs = pod.project.configs.clone();
-    internal(pod, !planned.is_empty(), &mut project, diag);
     let (planned, owned): (Vec<PlannedUnit>, Vec<Belongings>) = planned.into_iter().unzip();
-    let reached = reached(pod, &planned);
+    let layout = Layout::of(pod, &planned, diag);
+    layout.write(pod, &mut project, diag);
     let mut belongings: BTreeMap<UnitId, Belongings> = BTreeMap::new();
     let mut units = BTreeMap::new();
-    let made = proxy::proxies(pod, &planned, &mut project, cx);
+    let made = proxy::proxies(pod, &planned, &layout, &mut project, cx);
+    let gate = egress::gate(pod, &planned, &layout, cx, diag);
     for (name, service) in &pod.project.services {
         let is_agent = pod.agents.keys().any(|agent| agent.as_str() == name);
         namespaces(service, name, pod, diag);
         if !is_agent {
-            let mut made = plain(pod, name, service, reached.contains(name.as_str()), cx);
+            let mut made = plain(pod, name, service, &layout, cx);
             belongings.extend(proxy::master(pod, &mut made, name, &mut project));
             project.services.insert(name.clone(), made);
         }
     }
     for (each, own) in planned.into_iter().zip(owned) {
         let Some(service) = pod.project.services.get(each.unit.service.as_str()) else { continue };
-        let made = agent(pod, (&each, &own), service, &mut project, cx, diag);
+        let made = agent(pod, (&each, &own), service, (&layout, &mut project), cx, diag);
         project.services.insert(each.unit.id.to_string(), made);
         belongings.insert(each.unit.id.clone(), own);
         units.insert(each.unit.id.clone(), each);
@@ -199,6 +198,11 @@ pub(crate) fn assemble(
         belongings.insert(each.id.clone(), each.belongings);
         proxies.insert(each.id, each.proxy);
     }
+    let gate = gate.map(|(id, service, own)| {
+        project.services.insert(id.to_string(), service);
+        belongings.insert(id.clone(), own);
+        id
+    });
     let files = files(pod, &belongings, diag);
     let infra = format!("{INFRA_REPOSITORY}:");
     let is_infra = |image: &Option<String>| image.as_deref().is_some_and(|image| image.starts_with(&infra));
@@ -226,6 +230,7 @@ pub(crate) fn assemble(
         project,
         units,
         proxies,
+        gate,
         belongings,
         files,
         builds: pod.builds.clone(),
@@ -241,29 +246,6 @@ pub(crate) fn assemble(
         disabled: pod.disabled.clone(),
         unknown,
     }
-}
-
-/// Adds the network of agents, where there are any.
-fn internal(pod: &Pod, has_agents: bool, project: &mut Project, diag: &mut Diagnostics) {
-    if !has_agents {
-        return;
-    }
-    let driver_opts = [("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned())];
-    let internal = Network { internal: Some(true), driver_opts: driver_opts.into(), ..Network::default() };
-    if project.networks.insert(INTERNAL.to_owned(), internal).is_some() {
-        let message = format!("the network `{INTERNAL}` is claw's");
-        diag.push(Diagnostic::error(Code::ReservedName, pod.origin, message).help("give yours another name"));
-    }
-}
-
-/// Returns the services that must be where agents and proxies find them.
-fn reached<'p>(pod: &'p Pod, planned: &'p [PlannedUnit]) -> BTreeSet<String> {
-    let own = planned.iter().flat_map(|each| each.unit.reach.services.iter().map(ToString::to_string));
-    let upstream = pod.proxies.values().flat_map(|spec| spec.gateways.values());
-    let upstream = upstream.filter_map(|gateway| gateway.service.as_ref().map(ToString::to_string));
-    let policy = pod.governance.policy.as_ref().and_then(|policy| policy.service.as_ref().map(ToString::to_string));
-    let master = pod.governance.master.clone().filter(|_| !pod.proxies.is_empty());
-    own.chain(upstream).chain(policy).chain(master).collect()
 }
 
 /// Returns the files of all units, each below its unit's directory.
@@ -302,7 +284,7 @@ pub(super) fn labels(service: &mut Service, pod: &Pod, rows: &[(&str, &str)]) {
 }
 
 /// A service that is no agent runs as written, with labels, identities, and a place where agents find it.
-fn plain(pod: &Pod, name: &str, service: &Service, is_reached: bool, cx: &Context<'_>) -> Service {
+fn plain(pod: &Pod, name: &str, service: &Service, layout: &Layout, cx: &Context<'_>) -> Service {
     let mut made = service.clone();
     made.extensions.clear();
     made.image = image(service, cx);
@@ -318,11 +300,12 @@ fn plain(pod: &Pod, name: &str, service: &Service, is_reached: bool, cx: &Contex
         let hardening = plain_hardening(&made);
         hold(&mut made, &hardening);
     }
-    if is_reached && made.network_mode.is_none() {
+    let mut reached = layout.on(name).peekable();
+    if reached.peek().is_some() && made.network_mode.is_none() {
         if made.networks.is_empty() {
             made.networks.insert("default".to_owned(), Maybe(None));
         }
-        made.networks.insert(INTERNAL.to_owned(), Maybe(None));
+        made.networks.extend(reached.map(|key| (key.to_owned(), Maybe(None))));
     }
     made
 }
@@ -371,7 +354,7 @@ fn agent(
     pod: &Pod,
     (each, own): (&PlannedUnit, &Belongings),
     service: &Service,
-    project: &mut Project,
+    (layout, project): (&Layout, &mut Project),
     cx: &Context<'_>,
     diag: &mut Diagnostics,
 ) -> Service {
@@ -390,12 +373,11 @@ fn agent(
         made.entrypoint = Some(Argv(program.clone()));
         made.command = Some(Argv(Vec::new()));
     }
-    for port in &mut made.ports {
-        if port.host_ip.as_deref().is_none_or(str::is_empty) {
-            port.host_ip = Some("127.0.0.1".to_owned());
-        }
+    networks(&mut made, unit, layout);
+    egress::tell(&mut made, unit, layout);
+    if layout.gate(&unit.id).is_some() {
+        made.depends_on.insert(egress::GATE.to_owned(), proxy::started());
     }
-    networks(&mut made, unit);
     if let Inference::Proxied { chain, .. } = &unit.inference {
         let first = chain.first().map(crate::resolve::proxy::service_name);
         made.depends_on.extend(first.map(|first| (first, proxy::healthy())));
@@ -443,24 +425,19 @@ fn environment(pod: &Pod, each: &PlannedUnit) -> claw_compose::model::Variables 
     texts.into_iter().map(|(key, template)| (key, Maybe(Some(template)))).collect()
 }
 
-fn networks(made: &mut Service, unit: &AgentUnit) {
+fn networks(made: &mut Service, unit: &AgentUnit, layout: &Layout) {
     // The audit lets no mode pass that nobody allowed; with one there are no networks beside it.
     if made.network_mode.is_some() {
         made.networks.clear();
         return;
     }
+    // The gate is heard in its place.
+    made.ports.clear();
     let aliases = if unit.replica.of > 1 { vec![unit.service.to_string()] } else { Vec::new() };
-    let attachment = || {
-        if aliases.is_empty() { None } else { Some(Attachment { aliases: aliases.clone(), ..Attachment::default() }) }
-    };
-    let own = made.networks.keys().any(|network| network != "default");
-    if !own {
+    if !made.networks.keys().any(|network| network != "default") {
         made.networks.clear();
     }
-    if !unit.reach.outside.is_empty() && !own {
-        made.networks.insert("default".to_owned(), Maybe(attachment().map(Box::new)));
-    }
-    made.networks.insert(INTERNAL.to_owned(), Maybe(attachment().map(Box::new)));
+    made.networks.extend(layout.on(unit.id.as_str()).map(|key| (key.to_owned(), attached(&aliases, None))));
     // A name that nobody knows is given up after a second instead of ten.
     if made.dns_opt.is_empty() {
         made.dns_opt = vec!["timeout:1".to_owned(), "attempts:1".to_owned()];

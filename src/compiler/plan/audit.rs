@@ -58,7 +58,7 @@ pub(crate) fn audit(pod: &Pod, plan: &Plan, diag: &mut Diagnostics) {
                 let unit = plan.units.values().find(|unit| unit.unit.service.as_str() == name);
                 let planned = unit.and_then(|unit| plan.project.services.get(unit.unit.id.as_str()));
                 judge(name, service, planned, agent, pod, diag);
-                outside(name, agent, at, diag);
+                outside(name, agent, diag);
                 keys(name, (service, agent), pod, at, diag);
                 absent(name, agent, pod, at, diag);
             }
@@ -191,11 +191,17 @@ fn holds_keys(path: &str) -> bool {
     parts.is_empty() || !is_outside && matches!(parts.as_slice(), [".env"] | [".claw", ..])
 }
 
-fn outside(name: &str, agent: &Agent, at: Span, diag: &mut Diagnostics) {
-    if !agent.unit.reach.outside.is_empty() {
-        let why = agent.unit.reach.outside.join(", ");
-        let message = format!("`{name}` is also on the pod's default network, with a way out: {why}");
-        diag.push(Diagnostic::warning(Code::OpenEgress, at, message));
+/// What is open to an agent beyond single hosts.
+fn outside(name: &str, agent: &Agent, diag: &mut Diagnostics) {
+    let reach = &agent.unit.reach;
+    if let Some(at) = reach.open_at {
+        let message = format!("`{name}` may reach every public host, and send it whatever it knows");
+        diag.push(Diagnostic::warning(Code::OpenEgress, at, message).help("name the hosts it needs instead of `open`"));
+    }
+    for rule in reach.egress.iter().filter(|rule| rule.host.strip_prefix("*.").is_some_and(|rest| !rest.contains('.')))
+    {
+        let message = format!("`{name}` may reach every host of `{}`", rule.host);
+        diag.push(Diagnostic::warning(Code::OpenEgress, rule.at, message).help("name the hosts it needs"));
     }
 }
 

@@ -20,8 +20,10 @@ use crate::resolve::{Build, Pod, SecretSource};
 mod advice;
 mod assemble;
 mod audit;
+mod egress;
 mod expand;
 mod harden;
+mod network;
 mod own;
 mod proxy;
 pub mod steps;
@@ -29,6 +31,7 @@ pub mod steps;
 pub use advice::advise;
 pub use expand::expand;
 pub use harden::{Hardening, harden};
+pub(crate) use network::Pool;
 pub use proxy::Proxy;
 
 /// One agent with everything that was decided about it.
@@ -57,6 +60,8 @@ pub struct Belongings {
     pub lifted: BTreeSet<String>,
     /// Whether its container has the shim.
     pub needs_shim: bool,
+    /// Whether its container reads its files again when they change: their directory keeps its name, and it is not made anew.
+    pub is_live: bool,
 }
 
 impl Belongings {
@@ -83,6 +88,8 @@ pub struct Plan {
     pub units: BTreeMap<UnitId, PlannedUnit>,
     /// The pod's proxies, by their compose services.
     pub proxies: BTreeMap<UnitId, Proxy>,
+    /// The gate's service, where agents have one.
+    pub gate: Option<UnitId>,
     /// What belongs to the containers of agents and proxies.
     pub belongings: BTreeMap<UnitId, Belongings>,
     /// Files to write, by path below the pod's directory.
@@ -120,6 +127,11 @@ impl Plan {
         }
         let replicas = self.units.values().filter(|unit| unit.unit.service.as_str() == name);
         replicas.map(|unit| unit.unit.id.to_string()).collect()
+    }
+
+    /// Returns whether a compose service is held by claw: an agent, a proxy, or the gate.
+    pub fn holds(&self, service: &str) -> bool {
+        self.units.keys().chain(self.proxies.keys()).chain(&self.gate).any(|id| id.as_str() == service)
     }
 
     /// Returns who owns a volume: the user of the first agent that writes to it; nobody where no agent does.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_compose::model::{Attachment, Dependency, FileMount, FileObject, Healthcheck, Port, Project, Service, Volume};
+use claw_compose::model::{Dependency, FileMount, FileObject, Healthcheck, Port, Project, Service, Volume};
 use claw_compose::shape::{Argv, Maybe};
 use claw_compose::template::Template;
 use claw_compose::units::Duration;
@@ -15,8 +15,9 @@ use claw_types::path::PodPath;
 use claw_types::provider::WireFormat;
 use claw_types::secret::{MASTER_TOKEN, SecretRef, UI_TOKEN};
 
-use super::assemble::{INTERNAL, bind, digest, labels, volume};
+use super::assemble::{bind, digest, labels, volume};
 use super::harden::{Hardening, hold};
+use super::network::{Layout, attached};
 use super::{Belongings, PlannedUnit};
 use crate::facts::Context;
 use crate::resolve::proxy::service_name;
@@ -36,13 +37,13 @@ pub struct Proxy {
 }
 
 /// The user of claw's own image.
-const USER: RuntimeUser = RuntimeUser { uid: 65532, gid: 65532 };
+pub(super) const USER: RuntimeUser = RuntimeUser { uid: 65532, gid: 65532 };
 
 /// Where a proxy keeps its ledger.
 const LEDGER: &str = "/var/lib/cllama";
 
 /// The name by which agents find the only proxy of a pod.
-const ALIAS: &str = "cllama";
+pub(super) const ALIAS: &str = "cllama";
 
 /// A proxy, its service, and what belongs to it.
 pub(super) struct Made {
@@ -53,12 +54,18 @@ pub(super) struct Made {
 }
 
 /// Returns the proxies of a pod.
-pub(super) fn proxies(pod: &Pod, units: &[PlannedUnit], project: &mut Project, cx: &Context<'_>) -> Vec<Made> {
+pub(super) fn proxies(
+    pod: &Pod,
+    units: &[PlannedUnit],
+    layout: &Layout,
+    project: &mut Project,
+    cx: &Context<'_>,
+) -> Vec<Made> {
     let has_one = pod.proxies.len() == 1;
     let made = pod.proxies.iter().filter_map(|(kind, spec)| {
         let id = UnitId::parse(&service_name(kind)).ok()?;
         let belongings = belongings(pod, kind, spec, &id, units)?;
-        let service = service(pod, (&id, spec), &belongings, has_one, project, cx);
+        let service = service(pod, (&id, spec), &belongings, (layout, has_one), project, cx);
         let is_first = |unit: &&PlannedUnit| match &unit.unit.inference {
             Inference::Proxied { chain, .. } => chain.first() == Some(kind),
             Inference::Direct { .. } => false,
@@ -110,6 +117,7 @@ fn belongings(pod: &Pod, kind: &ProxyType, spec: &ProxySpec, id: &UnitId, units:
         secrets,
         lifted: BTreeSet::new(),
         needs_shim: spec.image.is_some(),
+        is_live: false,
     })
 }
 
@@ -117,7 +125,7 @@ fn service(
     pod: &Pod,
     (id, spec): (&UnitId, &ProxySpec),
     own: &Belongings,
-    has_one: bool,
+    (layout, has_one): (&Layout, bool),
     project: &mut Project,
     cx: &Context<'_>,
 ) -> Service {
@@ -154,7 +162,8 @@ fn service(
     // Its own way out: agents have none but it.
     made.networks.insert("default".to_owned(), Maybe(None));
     let aliases = if has_one { vec![ALIAS.to_owned()] } else { Vec::new() };
-    made.networks.insert(INTERNAL.to_owned(), Maybe(Some(Box::new(Attachment { aliases, ..Attachment::default() }))));
+    made.networks.extend(layout.on(id.as_str()).map(|key| (key.to_owned(), attached(&aliases, None))));
+    made.sysctls.insert("net.ipv4.ip_forward".to_owned(), "0".to_owned());
     made.ports.push(Port {
         host_ip: Some("127.0.0.1".to_owned()),
         target: 8081,
@@ -172,6 +181,11 @@ fn service(
     hold(&mut made, &hardening());
     labels(&mut made, pod, &[(label::SERVICE, id.as_str()), (label::ROLE, "proxy")]);
     made
+}
+
+/// Returns what waits for a service to be started: one that is not ready yet refuses, and nothing is open before.
+pub(super) fn started() -> Dependency {
+    Dependency { condition: "service_started".to_owned(), required: Some(true), ..Dependency::default() }
 }
 
 /// Returns what waits for a service to be healthy.
@@ -371,5 +385,8 @@ pub(super) fn master(pod: &Pod, made: &mut Service, name: &str, project: &mut Pr
     let user = made.user.as_deref().unwrap_or("0:0");
     let (uid, gid) = user.split_once(':').unwrap_or((user, user));
     let user = RuntimeUser { uid: uid.parse().unwrap_or(0), gid: gid.parse().unwrap_or(0) };
-    Some((id, Belongings { user, directory, files, secrets, lifted: BTreeSet::new(), needs_shim: false }))
+    Some((
+        id,
+        Belongings { user, directory, files, secrets, lifted: BTreeSet::new(), needs_shim: false, is_live: false },
+    ))
 }

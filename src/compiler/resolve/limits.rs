@@ -50,7 +50,13 @@ pub(crate) fn words(block: &AgentBlock, at: Span, diag: &mut Diagnostics) {
     let hosts = block.egress.iter().flat_map(|egress| &egress.0);
     for host in hosts.filter(|host| host.value != "open") {
         let is_closed = matches!(host.value.as_str(), "closed" | "none" | "off" | "deny");
-        if is_closed || directive::egress(&host.value).is_none() {
+        let (target, mode) = host.value.split_once(' ').unwrap_or((&host.value, ""));
+        let mode = mode.trim();
+        let named = directive::egress(target).filter(|_| matches!(mode, "" | "private"));
+        if let Some(why) = named.as_ref().and_then(|(name, _)| directive::shut(name, mode == "private")) {
+            let error = Diagnostic::error(Code::BadValue, host.span, format!("`{}` {why}", host.value));
+            diag.push(error.help(directive::SHUT_HELP));
+        } else if is_closed || named.is_none() {
             let error = Diagnostic::error(Code::BadValue, host.span, format!("`{}` is no way out", host.value));
             diag.push(error.help(if is_closed {
                 "take `egress` out: without it there is none"

@@ -18,6 +18,7 @@ use claw_types::span::{Span, Spanned};
 use crate::clawfile::label::Declared;
 use crate::clawfile::{Clawfile, Directive};
 use crate::facts::{Context, Facts, HostFact, LoadedPod, Need, PodSpec, load_pod};
+use crate::plan::Pool;
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
 pub(crate) mod agentish;
@@ -32,6 +33,7 @@ mod inference;
 mod limits;
 mod manual;
 pub(crate) mod proxy;
+mod reach;
 mod secret;
 mod surface;
 
@@ -70,6 +72,8 @@ pub struct Pod {
     pub proxies: BTreeMap<ProxyType, ProxySpec>,
     /// What holds for all that goes through them.
     pub governance: Governance,
+    /// Where the addresses of agents' networks are from, where the pod says so.
+    pub(crate) subnets: Option<Pool>,
 }
 
 /// An agent and how many there are of it.
@@ -249,14 +253,27 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
     check::tokens(&agents, diag);
     let proxies = proxy::proxies(&agents, diag);
+    let subnets = subnets(shared.block, origin, diag);
     let governance = proxy::governance(&shared, !proxies.is_empty(), origin, facts, cx, diag);
     proxy::master(&mut agents, &proxies, &block);
     let broadcast = identity::broadcast(&roster);
     let disabled = loaded.disabled.keys().cloned().collect();
     let host_paths = facts.host_paths.clone();
     let project = loaded.project;
-    let pod =
-        Pod { name, origin, agents, project, broadcast, builds, sources, host_paths, disabled, proxies, governance };
+    let pod = Pod {
+        name,
+        origin,
+        agents,
+        project,
+        broadcast,
+        builds,
+        sources,
+        host_paths,
+        disabled,
+        proxies,
+        governance,
+        subnets,
+    };
     diag.finish(mark, pod)
 }
 
@@ -383,6 +400,18 @@ fn pod_name(
     })
 }
 
+/// Returns where the pod says that the addresses of agents' networks are from.
+fn subnets(block: &PodBlock, origin: Span, diag: &mut Diagnostics) -> Option<Pool> {
+    let text = block.subnets.as_deref()?;
+    let pool = Pool::parse(text);
+    if pool.is_none() {
+        let at = block.origin.of("subnets", origin);
+        let error = Diagnostic::error(Code::BadValue, at, format!("`{text}` is no private range of addresses"));
+        diag.push(error.help("write one of `/8` to `/24` that begins where its length says, such as `10.99.0.0/16`"));
+    }
+    pool
+}
+
 fn named(
     agentish: &Agentish<'_>,
     runtime: &Spanned<String>,
@@ -454,7 +483,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         runtime: RuntimeName::parse(row.driver.facts().name).ok()?,
         image,
         image_facts: row.image.facts.clone(),
-        reach: surface::reach(&surfaces.list, &inference, service, row.block.egress.as_ref()),
+        reach: reach::reach(row, &surfaces.list, identities.keys().copied(), &inference),
         contract,
         persona,
         models: models.collect(),

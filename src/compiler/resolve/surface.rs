@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::model::Service;
-use claw_types::agent::{Access, Inference, Reach, RuntimeUser, Surface};
+use claw_types::agent::{Access, RuntimeUser, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::{ServiceName, VolumeName};
 use claw_types::image::{ImageFacts, label};
@@ -15,7 +15,7 @@ use super::channel::Rules;
 use super::{Row, Shared};
 use crate::clawfile::label::{Declared, noted};
 use crate::clawfile::{Directive, directive};
-use crate::pod::{AgentBlock, Texts};
+use crate::pod::AgentBlock;
 
 /// The surfaces of an agent, and the rules of its channels.
 #[derive(Default)]
@@ -125,7 +125,11 @@ fn bound(
         }
         "service" => service(&surface.target, span, label, row, shared, diag),
         "channel" => Platform::parse(&surface.target).map(|platform| Surface::Channel { platform }),
-        _ => directive::egress(&surface.target).map(|(host, port)| Surface::Egress { host, port }),
+        _ => directive::egress(&surface.target).map(|(host, port)| Surface::Egress {
+            host,
+            port,
+            is_private: surface.is_private,
+        }),
     }
 }
 
@@ -205,37 +209,6 @@ fn mcp(
         (None, _) => return refused("could be on several ports".to_owned(), "write which: `:port/path`", diag),
     };
     Some(format!("http://{name}:{port}{path}"))
-}
-
-/// Returns whom an agent may talk to, and why it needs a way out.
-pub(crate) fn reach(surfaces: &[Surface], inference: &Inference, service: &Service, egress: Option<&Texts>) -> Reach {
-    let mut services = BTreeSet::new();
-    let mut outside = Vec::new();
-    for surface in surfaces {
-        match surface {
-            Surface::Service { service, .. } => {
-                services.insert(service.clone());
-            }
-            Surface::Egress { host, .. } => outside.push(format!("egress to {host}")),
-            Surface::Channel { platform } => outside.push(format!("channel {platform}")),
-            Surface::Volume { .. } | Surface::Host { .. } => {}
-        }
-    }
-    if let Inference::Direct { upstreams } = inference {
-        for (provider, upstream) in upstreams {
-            match &upstream.service {
-                Some(service) => {
-                    services.insert(service.clone());
-                }
-                None => outside.push(format!("provider {provider}")),
-            }
-        }
-    }
-    outside.extend(egress.iter().flat_map(|texts| &texts.0).map(|text| format!("egress to {}", text.value)));
-    if !service.ports.is_empty() {
-        outside.push("published ports".to_owned());
-    }
-    Reach { services: services.into_iter().collect(), outside }
 }
 
 /// Returns the user that `PRIVILEGE runtime` names by number. A name is known to the image alone, whose own user stays.

@@ -156,6 +156,14 @@ impl Run<'_> {
         });
         let id = match self.docker.create_network(&name, body).await {
             Err(error) if is_exhausted(&error) => return Err(self.exhausted(&name).await?),
+            Err(error) if error.reason.contains("Pool overlaps") => {
+                let subnet = ipam.config.iter().find_map(|pool| pool.subnet.clone()).unwrap_or_default();
+                let why = format!(
+                    "another network has some of the addresses `{subnet}` of `{name}`: write other ones for this pod, \
+                     such as `x-claw: {{subnets: 10.99.0.0/16}}`"
+                );
+                return Err(ApplyError::Unusable(why));
+            }
             other => other?,
         };
         // A run that was killed may have asked for it too, and the engine may have made it meanwhile: one is enough.

@@ -23,7 +23,7 @@ use self::unnamed::Kept;
 use crate::container::{Scope, body, seccomp};
 use crate::context::ContextError;
 use crate::docker::{Docker, EngineError};
-use crate::files::{FileError, write_bytes, write_units};
+use crate::files::{FileError, write_bytes, write_live, write_units};
 use crate::gather::Environment;
 use crate::image::BuildError;
 use crate::interrupt::Interrupt;
@@ -382,7 +382,10 @@ impl<'r> Run<'r> {
             // A path is there once in the plan's tree, so it is once in a part of it.
             let _ = own.insert(path.clone(), file.clone());
         }
-        write_units(self.site.root, &own)?;
+        match planned.is_live {
+            true => write_live(self.site.root, &own)?,
+            false => drop(write_units(self.site.root, &own)?),
+        }
         if self.observed.seals.contains_key(unit) {
             for (path, file) in own.iter().filter(|(_, file)| file.content.is_sealed()) {
                 let filled = self.site.vault.filled(&file.content)?;

@@ -22,6 +22,7 @@ static FACTS: DriverFacts = DriverFacts {
     has_schedules: false,
     platforms: &[],
     linked: &[],
+    egress: &[],
     secrets: SecretDelivery::Environment,
     memory_mib: 64,
     stop_grace_seconds: 5,

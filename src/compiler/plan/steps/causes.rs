@@ -34,7 +34,7 @@ fn difference(
     if seal.is_some() && seal != container.seal.as_ref() {
         return Some("a secret of it changed".to_owned());
     }
-    if unit.is_some_and(|(id, _)| observed.altered.contains(id)) {
+    if unit.is_some_and(|(id, own)| !own.is_live && observed.altered.contains(id)) {
         return Some("its files were changed on this host".to_owned());
     }
     if !container.drift.is_empty() {

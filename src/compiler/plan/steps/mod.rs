@@ -228,7 +228,8 @@ pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
     images(plan, observed, mode, &mut list);
     let units = || plan.belongings.keys().filter(|unit| mode.has(unit.as_str()));
     for unit in units().filter(|unit| observed.unwritten.contains(*unit)) {
-        let is_altered = observed.altered.contains(unit);
+        let is_live = plan.belongings.get(unit).is_some_and(|own| own.is_live);
+        let is_altered = !is_live && observed.altered.contains(unit);
         let cause = if is_altered { "they were changed on this host" } else { "they are new or changed" };
         list.add(Action::Write(unit.clone()), cause, Vec::new());
     }

@@ -1,7 +1,7 @@
 //! What the keys of a pod file do to an agent and to the other services, and what a misspelt word is answered with.
 
 use claw_compiler::plan::Plan;
-use claw_types::agent::{AgentUnit, BudgetAction, ModelPolicy, Window};
+use claw_types::agent::{AgentUnit, BudgetAction, EgressRule, ModelPolicy, Window};
 use claw_types::platform::Platform;
 
 use crate::world::{World, file, text};
@@ -112,15 +112,28 @@ fn limits_are_taken_as_written() {
 
 #[test]
 fn ways_out_are_told_apart() {
-    assert_eq!(unit("count: 1").reach.outside, Vec::<String>::new());
-    assert_eq!(unit("egress: open").reach.outside, ["egress to open"]);
+    let hosts = |lines: &str| {
+        let reach = unit(lines).reach;
+        let text = |rule: &EgressRule| {
+            format!("{}:{}{} {}", rule.host, rule.port, if rule.is_private { " private" } else { "" }, rule.why)
+        };
+        (reach.egress.iter().map(text).collect::<Vec<_>>(), reach.open_at.is_some())
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(hosts("count: 1"), (none.map(str::to_owned).to_vec(), false));
+    assert_eq!(hosts("egress: open"), (Vec::new(), true));
+    let both = ["a.example.com:443 egress: a.example.com", "*.b.org:8443 egress: *.b.org:8443"].map(str::to_owned);
+    assert_eq!(hosts("egress: [a.example.com, '*.b.org:8443']"), (both.to_vec(), false));
+    let one = |text: &str| (vec![text.to_owned()], false);
+    assert_eq!(hosts("egress: ['10.1.2.3:11434 private']"), one("10.1.2.3:11434 private egress: 10.1.2.3:11434"));
+    assert_eq!(hosts("surfaces: ['egress://A.example.com']"), one("a.example.com:443 egress://a.example.com"));
     assert_eq!(
-        unit("egress: [a.example.com, '*.b.org:443']").reach.outside,
-        ["egress to a.example.com", "egress to *.b.org:443"]
+        hosts("surfaces: ['egress://db.lan:5432 private', 'egress://db.lan:5432']"),
+        one("db.lan:5432 private egress://db.lan:5432")
     );
-    assert_eq!(unit("surfaces: ['egress://a.example.com']").reach.outside, ["egress to a.example.com"]);
-    assert_eq!(unit("surfaces: ['channel://slack']").reach.outside, ["channel slack"]);
-    assert_eq!(unit("models: {primary: openai/gpt-5}").reach.outside, ["provider openai"]);
+    let (slack, _) = hosts("surfaces: ['channel://slack']");
+    assert_eq!(slack, ["slack.com:443 platform slack", "*.slack.com:443 platform slack"]);
+    assert_eq!(hosts("models: {primary: openai/gpt-5}"), one("api.openai.com:443 provider openai"));
     let services: Vec<String> =
         unit("surfaces: ['service://web']").reach.services.iter().map(ToString::to_string).collect();
     assert_eq!(services, ["web"]);

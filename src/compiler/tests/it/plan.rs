@@ -204,7 +204,7 @@ fn what_an_agent_may_not_have_is_refused_until_it_is_allowed_by_name() {
     }
     let (plan, found) = compile(&agent("network_mode: none", ""));
     let text = compose(&plan.expect("an agent may do without any network"));
-    assert!(!text.contains("claw-internal\":\n      "), "{found:?}\n{text}");
+    assert!(!text.contains("claw-bot"), "{found:?}\n{text}");
 }
 
 #[test]
@@ -268,13 +268,18 @@ fn an_agent_is_held_by_the_whole_table() {
     ] {
         assert!(service.contains(line), "{line} is not in\n{service}");
     }
-    assert_eq!(service.matches("host_ip: \"127.0.0.1\"").count(), 2, "{service}");
+    assert!(!service.split("  egress:").next().expect("an agent").contains("ports:"), "{service}");
+    assert_eq!(service.matches("host_ip: \"127.0.0.1\"").count(), 2, "the gate is heard in its place: {service}");
+    let of_bot = |plan: Option<Plan>| {
+        let text = compose(&plan.expect("planned"));
+        text.split("  egress:").next().expect("an agent").to_owned()
+    };
     let (plan, _) = compile(&agent("deploy: {resources: {limits: {memory: 64m, cpus: '1', pids: 100}}}", ""));
-    let text = compose(&plan.expect("planned"));
+    let text = of_bot(plan);
     assert!(text.contains("memswap_limit: \"67108864\"") && text.contains("size=16m"), "{text}");
     assert!(!text.contains("mem_limit") && !text.contains("pids_limit") && !text.contains("\n    cpus:"), "{text}");
     let (plan, _) = compile(&agent("cpu_quota: 50000", ""));
-    let text = compose(&plan.expect("planned"));
+    let text = of_bot(plan);
     assert!(text.contains("cpu_quota: 50000") && !text.contains("\n    cpus:"), "{text}");
     let (plan, _) = compile("services: {web: {image: x, x-claw: {harden: true}}, plain: {image: y}}");
     let text = compose(&plan.expect("planned"));
@@ -285,8 +290,9 @@ fn an_agent_is_held_by_the_whole_table() {
 fn carried_out(plan: &Plan) -> Observed {
     let mut observed = Observed::default();
     let network = |key: &str| (key.to_owned(), Network { id: format!("id of {key}"), hash: Some("own".to_owned()) });
-    observed.networks.extend(["claw-internal", "default"].map(network));
-    observed.hashes.networks.extend(["claw-internal", "default"].map(|key| (key.to_owned(), "own".to_owned())));
+    let keys = || plan.project.networks.keys().map(String::as_str).chain(["default"]);
+    observed.networks.extend(keys().map(network));
+    observed.hashes.networks.extend(keys().map(|key| (key.to_owned(), "own".to_owned())));
     observed.volumes.extend(plan.project.volumes.keys().cloned());
     for (name, service) in &plan.project.services {
         let image = service.image.clone().expect("an image");
@@ -624,7 +630,10 @@ fn a_newer_claw_makes_no_agent_anew_that_does_not_run_claw_itself() {
             let (plan, found) = compile_by(version, &text, &|_| File::Text("# A\n"), &[]);
             let plan = plan.unwrap_or_else(|| unreachable!("{driver}: {found:?}"));
             let directories: Vec<String> = plan.belongings.values().map(|own| own.directory.to_string()).collect();
-            (compose(&plan), directories)
+            let text = compose(&plan);
+            // The gate is claw's own: it follows claw's version.
+            let of_agent = text.split("  egress:").next().expect("an agent").to_owned();
+            (of_agent.split_once('\n').expect("a heading").1.to_owned(), directories)
         };
         assert_eq!(emitted("1.0.0"), emitted("2.0.0"), "{driver}");
     }

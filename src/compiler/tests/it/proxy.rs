@@ -129,7 +129,7 @@ fn a_manifest_names_agents_by_digest_and_keys_by_file() {
     assert_eq!(file(&plan, "claw/cllama.json"), MANIFEST);
     let bot = &plan.project.services["bot"];
     assert!(bot.depends_on.contains_key("cllama-passthrough"), "no agent starts before its door is there");
-    assert_eq!(bot.networks.keys().collect::<Vec<_>>(), ["claw-internal"], "and it has no other");
+    assert_eq!(bot.networks.keys().collect::<Vec<_>>(), ["claw-bot"], "and it has no other");
     let judge = &plan.project.services["judge"];
     assert!(judge.networks.contains_key("claw-internal"), "a provider of the pod is where the proxy finds it");
     let keys: Vec<&String> =

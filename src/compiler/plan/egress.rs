@@ -1,0 +1,232 @@
+//! The pod's gate: a service of claw's own on every agent's network, the rules it is told, and what agents are told of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_compose::model::{Healthcheck, Port, Service};
+use claw_compose::shape::{Argv, Maybe};
+use claw_compose::template::Template;
+use claw_compose::units::Duration;
+use claw_types::agent::{AgentUnit, EgressRule};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::doc::Doc;
+use claw_types::files::{FileSpec, FileTree};
+use claw_types::id::{ServiceName, UnitId};
+use claw_types::image::{INFRA_PROGRAM, INFRA_REPOSITORY, label};
+use claw_types::path::PodPath;
+
+use super::assemble::{bind, labels};
+use super::harden::{Hardening, hold};
+use super::network::{Layout, attached};
+use super::proxy::USER;
+use super::{Belongings, PlannedUnit};
+use crate::facts::Context;
+use crate::resolve::Pod;
+
+/// The gate's service, and its name on agents' networks.
+pub(super) const GATE: &str = "egress";
+
+/// Where the gate is a proxy.
+const PROXY_PORT: u16 = 3128;
+
+/// The first port at which the gate listens for an agent's published ones.
+const FIRST_INBOUND: u16 = 20_000;
+
+/// A name by which containers know the host, where the gate is told of it.
+const HOST: &str = "host.docker.internal";
+
+/// What an agent's published port becomes.
+struct Inbound {
+    listen: u16,
+    agent: UnitId,
+    port: u16,
+}
+
+/// Returns the gate: its service, and what belongs to it. Ports of agents are published by it in their place.
+pub(super) fn gate(
+    pod: &Pod,
+    planned: &[PlannedUnit],
+    layout: &Layout,
+    cx: &Context<'_>,
+    diag: &mut Diagnostics,
+) -> Option<(UnitId, Service, Belongings)> {
+    if !layout.has_gate() {
+        return None;
+    }
+    let id = UnitId::parse(GATE).ok()?;
+    let mut made = Service {
+        image: Some(format!("{INFRA_REPOSITORY}:{}", cx.version)),
+        entrypoint: Some(Argv(vec![INFRA_PROGRAM.to_owned()])),
+        command: Some(Argv(vec!["egress".to_owned(), "serve".to_owned()])),
+        healthcheck: Some(Box::new(check())),
+        restart: Some("unless-stopped".to_owned()),
+        ..Service::default()
+    };
+    let inbound = inbound(pod, planned, &mut made, diag);
+    let directory = PodPath::parse(&format!(".claw/{}/units/{id}/live", pod.name)).ok()?;
+    let mut files = FileTree::new();
+    let rules = rules(pod, planned, layout, &inbound, cx).to_json();
+    let path = PodPath::parse("claw/egress.json").ok()?;
+    let _ = files.insert(path, FileSpec::managed(rules));
+    made.volumes.push(bind(format!("./{directory}/claw"), "/claw", true));
+    for (name, value) in [("CLAW_MANAGED", "true"), ("CLAW_POD", pod.name.as_str())] {
+        made.environment.insert(name.to_owned(), Maybe(Some(Template::literal(value))));
+    }
+    made.networks.insert("default".to_owned(), Maybe(None));
+    for (_, key, address) in layout.gates() {
+        made.networks.insert(key.to_owned(), attached(&[], Some(address)));
+    }
+    let names_host = |unit: &PlannedUnit| unit.unit.reach.egress.iter().any(|rule| rule.host == HOST);
+    if planned.iter().any(names_host) {
+        made.extra_hosts.push(format!("{HOST}:host-gateway"));
+    }
+    made.sysctls.insert("net.ipv4.ip_forward".to_owned(), "0".to_owned());
+    hold(&mut made, &hardening());
+    // Connections are files: it takes as many as the engine lets it.
+    made.ulimits.remove("nofile");
+    labels(&mut made, pod, &[(label::SERVICE, GATE), (label::ROLE, GATE)]);
+    let belongings = Belongings {
+        user: USER,
+        directory,
+        files,
+        secrets: BTreeMap::new(),
+        lifted: BTreeSet::new(),
+        needs_shim: false,
+        is_live: true,
+    };
+    Some((id, made, belongings))
+}
+
+fn check() -> Healthcheck {
+    let test = ["CMD", INFRA_PROGRAM, "shim", "probe", "http://127.0.0.1:3129/ready"];
+    Healthcheck {
+        test: test.map(ToOwned::to_owned).to_vec(),
+        interval: Some(Duration::seconds(5)),
+        timeout: Some(Duration::seconds(4)),
+        retries: Some(3),
+        start_period: Some(Duration::seconds(10)),
+        ..Healthcheck::default()
+    }
+}
+
+fn hardening() -> Hardening {
+    Hardening {
+        user: Some(format!("{}:{}", USER.uid, USER.gid)),
+        tmpfs: vec!["/tmp:rw,noexec,nosuid,nodev,size=1m,mode=1777".to_owned()],
+        env: BTreeMap::new(),
+        memory: 128 * 1024 * 1024,
+        pids: 64,
+        cpus: 1_000_000_000,
+        stop_grace_seconds: 5,
+        start_seconds: 10,
+        probe_seconds: 5,
+        restarts: 5,
+    }
+}
+
+/// Moves the ports that agents publish to the gate: their own networks lead nowhere, in either direction.
+fn inbound(pod: &Pod, planned: &[PlannedUnit], made: &mut Service, diag: &mut Diagnostics) -> Vec<Inbound> {
+    let mut inbound = Vec::new();
+    for each in planned {
+        let Some(service) = pod.project.services.get(each.unit.service.as_str()) else { continue };
+        if service.network_mode.is_some() {
+            continue;
+        }
+        for port in &service.ports {
+            let protocol = port.protocol.as_deref().unwrap_or("tcp");
+            let at = port.origin.place(service.origin.of("ports", each.unit.origin));
+            if protocol != "tcp" {
+                let message =
+                    format!("`{}` publishes a port of `{protocol}`, which no gate can pass on", each.unit.service);
+                let error = Diagnostic::error(Code::BadValue, at, message);
+                diag.push(error.help("publish ports of TCP, or let another service of the pod be heard by UDP"));
+                continue;
+            }
+            let (Ok(number), Ok(target)) = (u16::try_from(inbound.len()), u16::try_from(port.target)) else { continue };
+            let listen = FIRST_INBOUND + number;
+            inbound.push(Inbound { listen, agent: each.unit.id.clone(), port: target });
+            let host_ip = port.host_ip.clone().filter(|address| !address.is_empty());
+            made.ports.push(Port {
+                host_ip: Some(host_ip.unwrap_or_else(|| "127.0.0.1".to_owned())),
+                target: listen.into(),
+                published: port.published.clone(),
+                protocol: Some("tcp".to_owned()),
+                mode: Some("ingress".to_owned()),
+                ..Port::default()
+            });
+        }
+    }
+    inbound
+}
+
+/// Returns what the gate is told.
+fn rules(pod: &Pod, planned: &[PlannedUnit], layout: &Layout, inbound: &[Inbound], cx: &Context<'_>) -> Doc {
+    let agents = planned.iter().filter_map(|each| {
+        let (_, address) = layout.gate(&each.unit.id)?;
+        Some((each.unit.id.to_string(), agent(&each.unit, &address.to_string(), cx)))
+    });
+    let row = |each: &Inbound| {
+        Doc::map([
+            ("listen", Doc::int(each.listen.into())),
+            ("agent", Doc::str(each.agent.as_str())),
+            ("port", Doc::int(each.port.into())),
+        ])
+    };
+    Doc::map([
+        ("v", Doc::int(1)),
+        ("pod", Doc::str(pod.name.as_str())),
+        ("shut", Doc::strs([layout.pool.text().as_str()])),
+        ("agents", Doc::map(agents)),
+        ("inbound", Doc::List(inbound.iter().map(row).collect())),
+    ])
+}
+
+fn agent(unit: &AgentUnit, address: &str, cx: &Context<'_>) -> Doc {
+    let rule = |rule: &EgressRule| {
+        Doc::map([
+            ("host", Doc::str(rule.host.as_str())),
+            ("port", Doc::int(rule.port.into())),
+            ("private", Doc::Bool(rule.is_private)),
+            ("why", Doc::str(rule.why.as_str())),
+            ("place", Doc::str(place(unit, rule.key, cx))),
+        ])
+    };
+    Doc::map([
+        ("service", Doc::str(unit.service.as_str())),
+        ("address", Doc::str(address)),
+        ("open", Doc::Bool(unit.reach.open_at.is_some())),
+        ("place", Doc::str(place(unit, "surfaces", cx))),
+        ("rules", Doc::List(unit.reach.egress.iter().map(rule).collect())),
+    ])
+}
+
+/// Returns `claw-pod.yml: services.writer.x-claw.surfaces`: neither directories, which differ from one checkout to another, nor lines,
+/// which move with every comment.
+fn place(unit: &AgentUnit, key: &str, cx: &Context<'_>) -> String {
+    let name = cx.sources.get(unit.origin.file).map_or("", |source| source.name.as_str());
+    format!("{}: services.{}.x-claw.{key}", name.rsplit('/').next().unwrap_or(name), unit.service)
+}
+
+/// Tells an agent of its gate: names are asked of it, and clients that know of proxies go to it by themselves.
+pub(super) fn tell(made: &mut Service, unit: &AgentUnit, layout: &Layout) {
+    let Some((_, address)) = layout.gate(&unit.id) else { return };
+    if made.dns.is_empty() {
+        made.dns = vec![address.to_string()];
+    }
+    let proxy = format!("http://{GATE}:{PROXY_PORT}");
+    let own = ["localhost", "127.0.0.1", "::1", GATE, unit.id.as_str(), super::proxy::ALIAS];
+    let services = unit.reach.services.iter().map(ServiceName::as_str);
+    let near: BTreeSet<&str> = own.into_iter().chain(services).chain(layout.beside(&unit.id)).collect();
+    let near = near.into_iter().collect::<Vec<_>>().join(",");
+    let rows = [
+        ("HTTPS_PROXY", proxy.as_str()),
+        ("HTTP_PROXY", proxy.as_str()),
+        ("NODE_USE_ENV_PROXY", "1"),
+        ("NO_PROXY", near.as_str()),
+        ("http_proxy", proxy.as_str()),
+        ("https_proxy", proxy.as_str()),
+        ("no_proxy", near.as_str()),
+    ];
+    for (name, value) in rows {
+        made.environment.entry(name.to_owned()).or_insert_with(|| Maybe(Some(Template::literal(value))));
+    }
+}
