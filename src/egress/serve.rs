@@ -1,5 +1,6 @@
 //! Running: listeners where the rules want some, and the rules read again when their file changes.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -136,15 +137,14 @@ impl Open {
         self.ports.retain(|place, task| keep(ports.contains(place), task));
         self.names.retain(|address, task| keep(rules.agents.contains_key(address), task));
         for place in ports {
-            if !self.ports.contains_key(&place) {
-                let task = spawn_local(accept(Rc::clone(gate), listen(place)?, place.port()));
-                self.ports.insert(place, task.abort_handle());
+            if let Entry::Vacant(free) = self.ports.entry(place) {
+                free.insert(spawn_local(accept(Rc::clone(gate), listen(place)?, place.port())).abort_handle());
             }
         }
         for address in rules.agents.keys() {
-            if !self.names.contains_key(address) {
+            if let Entry::Vacant(free) = self.names.entry(*address) {
                 let socket = udp(SocketAddr::new(IpAddr::V4(*address), NAMES))?;
-                self.names.insert(*address, spawn_local(answer(Rc::clone(gate), socket, *address)).abort_handle());
+                free.insert(spawn_local(answer(Rc::clone(gate), socket, *address)).abort_handle());
             }
         }
         Ok(())

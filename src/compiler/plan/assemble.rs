@@ -204,13 +204,6 @@ pub(crate) fn assemble(
         id
     });
     let files = files(pod, &belongings, diag);
-    let infra = format!("{INFRA_REPOSITORY}:");
-    let is_infra = |image: &Option<String>| image.as_deref().is_some_and(|image| image.starts_with(&infra));
-    let builds_on_infra = pod
-        .builds
-        .values()
-        .any(|build| build.base.as_deref().is_some_and(|base| ImageRef::new(base).repository() == INFRA_REPOSITORY));
-    let needs_infra = builds_on_infra || project.services.values().any(|service| is_infra(&service.image));
     let unknown = units.values().filter_map(|unit: &PlannedUnit| {
         let service = project.services.get(unit.unit.id.as_str())?;
         let is_lifted = belongings.get(&unit.unit.id).is_some_and(|own| !own.lifted.is_empty());
@@ -225,7 +218,7 @@ pub(crate) fn assemble(
     Plan {
         pod: pod.name.clone(),
         bases: bases(&project, pod, cx),
-        needs_infra: needs_infra || needs_owner,
+        needs_infra: needs_infra(&project, pod) || needs_owner,
         needs_shim: belongings.values().any(|own| own.needs_shim),
         project,
         units,
@@ -246,6 +239,15 @@ pub(crate) fn assemble(
         disabled: pod.disabled.clone(),
         unknown,
     }
+}
+
+/// Returns whether claw's own image is run, or built upon.
+fn needs_infra(project: &Project, pod: &Pod) -> bool {
+    let infra = format!("{INFRA_REPOSITORY}:");
+    let run = project.services.values().filter_map(|service| service.image.as_deref());
+    let bases = pod.builds.values().filter_map(|build| build.base.as_deref());
+    run.into_iter().any(|image| image.starts_with(&infra))
+        || bases.into_iter().any(|base| ImageRef::new(base).repository() == INFRA_REPOSITORY)
 }
 
 /// Returns the files of all units, each below its unit's directory.

@@ -252,7 +252,7 @@ fn network(base: u32, size: u32) -> Network {
     Network {
         internal: Some(true),
         driver_opts: options.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-        ipam: Some(Ipam { config: vec![pool], ..Ipam::default() }.into()),
+        ipam: Some(Ipam { config: vec![pool], ..Ipam::default() }),
         ..Network::default()
     }
 }

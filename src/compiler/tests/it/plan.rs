@@ -268,11 +268,11 @@ fn an_agent_is_held_by_the_whole_table() {
     ] {
         assert!(service.contains(line), "{line} is not in\n{service}");
     }
-    assert!(!service.split("  egress:").next().expect("an agent").contains("ports:"), "{service}");
+    assert!(!service.split("\n  egress:").next().expect("an agent").contains("ports:"), "{service}");
     assert_eq!(service.matches("host_ip: \"127.0.0.1\"").count(), 2, "the gate is heard in its place: {service}");
     let of_bot = |plan: Option<Plan>| {
         let text = compose(&plan.expect("planned"));
-        text.split("  egress:").next().expect("an agent").to_owned()
+        text.split("\n  egress:").next().expect("an agent").to_owned()
     };
     let (plan, _) = compile(&agent("deploy: {resources: {limits: {memory: 64m, cpus: '1', pids: 100}}}", ""));
     let text = of_bot(plan);
@@ -632,7 +632,7 @@ fn a_newer_claw_makes_no_agent_anew_that_does_not_run_claw_itself() {
             let directories: Vec<String> = plan.belongings.values().map(|own| own.directory.to_string()).collect();
             let text = compose(&plan);
             // The gate is claw's own: it follows claw's version.
-            let of_agent = text.split("  egress:").next().expect("an agent").to_owned();
+            let of_agent = text.split("\n  egress:").next().expect("an agent").to_owned();
             (of_agent.split_once('\n').expect("a heading").1.to_owned(), directories)
         };
         assert_eq!(emitted("1.0.0"), emitted("2.0.0"), "{driver}");
