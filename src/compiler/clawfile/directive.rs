@@ -130,11 +130,14 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
         Some("read-only" | "ro") => Some(Access::ReadOnly),
         Some("read-write" | "rw") => Some(Access::ReadWrite),
         Some(other) => {
-            return Err(error(format!("`{other}` is not an access mode")).help("write `read-only` or `read-write`"));
+            let modes = ["read-only", "read-write"];
+            let error = error(format!("`{other}` is not an access mode")).help("write `read-only` or `read-write`");
+            return Err(error.suggest(other, modes));
         }
     };
     if access.is_some() && !matches!(scheme.as_str(), "volume" | "host") {
-        return Err(error(format!("a surface `{scheme}://` has no access mode")).help("take the mode away"));
+        let error = error(format!("a surface `{scheme}://` has no access mode")).help("take the mode away");
+        return Err(error.fix(span, text.trim(), uri));
     }
     let is_right = match scheme.as_str() {
         "volume" => claw_types::id::VolumeName::parse(target).is_ok(),
