@@ -207,7 +207,7 @@ pub struct Diagnostic {
     /// What to do.
     pub help: Option<String>,
     /// The change that a program may make, where one is certain.
-    pub fix: Option<Fix>,
+    pub fix: Option<Box<Fix>>,
     /// The text at `primary` must not be shown: it may be a secret.
     pub is_masked: bool,
 }
@@ -263,13 +263,13 @@ impl Diagnostic {
 
     /// Returns it with a change of a word at a place.
     pub fn fix(mut self, span: Span, from: impl Into<String>, to: impl Into<String>) -> Self {
-        self.fix = Some(Fix { span, change: Change::Word { from: from.into(), to: to.into() } });
+        self.fix = Some(Box::new(Fix { span, change: Change::Word { from: from.into(), to: to.into() } }));
         self
     }
 
     /// Returns it with the line at a place taken out.
     pub fn fix_line(mut self, span: Span) -> Self {
-        self.fix = Some(Fix { span, change: Change::Line });
+        self.fix = Some(Box::new(Fix { span, change: Change::Line }));
         self
     }
 
