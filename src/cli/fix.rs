@@ -117,14 +117,22 @@ fn range<'s>(diagnostic: &Diagnostic, sources: &'s SourceMap) -> Option<(Edit, &
             let start = source.text[..from].rfind('\n').map_or(0, |at| at + 1);
             let end = source.text[to..].find('\n').map_or(source.text.len(), |at| to + at + 1);
             let line = &source.text[start..end];
-            // A comment would go with the line.
-            if line.contains('#') || line.trim_end().contains('\n') {
+            // Nothing else may stand there: another item, or a comment.
+            let quotes = ['"', '\''];
+            let before = line[..from - start].trim().trim_end_matches(quotes).trim_end();
+            let behind = line[to - start..].trim().trim_start_matches(quotes);
+            let is_alone = matches!(before, "-") || before.strip_suffix(':').is_some_and(is_key);
+            if !is_alone || !behind.is_empty() || text.contains('\n') {
                 return None;
             }
             edit(start, end, "")
         }
     };
     Some((found, source))
+}
+
+fn is_key(text: &str) -> bool {
+    text.chars().all(|each| each.is_alphanumeric() || matches!(each, '-' | '_'))
 }
 
 /// Returns where a word stands that stands once.
@@ -222,7 +230,7 @@ mod tests {
     fn a_line_goes_where_it_is_one_item_or_one_key() {
         let line = |text: &str, at: &str| fixed(text, at, "", "");
         assert_eq!(line("a:\r\n  - x\r\n  - y\r\n", "y"), Some("a:\r\n  - x\r\n".to_owned()));
-        assert_eq!(line("version: '3'\na: 1\n", "version"), Some("a: 1\n".to_owned()));
+        assert_eq!(line("version: '3'\na: 1\n", "'3'"), Some("a: 1\n".to_owned()));
         assert_eq!(line("a: [x, y]\n", "y"), None);
         assert_eq!(line("a:\n  - x\n  - y # why\n", "y"), None);
         assert_eq!(line("a:\n  - x: 1\n    y: 2\n  - z\n", "x"), None);

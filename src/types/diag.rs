@@ -484,6 +484,21 @@ mod tests {
     }
 
     #[test]
+    fn a_near_name_is_a_change_where_no_other_is_near() {
+        let change = |word: &str, known: &[&'static str]| {
+            let found = Diagnostic::error(Code::UnknownKey, here(), "x").suggest(word, known.iter().copied());
+            found.fix.map(|fix| fix.change)
+        };
+        let word = |from: &str, to: &str| Some(Change::Word { from: from.to_owned(), to: to.to_owned() });
+        assert_eq!(change("restrat", &["restart", "image", "restart"]), word("restrat", "restart"));
+        assert_eq!(change("web-3", &["web-1", "web-2"]), None, "two are near");
+        assert_eq!(change("ipa", &["ipc"]), None, "too short to say");
+        assert_eq!(change("flase", &["false"]), None, "no text without quotes");
+        assert_eq!(change("12345", &["12346"]), None, "a number");
+        assert_eq!(change("abcdefghijkl", &["abcdefghixyz"]), None, "near enough to ask, too far to change");
+    }
+
+    #[test]
     fn finish_proves_only_errors_recorded_after_the_mark() {
         let mut diagnostics = Diagnostics::new();
         let before = diagnostics.mark();

@@ -259,6 +259,40 @@ fn what_another_place_says_is_not_changed_here() {
 }
 
 #[test]
+fn what_others_extend_too_is_not_tightened_for_one() {
+    let base = "services:\n  base:\n    image: x\n    restart: always\n";
+    for (other, file) in [("base/base.yml", "file: base/base.yml, "), ("claw-pod.yml", "")] {
+        let own = format!(
+            "  bot:\n    extends: {{{file}service: base}}\n    x-claw: {{type: generic, agent: AGENTS.md}}\n  web: {{extends: {{{file}service: base}}}}\n"
+        );
+        let text = if file.is_empty() { format!("{base}{own}") } else { format!("services:\n{own}") };
+        let folder = pod("fix-extends", &text);
+        if !file.is_empty() {
+            folder.write(other, base);
+        }
+        let before = read(&folder, other);
+        let run = claw(&folder.0, &["check", "--fix"]);
+        assert!(run.code == Some(3) && run.stderr.contains("has `restart`"), "{run:?}");
+        assert_eq!(read(&folder, other), before);
+    }
+}
+
+#[test]
+fn a_diff_is_one_that_patch_takes() {
+    let text = POD.replace("restrat", "restart").replace("generik", "generic");
+    let (folder, other) = (pod("fix-patch", &text), pod("fix-patched", &text));
+    let diff = claw(&folder.0, &["check", "--fix", "--dry-run"]).stdout;
+    folder.write("diff", &diff);
+    assert_eq!(claw(&other.0, &["check", "--fix"]).code, Some(2));
+    let patch =
+        std::process::Command::new("patch").args(["--binary", "-p1", "-i", "diff"]).current_dir(&folder.0).output();
+    // Not every host has it.
+    let Ok(patch) = patch else { return };
+    assert!(patch.status.success(), "{patch:?} {diff}");
+    assert_eq!(read(&folder, "claw-pod.yml"), read(&other, "claw-pod.yml"));
+}
+
+#[test]
 fn a_clawfile_is_one_of_the_pods_files() {
     let folder = pod("fix-clawfile", "services:\n  bot: {build: ., x-claw: {}}\n");
     folder.write("Clawfile", "FROM scratch\n# generik\nCLAW_TYPE generik\nAGENT AGENTS.md\nENTRYPONT [\"/bot\"]\n");

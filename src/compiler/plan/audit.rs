@@ -91,7 +91,9 @@ fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent
         let message = format!("the agent `{name}` has `{}`: {}", privilege.word, privilege.why);
         let help = format!("take it away, or write `allow: [{}]` in its `x-claw`", privilege.word);
         let error = Diagnostic::error(Code::PrivilegedSurface, at, message).help(help);
-        diag.push(match tightened(privilege.word, written) {
+        // What the service extends may be others' too.
+        let is_own = written.origin.span.is_some_and(|own| own.to(at) == own && own.file == at.file);
+        diag.push(match tightened(privilege.word, written).filter(|_| is_own) {
             Some((from, to)) => error.fix(at, from, to),
             None => error,
         });
