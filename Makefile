@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo bench bench-proxy fuzz ci fmt lint docs snap conformance engine tools runtimes peers test-runtimes faults clean
+.PHONY: help build test demo bench bench-proxy fuzz ci fmt lint docs snap conformance engine tools runtimes peers lint-peers test-runtimes faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ tools: ## the same, and what the tests need
 
 peers: ## docker compose 2.40 and 2.26, into .peers; tests that compare are skipped where they cannot be had
 	@for release in 2.40 2.26; do sh scripts/peers.sh .peers $$release >/dev/null || true; done
+
+lint-peers: ## what compose-lint and dclint say of the compose files of the examples, by rule; into .peers
+	sh scripts/lint-peers.sh .peers/lint
 
 runtimes: ## the real runtimes whose own validators the tests ask, into .runtimes
 	PLUGINS="discord slack" sh scripts/runtimes.sh .runtimes/openclaw

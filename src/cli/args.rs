@@ -47,7 +47,7 @@ pub(crate) struct Global {
     /// Directory that relative paths start from
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) project_directory: Option<PathBuf>,
-    /// How results are printed: text or json; yaml for `config`
+    /// How results are printed: text or json; yaml for `config`, sarif for `check`
     #[arg(
         long,
         value_enum,
@@ -99,7 +99,7 @@ pub(crate) enum Format {
     Json,
     /// Compose's own form; `config` only.
     Yaml,
-    /// For code scanners; a later version.
+    /// For code scanners; `check` only.
     Sarif,
 }
 
@@ -144,12 +144,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example: claw build -t editor:1 agents/editor\nExample: claw build --emit -f Clawfile")]
     Build(BuildArgs),
     /// All diagnostics of the compiler and of the audit
-    #[command(after_help = "Example: claw check --strict --json")]
-    Check {
-        /// Warnings are errors
-        #[arg(long)]
-        strict: bool,
-    },
+    #[command(
+        after_help = "Example: claw check --strict --format sarif > claw.sarif\nExample: claw check --fix --dry-run"
+    )]
+    Check(CheckArgs),
     /// Write the hardened compose file and every generated file
     #[command(after_help = "Example: claw compile && docker compose -f compose.generated.yml config")]
     Compile {
@@ -368,6 +366,19 @@ pub(crate) enum Command {
     /// Commands of later versions
     #[command(external_subcommand)]
     Other(Vec<String>),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Warnings are errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Change what is certain in the pod's own files, and check again
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Print the change as a diff; nothing is written
+    #[arg(long, requires = "fix")]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Args, Debug)]

@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 mod args;
 mod commands;
+mod diff;
 mod discover;
 mod exit;
+mod fix;
 mod input;
 mod render;
+mod sarif;
 mod session;
 mod table;
 mod terminal;

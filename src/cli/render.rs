@@ -4,6 +4,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use claw_types::diag::{Diagnostic, Diagnostics, Severity};
 use claw_types::span::{SourceMap, Span};
 
+use crate::fix;
+
 /// Returns a diagnostic as text: code, message, `path:line:column`, the line with a caret, notes, help.
 pub(crate) fn text(diagnostic: &Diagnostic, sources: &SourceMap, is_coloured: bool) -> String {
     let level = match diagnostic.severity {
@@ -71,6 +73,12 @@ pub(crate) fn json(diagnostics: &Diagnostics, sources: &SourceMap) -> serde_json
             "place": place(diagnostic.primary),
             "notes": notes,
             "help": diagnostic.help,
+            "fix": fix::edit(diagnostic, sources).map(|edit| {
+                let (at, end) = (sources.position(edit.span()), sources.position(edit.end()));
+                serde_json::json!({
+                    "line": at.line, "column": at.column, "end_line": end.line, "end_column": end.column, "text": edit.text,
+                })
+            }),
         })
     };
     diagnostics.sorted().iter().map(each).collect()

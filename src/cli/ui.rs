@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::args::Format;
 use crate::exit::CommandError;
 use crate::render;
+use crate::sarif;
 
 /// How to print.
 pub(crate) struct Ui {
@@ -44,6 +45,11 @@ impl Ui {
     /// Returns whether results are for programs.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    /// Returns whether results are for code scanners.
+    pub(crate) fn is_sarif(&self) -> bool {
+        self.format == Format::Sarif
     }
 
     /// Prints a result that stays bare in every format.
@@ -127,6 +133,9 @@ impl Ui {
                 "diagnostics": [],
             });
             out(&format!("{document:#}\n"));
+        }
+        if self.is_sarif() {
+            self.bare(&sarif::failure(error));
         }
         self.err(&format!("error: {error}\n"));
         if let Some(hint) = error.hint() {

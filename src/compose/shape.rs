@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::diag::{Code, Diagnostic, Diagnostics, nearest};
 use claw_types::span::Span;
 
 use crate::template::Template;
@@ -24,6 +24,24 @@ pub trait Shape: Sized {
     /// Remembers where the key stands that this is the value of.
     fn set_key(&mut self, _key: Span) {}
 }
+
+/// Keys that open a container, or hand something into it: a near word is not changed into one of them.
+const OPENING: &[&str] = &[
+    "allow",
+    "cap_add",
+    "credential_spec",
+    "device_cgroup_rules",
+    "devices",
+    "egress",
+    "external_links",
+    "gpus",
+    "group_add",
+    "privileged",
+    "security_opt",
+    "sysctls",
+    "use_api_socket",
+    "volumes_from",
+];
 
 /// What decoding needs to know and to say.
 pub struct Decoder<'d> {
@@ -110,7 +128,9 @@ impl<'d> Decoder<'d> {
         };
         let error = Diagnostic::error(Code::UnknownKey, span, format!("{place} has no key `{key}`"));
         let error = error.help("take it out; keys that start with `x-` are free");
-        self.diag.push(error.suggest(key, known.iter().copied()));
+        let error = error.suggest(key, known.iter().copied());
+        let opens = nearest(key, known.iter().copied()).is_some_and(|near| OPENING.contains(&near));
+        self.diag.push(if opens { error.by_hand() } else { error });
     }
 }
 

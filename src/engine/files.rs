@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use claw_types::files::{FileSpec, FileTree};
@@ -139,6 +139,66 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<fs::File, FileError
     file.write_all(bytes).map_err(failed("write", path))?;
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
     Ok(file)
+}
+
+/// A text of a file, and the one that is to stand there.
+pub struct Rewrite<'r> {
+    /// The file.
+    pub path: PathBuf,
+    /// What must stand there now.
+    pub old: &'r str,
+    /// What is to stand there.
+    pub new: &'r str,
+}
+
+/// Puts new texts where people's own files are, below a root: all are looked at and written beside their places before the first
+/// is put there. Modes and owners stay; a link inside the root stays one.
+///
+/// # Errors
+/// Where a file lies outside of the root, may not be written or is not what it was, or the host refuses.
+pub fn rewrite(root: &Path, all: &[Rewrite<'_>]) -> Result<(), FileError> {
+    let places = all.iter().map(|each| place(root, each)).collect::<Result<Vec<_>, _>>()?;
+    let mut made = Vec::new();
+    let result = all.iter().zip(&places).try_for_each(|(each, (real, metadata))| {
+        let name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = real.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        made.push(temporary.clone());
+        let file = write_new(&temporary, each.new.as_bytes(), metadata.mode() & 0o7777)?;
+        let own = file.metadata().map_err(failed("look at", &temporary))?;
+        if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
+            std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid()))
+                .map_err(failed("keep the owner of", real))?;
+        }
+        file.sync_all().map_err(failed("flush", real))
+    });
+    let result = result.and_then(|()| {
+        let mut moves = made.iter().zip(&places);
+        moves.try_for_each(|(temporary, (real, _))| fs::rename(temporary, real).map_err(failed("replace", real)))
+    });
+    for temporary in &made {
+        let _ = fs::remove_file(temporary);
+    }
+    result
+}
+
+/// Returns where a file really is, and what the host says of it.
+fn place(root: &Path, each: &Rewrite<'_>) -> Result<(PathBuf, fs::Metadata), FileError> {
+    let refuse = |kind, why: &str| Err(failed("change", &each.path)(io::Error::new(kind, why)));
+    let real = each.path.canonicalize().map_err(failed("find", &each.path))?;
+    let root = root.canonicalize().map_err(failed("find", root))?;
+    if !real.starts_with(&root) {
+        return refuse(io::ErrorKind::InvalidInput, "it is not in the pod's directory");
+    }
+    let metadata = fs::metadata(&real).map_err(failed("look at", &real))?;
+    // Whoever may write to the directory could replace a file that is read-only all the same.
+    let is_writable = || fs::OpenOptions::new().append(true).open(&real).is_ok();
+    if metadata.permissions().readonly() || !is_writable() {
+        return refuse(io::ErrorKind::PermissionDenied, "it is read-only");
+    }
+    if fs::read(&real).map_err(failed("read", &real))? != each.old.as_bytes() {
+        return refuse(io::ErrorKind::Other, "it changed meanwhile");
+    }
+    Ok((real, metadata))
 }
 
 /// Makes a directory and those above it.

@@ -166,6 +166,29 @@ impl Severity {
     }
 }
 
+/// A change of a text that is certain to be what was meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// Where: the change stays inside.
+    pub span: Span,
+    /// What.
+    pub change: Change,
+}
+
+/// What a [`Fix`] changes. It says what must stand there too: a value may come from a variable or an alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The word, which stands there once, becomes another.
+    Word {
+        /// What stands there.
+        from: String,
+        /// What is to stand there.
+        to: String,
+    },
+    /// The line is taken out: an item of a list, or a key and its value.
+    Line,
+}
+
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -183,6 +206,8 @@ pub struct Diagnostic {
     pub notes: Vec<(Option<Span>, String)>,
     /// What to do.
     pub help: Option<String>,
+    /// The change that a program may make, where one is certain.
+    pub fix: Option<Box<Fix>>,
     /// The text at `primary` must not be shown: it may be a secret.
     pub is_masked: bool,
 }
@@ -199,7 +224,17 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: Code, primary: Span, message: String) -> Self {
-        Self { code, severity, message, primary, label: None, notes: Vec::new(), help: None, is_masked: false }
+        Self {
+            code,
+            severity,
+            message,
+            primary,
+            label: None,
+            notes: Vec::new(),
+            help: None,
+            fix: None,
+            is_masked: false,
+        }
     }
 
     /// Returns it with words below the caret.
@@ -226,12 +261,31 @@ impl Diagnostic {
         self
     }
 
-    /// Returns it with a "did you mean", where one of the candidates is near `word`.
+    /// Returns it with a change of a word at a place.
+    pub fn fix(mut self, span: Span, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.fix = Some(Box::new(Fix { span, change: Change::Word { from: from.into(), to: to.into() } }));
+        self
+    }
+
+    /// Returns it with the line at a place taken out.
+    pub fn fix_line(mut self, span: Span) -> Self {
+        self.fix = Some(Box::new(Fix { span, change: Change::Line }));
+        self
+    }
+
+    /// Returns it without a change: a person must say what was meant.
+    pub fn by_hand(mut self) -> Self {
+        self.fix = None;
+        self
+    }
+
+    /// Returns it with a "did you mean", where one of the candidates is near `word`; with the change, where no other is near.
     pub fn suggest<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
-        match nearest(word, candidates) {
-            Some(candidate) => self.help(format!("did you mean `{candidate}`?")),
-            None => self,
-        }
+        let near = near(word, candidates);
+        let Some((distance, candidate)) = near.first() else { return self };
+        let is_certain = near.len() == 1 && *distance <= 2 && word.chars().count() > 3 && is_plain(candidate);
+        let (at, found) = (self.primary, self.help(format!("did you mean `{candidate}`?")));
+        if is_certain { found.fix(at, word, *candidate) } else { found }
     }
 
     /// Returns it with the text at its place kept out of messages.
@@ -378,16 +432,28 @@ const WORD_LIMIT: usize = 100;
 
 /// Returns the candidate nearest to `word`, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near(word, candidates).first().map(|(_, candidate)| *candidate)
+}
+
+/// Returns the candidates near enough to be meant, each with its distance, the nearest first.
+fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<(usize, &'a str)> {
     if word.len() > WORD_LIMIT {
-        return None;
+        return Vec::new();
     }
     let limit = (word.chars().count() / 3).max(1);
-    candidates
+    let found = candidates
         .into_iter()
         .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
+        .filter(|(distance, _)| *distance <= limit);
+    found.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Returns whether a word is the same text wherever it is put: without quotes it is no number, no boolean, no syntax.
+fn is_plain(word: &str) -> bool {
+    let is_reserved = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    word.starts_with(|first: char| first.is_ascii_alphabetic())
+        && word.chars().all(|each| each.is_ascii_alphanumeric() || matches!(each, '-' | '_' | '.' | '/'))
+        && !is_reserved.contains(&word.to_ascii_lowercase().as_str())
 }
 
 /// Returns the edit distance of two words, a swap of neighbours counting one.
@@ -415,6 +481,21 @@ mod tests {
 
     fn here() -> Span {
         Span::start_of(FileId(0))
+    }
+
+    #[test]
+    fn a_near_name_is_a_change_where_no_other_is_near() {
+        let change = |word: &str, known: &[&'static str]| {
+            let found = Diagnostic::error(Code::UnknownKey, here(), "x").suggest(word, known.iter().copied());
+            found.fix.map(|fix| fix.change)
+        };
+        let word = |from: &str, to: &str| Some(Change::Word { from: from.to_owned(), to: to.to_owned() });
+        assert_eq!(change("restrat", &["restart", "image", "restart"]), word("restrat", "restart"));
+        assert_eq!(change("web-3", &["web-1", "web-2"]), None, "two are near");
+        assert_eq!(change("ipa", &["ipc"]), None, "too short to say");
+        assert_eq!(change("flase", &["false"]), None, "no text without quotes");
+        assert_eq!(change("12345", &["12346"]), None, "a number");
+        assert_eq!(change("abcdefghijkl", &["abcdefghixyz"]), None, "near enough to ask, too far to change");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod added;
 mod architecture;
+mod check;
 mod cli;
 mod conformance;
 mod docs;

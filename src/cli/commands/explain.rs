@@ -13,17 +13,21 @@ use crate::ui::Ui;
 
 const PAGE: &str = include_str!("../../../docs/diagnostics.md");
 
+/// Returns the paragraph of a diagnostic.
+pub(crate) fn paragraph(code: &str) -> Option<&'static str> {
+    let (_, rest) = PAGE.split_once(&format!("\n## {code}\n"))?;
+    Some(rest.split("\n## ").next().unwrap_or(rest).trim())
+}
+
 pub(crate) fn run(global: &Global, subject: &str, ui: &Ui) -> Result<Exit, CommandError> {
     if subject.contains('.') {
         return session::with(global, "explain", ui, async |session| place(&session, subject));
     }
-    let heading = format!("\n## {subject}\n");
-    let Some((_, rest)) = PAGE.split_once(&heading) else {
+    let Some(paragraph) = paragraph(subject) else {
         let near = nearest(subject, Code::ALL.iter().map(|code| code.name()));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         return Err(CommandError::Usage(format!("there is no diagnostic `{subject}`{hint}")));
     };
-    let paragraph = rest.split("\n## ").next().unwrap_or(rest).trim();
     let (none, sources) = (Diagnostics::new(), claw_types::span::SourceMap::new());
     let data = json!({ "code": subject, "text": paragraph });
     ui.result("explain", &format!("{subject}\n\n{paragraph}"), data, &none, &sources);

@@ -21,7 +21,7 @@ pub(crate) mod egress;
 mod eject;
 mod events;
 mod exec;
-mod explain;
+pub(crate) mod explain;
 mod health;
 mod inspect;
 mod lifecycle;
@@ -40,12 +40,12 @@ mod verify;
 /// Runs the command that was asked for.
 pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> {
     let global = &arguments.global;
-    if global.format == Format::Sarif {
-        return Err(CommandError::NotYet("--format sarif".to_owned()));
+    if global.format == Format::Sarif && !matches!(arguments.command, Command::Check(_)) {
+        return Err(CommandError::Usage("`--format sarif` is for `claw check`".to_owned()));
     }
     match &arguments.command {
         Command::Build(args) => build::run(global, args, ui),
-        Command::Check { strict } => check::run(global, *strict, ui),
+        Command::Check(args) => check::run(global, args, ui),
         Command::Compile { output } => compile::run(global, output.as_deref(), ui),
         Command::Config(args) => config::run(global, args, ui),
         Command::Eject { folder } => eject::run(global, folder, ui),

@@ -134,7 +134,9 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
         Some("read-only" | "ro") => Some(Access::ReadOnly),
         Some("read-write" | "rw") => Some(Access::ReadWrite),
         Some(other) => {
-            return Err(error(format!("`{other}` is not an access mode")).help("write `read-only` or `read-write`"));
+            let modes = ["read-only", "read-write"];
+            let error = error(format!("`{other}` is not an access mode")).help("write `read-only` or `read-write`");
+            return Err(error.suggest(other, modes));
         }
     };
     if access.is_some() && !matches!(scheme.as_str(), "volume" | "host") {
@@ -142,7 +144,8 @@ pub fn surface(text: &str, span: Span) -> Result<Surface, Diagnostic> {
             "egress" => "take the mode away, or write `private` for a host in a private network",
             _ => "take the mode away",
         };
-        return Err(error(format!("a surface `{scheme}://` has no access mode")).help(help));
+        let error = error(format!("a surface `{scheme}://` has no access mode")).help(help);
+        return Err(error.fix(span, text.trim(), uri));
     }
     let is_right = match scheme.as_str() {
         "volume" => claw_types::id::VolumeName::parse(target).is_ok(),

@@ -38,7 +38,8 @@ impl From<Spanned<Directive>> for Declared {
 /// Returns a finding with a note that names the label it is about, where it is about one.
 pub(crate) fn noted(diagnostic: Diagnostic, label: Option<&str>) -> Diagnostic {
     match label {
-        Some(label) => diagnostic.note(format!("the image's label `{label}` says so")),
+        // What an image says cannot be changed in a file of the pod.
+        Some(label) => diagnostic.by_hand().note(format!("the image's label `{label}` says so")),
         None => diagnostic,
     }
 }

@@ -90,7 +90,28 @@ fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent
         let at = written.origin.of(privilege.key, at);
         let message = format!("the agent `{name}` has `{}`: {}", privilege.word, privilege.why);
         let help = format!("take it away, or write `allow: [{}]` in its `x-claw`", privilege.word);
-        diag.push(Diagnostic::error(Code::PrivilegedSurface, at, message).help(help));
+        let error = Diagnostic::error(Code::PrivilegedSurface, at, message).help(help);
+        // What the service extends may be others' too.
+        let is_own = written.origin.span.is_some_and(|own| own.to(at) == own && own.file == at.file);
+        diag.push(match tightened(privilege.word, written).filter(|_| is_own) {
+            Some((from, to)) => error.fix(at, from, to),
+            None => error,
+        });
+    }
+}
+
+/// Returns the value that loosens an agent, and the one that claw itself would write.
+fn tightened<'s>(word: &str, service: &'s Service) -> Option<(&'s str, &'static str)> {
+    match word {
+        "read_only" => Some(("false", "true")),
+        "restart" => Some((service.restart.as_deref().filter(|_| service.deploy.is_none())?, "on-failure:5")),
+        "security_opt" => {
+            let is_open = |option: &&String| keeps_privileges(option) == Some(false);
+            let mut open = service.security_opt.iter().filter(is_open);
+            let only = open.next()?;
+            open.next().is_none().then_some((only.as_str(), "no-new-privileges:true"))
+        }
+        _ => None,
     }
 }
 

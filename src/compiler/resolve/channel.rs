@@ -214,7 +214,9 @@ impl Hearing<'_> {
             Some(other) => {
                 let words = ["allowlist", "open", "disabled"];
                 let error = Diagnostic::error(Code::BadValue, at, format!("`{other}` is not a policy of a guild"));
-                diag.push(error.help(format!("write `{}`", words.join("`, `"))).suggest(other, words));
+                // A word that says who may speak is not guessed.
+                let error = error.help(format!("write `{}`", words.join("`, `"))).suggest(other, words);
+                diag.push(error.by_hand());
                 return GuildPolicy::default();
             }
         };
@@ -276,7 +278,8 @@ impl Hearing<'_> {
             Some(other) => {
                 let words = ["pairing", "allowlist", "open", "disabled"];
                 let error = Diagnostic::error(Code::BadValue, at, format!("`{other}` is not a policy"));
-                diag.push(error.help(format!("write `{}`", words.join("`, `"))).suggest(other, words));
+                let error = error.help(format!("write `{}`", words.join("`, `"))).suggest(other, words);
+                diag.push(error.by_hand());
                 DirectPolicy::Disabled
             }
         };

@@ -45,7 +45,8 @@ pub(crate) fn words(block: &AgentBlock, at: Span, diag: &mut Diagnostics) {
     for word in block.allow.0.iter().filter(|word| !ALLOW.contains(&word.value.as_str())) {
         let error = Diagnostic::error(Code::BadValue, word.span, format!("`allow` has no word `{}`", word.value));
         let help = format!("there are `{}`", ALLOW.join("`, `"));
-        diag.push(error.help(help).suggest(&word.value, ALLOW.iter().copied()));
+        // What opens is not guessed.
+        diag.push(error.help(help).suggest(&word.value, ALLOW.iter().copied()).by_hand());
     }
     let hosts = block.egress.iter().flat_map(|egress| &egress.0);
     for host in hosts.filter(|host| host.value != "open") {

@@ -43,7 +43,7 @@ pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Dia
             if let Directive::Surface(surface) = &each.value
                 && let Some(surface) = bound(surface, each.span, each.label.as_deref(), row, shared, diag)
             {
-                add(&mut surfaces.list, surface, each.span, diag);
+                add(&mut surfaces.list, surface, (each.span, Written::Directive), diag);
             }
         }
         return surfaces;
@@ -64,7 +64,12 @@ pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Dia
                     }
                     (None, _) => {}
                 }
-                add(&mut surfaces.list, found, span, diag);
+                add(
+                    &mut surfaces.list,
+                    found,
+                    (span, if entry.rules.is_some() { Written::Rules } else { Written::List }),
+                    diag,
+                );
             }
             Err(error) => diag.push(error),
         }
@@ -82,16 +87,30 @@ pub(crate) fn targets(scheme: &str, block: &AgentBlock, directives: &[Declared])
     own.chain(declared).filter(|surface| surface.scheme == scheme).map(|surface| surface.target).collect()
 }
 
-fn add(list: &mut Vec<Surface>, surface: Surface, span: Span, diag: &mut Diagnostics) {
+/// What a surface was read from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// A line of `surfaces:`.
+    List,
+    /// The same, with rules below it.
+    Rules,
+    /// A directive, or a label.
+    Directive,
+}
+
+fn add(list: &mut Vec<Surface>, surface: Surface, (span, written): (Span, Written), diag: &mut Diagnostics) {
     let is_same = |other: &Surface| match (other, &surface) {
         (Surface::Volume { name, .. }, Surface::Volume { name: new, .. }) => name == new,
         (Surface::Host { path, .. }, Surface::Host { path: new, .. }) => path == new,
         (Surface::Service { service, .. }, Surface::Service { service: new, .. }) => service == new,
         _ => *other == surface,
     };
-    if list.iter().any(is_same) {
+    if let Some(other) = list.iter().find(|other| is_same(other)) {
         let error = Diagnostic::error(Code::NameCollision, span, "this surface stands twice");
-        diag.push(error.help("keep one of the two"));
+        let error = error.help("keep one of the two");
+        // With another mode, nobody can say which of the two is meant.
+        let is_superfluous = *other == surface && written == Written::List;
+        diag.push(if is_superfluous { error.fix_line(span) } else { error });
         return;
     }
     list.push(surface);
@@ -119,6 +138,8 @@ fn bound(
                     span,
                     format!("`host://{path}` has no mode, and is taken as read-only"),
                 );
+                let written = format!("host://{}", surface.target);
+                let warning = warning.fix(span, written.as_str(), format!("{written} read-only"));
                 diag.push(noted(warning, label).help("write `read-only` or `read-write` after it"));
             }
             Some(Surface::Host { path, access: surface.access.unwrap_or(Access::ReadOnly) })

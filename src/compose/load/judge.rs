@@ -18,8 +18,8 @@ const WINDOWS: &str = "it is for Windows";
 pub(crate) fn judge(project: &Project, file: Span, diag: &mut Diagnostics) {
     if project.origin.fields.has("version") {
         let message = "`version` has no effect: it is obsolete";
-        let warning = Diagnostic::warning(Code::NoEffect, project.origin.of("version", file), message);
-        diag.push(warning.help("take it out"));
+        let at = project.origin.of("version", file);
+        diag.push(Diagnostic::warning(Code::NoEffect, at, message).help("take it out").fix_line(at));
     }
     for (key, model) in &project.models {
         let at = model.origin.place(file);

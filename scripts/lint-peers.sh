@@ -1,0 +1,57 @@
+#!/bin/sh
+# What other linters say of the compose files claw writes: `lint-peers.sh FOLDER` installs compose-lint and dclint into the folder,
+# lints what each example compiles to, and prints the findings of all severities by rule. Nothing else is installed or changed.
+set -eu
+folder=${1:?usage: lint-peers.sh FOLDER}
+compose_lint=0.36.2
+dclint=3.1.0
+say() { printf '%s\n' "lint-peers: $*" >&2; exit 1; }
+command -v python3 >/dev/null 2>&1 || say "no python3"
+command -v npm >/dev/null 2>&1 || say "no npm"
+root=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+
+own="$folder/compose-lint-$compose_lint"
+[ -x "$own/bin/compose-lint" ] || {
+    rm -rf "$own"
+    python3 -m venv "$own" && "$own/bin/pip" -q install "compose-lint==$compose_lint" >&2 || say "no compose-lint $compose_lint"
+}
+other="$folder/dclint-$dclint"
+[ -x "$other/node_modules/.bin/dclint" ] || {
+    npm install --silent --no-fund --no-audit --prefix "$other" "dclint@$dclint" >&2 || say "no dclint $dclint"
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for example in "$root"/examples/*/; do
+    name=$(basename "$example")
+    mkdir "$work/$name"
+    # The golden is what the example compiles to, byte for byte.
+    cp "$example/expected/compose.yml" "$work/$name/compose.generated.yml"
+done
+cd "$work"
+# Both end with 1 where they find something.
+"$own/bin/compose-lint" check --no-env --format json --fail-on low ./*/compose.generated.yml >compose-lint.json || [ $? = 1 ]
+"$other/node_modules/.bin/dclint" --formatter json ./*/compose.generated.yml >dclint.json || [ $? = 1 ]
+python3 - <<'END'
+import json
+
+found = {}
+for each in json.load(open("compose-lint.json"))["findings"]:
+    key = ("compose-lint", each["rule_id"], each["severity"])
+    text = f"{each.get('service') or '-'}: {each['message']}"
+    found.setdefault(key, []).append((each["file"], each["line"], text))
+for file in json.load(open("dclint.json")):
+    for each in file["messages"]:
+        key = ("dclint", each["rule"], f"{each['type']}, {each['severity']}")
+        found.setdefault(key, []).append((file["filePath"], each["line"], each["message"]))
+for (tool, rule, severity), findings in sorted(found.items()):
+    print(f"{tool} {rule} ({severity}): {len(findings)}")
+    for path, line, text in findings[:5]:
+        name = path.removeprefix("./").split("/")[0]
+        print(f"  {name}:{line}: {text if len(text) < 140 else text[:139] + '…'}")
+    if len(findings) > 5:
+        print(f"  … and {len(findings) - 5} more")
+print(f"{sum(map(len, found.values()))} findings of {len(found)} rules")
+END
