@@ -334,7 +334,12 @@ fn becomes(words: &Words<'_, '_>, at: usize) -> Option<Hit> {
     if !is_start || words.is_denied(at) {
         return None;
     }
-    if words.at(at) == "you" && words.at(at + 1) == "are" && words.at(at + 2) == "no" && words.at(at + 3) == "longer" {
+    if words.at(at) == "you"
+        && words.at(at + 1) == "are"
+        && words.at(at + 2) == "no"
+        && words.at(at + 3) == "longer"
+        && matches!(words.at(at + 4), "a" | "an" | "the" | "bound" | "restricted" | "under" | "subject" | "limited")
+    {
         return Some((at, at + 3, why));
     }
     if words.at(at) == "you" && words.at(at + 1) == "now" || words.at(at) == "from" {

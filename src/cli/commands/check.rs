@@ -27,8 +27,11 @@ pub(crate) fn run(global: &Global, strict: bool, ui: &Ui) -> Result<Exit, Comman
     }
     let data = serde_json::json!({ "agents": agents, "errors": errors, "warnings": warnings });
     ui.result("check", &parts.join(", "), data, &input.diagnostics, &input.sources);
-    let is_audit =
-        |code: Code| matches!(code, Code::PrivilegedSurface | Code::RiskyService | Code::Unhardened | Code::OpenEgress);
+    let is_audit = |code: Code| {
+        let audited =
+            [Code::PrivilegedSurface, Code::RiskyService, Code::Unhardened, Code::OpenEgress, Code::SuspiciousText];
+        audited.contains(&code)
+    };
     let mut of_compiler =
         input.diagnostics.iter().filter(|each| each.severity == Severity::Error && !is_audit(each.code));
     Ok(match (of_compiler.next(), errors, warnings) {
