@@ -13,7 +13,7 @@ const PRIVATE: &[&str] = &[
     "id_ecdsa",
     ".ssh/",
     ".aws/credentials",
-    ".aws",
+    "/.aws",
     ".netrc",
     ".kube/config",
     ".gnupg",
@@ -110,7 +110,11 @@ fn is_private(word: &str) -> bool {
     let word = word.trim_end_matches(['.', ',']);
     let holds =
         PRIVATE.iter().any(|private| word.contains(private)) || word.ends_with(".env") || word.contains(".env.");
-    holds && !word.ends_with(".pub") && !word.contains("known_hosts") && !word.contains("://")
+    let is_other = word.ends_with(".pub")
+        || ["known_hosts", "://", ".env.example", ".env.sample", ".env.template"]
+            .iter()
+            .any(|part| word.contains(part));
+    holds && !is_other
 }
 
 /// Returns whether a name is that of a secret.
@@ -130,7 +134,7 @@ pub(crate) fn find_commands(page: &Page<'_>, line: &[Token<'_>], found: &mut Vec
     if let (Some(first), Some(last)) = (senders.first(), senders.last()) {
         let sender = &line[*first];
         for (at, token) in line.iter().enumerate() {
-            if token.kind == Kind::Word && is_private(&token.word) && is_sent(line, at, sender.program()) {
+            if token.kind == Kind::Word && is_private(&token.word) && is_sent(line, at, *first, *last) {
                 push(
                     sender.start.min(token.start),
                     token.end.max(sender.end),
@@ -160,7 +164,8 @@ pub(crate) fn find_commands(page: &Page<'_>, line: &[Token<'_>], found: &mut Vec
 }
 
 /// Returns whether a private file is what a command sends, and not what it is configured with or what it writes.
-fn is_sent(line: &[Token<'_>], at: usize, sender: &str) -> bool {
+fn is_sent(line: &[Token<'_>], at: usize, first: usize, last: usize) -> bool {
+    let sender = line[first].program();
     let word = line[at].word.as_ref();
     let before = at.checked_sub(1).map(|before| &line[before]);
     let is_written = before.is_some_and(|before| before.kind == Kind::Output);
@@ -181,7 +186,20 @@ fn is_sent(line: &[Token<'_>], at: usize, sender: &str) -> bool {
     ];
     let is_option = before.is_some_and(|before| flags.contains(&before.word.as_ref()));
     let is_remote = matches!(sender, "scp" | "rsync" | "sftp") && word.contains(':');
-    !is_written && !is_option && !is_remote
+    !is_written && !is_option && !is_remote && reaches(line, at, first, last)
+}
+
+/// Returns whether a file is part of what is sent: in one command with a sender, or read by one that hands on what it reads.
+fn reaches(line: &[Token<'_>], at: usize, first: usize, last: usize) -> bool {
+    let is_border = |token: &Token<'_>| matches!(token.kind, Kind::End | Kind::Tick);
+    let is_near = |sender: usize| !line[sender.min(at)..sender.max(at)].iter().any(is_border);
+    if is_near(first) || is_near(last) {
+        return true;
+    }
+    let command = line[..at].iter().rposition(|token| token.kind != Kind::Word && token.kind != Kind::Input);
+    let own = line[command.map_or(0, |border| border + 1)..at].first().map_or("", |token| token.program());
+    matches!(own, "cat" | "tar" | "zip" | "gzip" | "cp" | "base64" | "7z" | "openssl" | "xxd") && at < last
+        || line[command.unwrap_or(0)].kind == Kind::Tick && own == "cat"
 }
 
 /// Finds questions to name servers that hold an answer.

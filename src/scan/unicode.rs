@@ -15,6 +15,7 @@ pub(crate) fn find(text: &str) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let mut hyphens = Vec::new();
     let mut before = None;
+    let mut line = Line::default();
     let mut characters = text.char_indices().peekable();
     while let Some((offset, character)) = characters.next() {
         if character.is_ascii() {
@@ -28,7 +29,7 @@ pub(crate) fn find(text: &str) -> Vec<Finding> {
         let after = characters.peek().map(|(_, next)| *next);
         if character == '\u{ad}' {
             hyphens.push(offset);
-        } else if let Some(why) = judge(offset, character, before, after) {
+        } else if let Some(why) = judge(offset, character, (before, after), line.is_mixed(text, offset)) {
             let end = offset + character.len_utf8();
             match found.last_mut() {
                 // A word cut to pieces, or a line turned and turned back, is one finding.
@@ -50,6 +51,24 @@ pub(crate) fn find(text: &str) -> Vec<Finding> {
     found
 }
 
+/// The line that is read, and whether it has letters that are read from the right.
+#[derive(Default)]
+struct Line {
+    end: usize,
+    is_mixed: bool,
+}
+
+impl Line {
+    fn is_mixed(&mut self, text: &str, offset: usize) -> bool {
+        if offset >= self.end {
+            let start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+            self.end = text[offset..].find('\n').map_or(text.len(), |length| offset + length);
+            self.is_mixed = text[start..self.end].chars().any(is_right_to_left);
+        }
+        self.is_mixed
+    }
+}
+
 /// Takes the tags of a flag such as that of Scotland: up to six, and the one that ends them.
 fn is_flag(characters: &mut Peekable<CharIndices<'_>>) -> bool {
     let mut ahead = characters.clone();
@@ -65,8 +84,13 @@ fn is_flag(characters: &mut Peekable<CharIndices<'_>>) -> bool {
     is_flag
 }
 
-/// Returns what is wrong with a character between two others.
-fn judge(offset: usize, character: char, before: Option<char>, after: Option<char>) -> Option<&'static str> {
+/// Returns what is wrong with a character between two others; `is_mixed` where its line has letters that are read from the right.
+fn judge(
+    offset: usize,
+    character: char,
+    (before, after): (Option<char>, Option<char>),
+    is_mixed: bool,
+) -> Option<&'static str> {
     let between = |holds: fn(char) -> bool| before.is_some_and(holds) && after.is_some_and(holds);
     let beside = |holds: fn(char) -> bool| before.is_some_and(holds) || after.is_some_and(holds);
     match character {
@@ -77,8 +101,9 @@ fn judge(offset: usize, character: char, before: Option<char>, after: Option<cha
         }
         '\u{202d}' | '\u{202e}' => Some("characters that turn the order of what is shown"),
         '\u{202a}'..='\u{202c}' | '\u{2066}'..='\u{2069}' => {
-            (!beside(is_right_to_left)).then_some("characters that turn the order of what is shown")
+            (!is_mixed).then_some("characters that turn the order of what is shown")
         }
+        '\u{200b}' if beside(breaks_lines) => None,
         '\u{200e}' | '\u{200f}' | '\u{61c}' => None,
         '\u{200d}' => {
             let is_join = between(is_pictograph) || between(joins_letters);
@@ -135,6 +160,11 @@ fn is_pictograph(character: char) -> bool {
 
 fn is_right_to_left(character: char) -> bool {
     matches!(character, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{10800}'..='\u{10fff}')
+}
+
+/// Scripts without spaces, whose lines may break where a mark says so.
+fn breaks_lines(character: char) -> bool {
+    matches!(character, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
 }
 
 /// Scripts whose letters join, or are kept from it: Arabic and its like, those of India and its neighbours.
