@@ -76,6 +76,14 @@ pub fn scan(text: &str) -> Vec<Finding> {
         }
         is_same
     });
+    // What is said in a hidden place is one finding, the place.
+    let hidden: Vec<(usize, usize)> =
+        found.iter().filter(|each| each.rule == Rule::HiddenInstructions).map(|each| (each.start, each.end)).collect();
+    let is_inside = |each: &Finding| {
+        let next = hidden.partition_point(|(_, end)| *end <= each.start);
+        hidden.get(next).is_some_and(|(start, end)| *start <= each.start && each.end <= *end)
+    };
+    found.retain(|each| each.rule != Rule::Override || !is_inside(each));
     found.sort();
     found
 }

@@ -1,4 +1,4 @@
-//! Precision and recall over the labelled texts. One half was looked at while rules were made, the other was not.
+//! Precision and recall over the labelled texts: one half was run while the rules were made, the other once, afterwards.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -73,8 +73,16 @@ fn score(half: &str) -> Score {
 }
 
 #[test]
-fn the_half_that_was_looked_at_is_found() {
+fn the_half_that_rules_were_made_with_is_found() {
     let score = score("tuning");
+    assert!(score.hits + score.misses.len() + score.good >= 60);
+    assert_eq!((score.misses, score.alarms), (vec![], vec![]));
+}
+
+/// The figures of the one run after the rules were made. What they are worth is in `docs/scan.md`.
+#[test]
+fn the_half_that_was_set_aside_is_found_as_well_as_when_it_was_run() {
+    let score = score("held-out");
     assert!(score.hits + score.misses.len() + score.good >= 60);
     assert_eq!((score.misses, score.alarms), (vec![], vec![]));
 }
