@@ -528,6 +528,10 @@ fn said(page: &Page<'_>, sentence: &[Word<'_>], found: &mut Vec<Finding>) {
                 | ("system", "prompt")
                 | ("environment", "variables")
                 | ("all", "messages")
+                | (
+                    "customer" | "customers" | "user" | "client" | "contact" | "employee",
+                    "list" | "emails" | "e-mails" | "records" | "database"
+                )
         ) || is_private(word)
     };
     let held = rest[..goes]

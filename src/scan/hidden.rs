@@ -3,7 +3,7 @@
 use crate::overriding;
 use crate::page::Page;
 use crate::words::{self, Word};
-use crate::{Finding, Rule, base64};
+use crate::{Finding, Rule, encoded};
 
 /// How many blanks push a text out of sight.
 const BLANKS: usize = 60;
@@ -24,15 +24,16 @@ pub(crate) fn find(page: &Page<'_>) -> Vec<Finding> {
     elements(page, &mut judge);
     margins(page, &mut judge);
     remarks(page, &mut judge);
-    for ((start, end), text) in base64::texts(page.raw) {
-        let inner = base64::texts(&text).into_iter().map(|(_, inner)| inner).next();
-        let said = [Some(text), inner].into_iter().flatten().any(|text| {
+    for each in encoded::texts(page.raw) {
+        let inner = encoded::texts(&each.text).into_iter().map(|inner| inner.text).next();
+        let said = [Some(each.text), inner].into_iter().flatten().any(|text| {
             let text = text.to_lowercase();
             speaks(&text).is_some()
                 || ["curl ", "wget ", "| sh", "| bash", "eval(", "exec("].iter().any(|part| text.contains(part))
         });
         if said {
-            let why = "base64 holds words to the model, or commands".to_owned();
+            let why = format!("{} that say something to the model, or hold commands", each.form);
+            let (start, end) = each.range;
             found.push(Finding { start, end, rule: Rule::HiddenInstructions, why });
         }
     }

@@ -4,7 +4,7 @@
 //! Pure: a text in, findings out. Not a proof that a text is harmless: what it finds and what it does not is in `docs/scan.md`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
-mod base64;
+mod encoded;
 mod exfiltration;
 mod hidden;
 mod installer;

@@ -17,6 +17,7 @@ pub(crate) fn find(page: &Page<'_>) -> Vec<Finding> {
             }
         }
     });
+    marks(page, &mut found);
     prerequisites(page, &mut found);
     found
 }
@@ -51,6 +52,7 @@ pub(crate) fn judge(text: &str, sentence: &[Word<'_>]) -> Option<Hit> {
             .or_else(|| replaces(&words, at))
             .or_else(|| rewrites(text, &words, at))
             .or_else(|| becomes(&words, at))
+            .or_else(|| announces(&words, at))
             .or_else(|| voids(&words, at))
             .or_else(|| bypasses(&words, at))
             .or_else(|| reveals(&words, at))
@@ -323,7 +325,7 @@ fn becomes(words: &Words<'_, '_>, at: usize) -> Option<Hit> {
     let why = "tells the agent to be somebody else";
     let is_start = match (words.at(at), words.at(at + 1), words.at(at + 2)) {
         ("you", "are", "now" | "no") | ("you", "now", "work" | "obey" | "serve" | "answer") => true,
-        ("from", "now", "on") => words.find(at + 3, 2, &["you", "obey", "answer", "do"]).is_some(),
+        ("from", "now", "on") => words.find(at + 3, 2, &["you", "obey", "answer", "do", "respond", "act"]).is_some(),
         ("act", "as", _)
         | ("pretend", _, _)
         | ("roleplay", _, _)
@@ -357,11 +359,30 @@ fn becomes(words: &Words<'_, '_>, at: usize) -> Option<Hit> {
         "maintenance",
         "god",
     ];
-    let end = words.find(at + 2, 12, &free).or_else(|| {
-        let mode = words.find(at + 1, 6, &["mode"])?;
-        matches!(words.at(mode - 1), "developer" | "debug" | "admin" | "god" | "maintenance" | "sudo" | "jailbreak")
-            .then_some(mode)
-    })?;
+    let bound = [
+        "rules",
+        "filter",
+        "filters",
+        "limits",
+        "policy",
+        "policies",
+        "guidelines",
+        "boundaries",
+        "ethics",
+        "morals",
+        "censorship",
+    ];
+    let end = words
+        .find(at + 2, 12, &free)
+        .or_else(|| {
+            let no = words.find(at + 2, 10, &["no", "without", "any"])?;
+            words.find(no + 1, 4, &bound)
+        })
+        .or_else(|| {
+            let mode = words.find(at + 1, 6, &["mode"])?;
+            matches!(words.at(mode - 1), "developer" | "debug" | "admin" | "god" | "maintenance" | "sudo" | "jailbreak")
+                .then_some(mode)
+        })?;
     Some((at, end, why))
 }
 
@@ -402,19 +423,80 @@ fn bypasses(words: &Words<'_, '_>, at: usize) -> Option<Hit> {
 fn reveals(words: &Words<'_, '_>, at: usize) -> Option<Hit> {
     let is_verb = matches!(
         words.at(at),
-        "reveal" | "print" | "show" | "output" | "repeat" | "disclose" | "display" | "dump" | "leak" | "recite"
+        "reveal"
+            | "print"
+            | "show"
+            | "output"
+            | "repeat"
+            | "disclose"
+            | "display"
+            | "dump"
+            | "leak"
+            | "recite"
+            | "tell"
+            | "printing"
     );
     if !is_verb || words.is_denied(at) {
         return None;
     }
+    let given = |at: usize| words.at(at) == "you" && matches!(words.at(at + 1), "were" | "have" | "got");
     let end = (at + 1..words.all.len().min(at + 8)).find(|end| match words.at(*end) {
-        "prompt" => words.at(end - 1) == "system",
+        "prompt" | "message" if matches!(words.at(end - 1), "system" | "hidden" | "initial") => true,
+        "everything" => words.find(*end, 5, &["context"]).is_some(),
+        "instructions" if given(end + 1) => true,
         "instructions" | "secrets" | "keys" | "credentials" | "configuration" => {
-            words.at(end - 1) == "your" || words.at(end - 1) == "hidden" || words.find(*end - 2, 2, &["your"]).is_some()
+            matches!(words.at(end - 1), "your" | "hidden") || words.at(end.saturating_sub(2)) == "your"
         }
         _ => false,
     })?;
     Some((at, end, "tells the agent to give its prompt or its keys away"))
+}
+
+/// "New instructions:", "your rules have changed": a document that speaks as if it were the operator.
+fn announces(words: &Words<'_, '_>, at: usize) -> Option<Hit> {
+    let why = "speaks as if it were the operator";
+    match (words.at(at), words.at(at + 1)) {
+        ("new" | "updated" | "revised", "instructions" | "directive" | "directives" | "orders") if at < 4 => {
+            let end = words.find(at + 2, 12, &["must", "follow", "obey", "comply", "you", "ignore"])?;
+            Some((at, end, why))
+        }
+        ("your", "rules" | "instructions" | "guidelines" | "orders") => {
+            let end = words.find(at + 2, 4, &["changed", "updated", "replaced"])?;
+            Some((at, end, why))
+        }
+        ("from", "this") if matches!(words.at(at + 2), "point" | "moment") => {
+            let end = words.find(0, words.all.len(), &["must", "obey", "comply", "will"])?;
+            Some((at.min(end), at.max(end), why))
+        }
+        _ => None,
+    }
+}
+
+/// Marks of the text around messages: in a document they make a message of it.
+fn marks(page: &Page<'_>, found: &mut Vec<Finding>) {
+    let known = [
+        "<|im_start|>",
+        "<|system|>",
+        "<|assistant|>",
+        "<<sys>>",
+        "[/inst]",
+        "[inst]",
+        "end of user input",
+        "end of system prompt",
+        "end of document ###",
+        "begin system message",
+    ];
+    for mark in known {
+        for at in page.places(mark) {
+            if !is_explained(&page.lead(at)) && !page.folded[..at].ends_with('`') {
+                found.push(page.finding(
+                    Rule::Override,
+                    (at, at + mark.len()),
+                    "ends the document, and begins a message of its own",
+                ));
+            }
+        }
+    }
 }
 
 /// Finds set-up that makes a reader fetch a program and run it.

@@ -68,13 +68,13 @@ fn score(half: &str) -> Score {
             score.alarms.push(format!("{name}: {} {place:?}", finding.rule.name()));
         }
     }
-    println!("{half}: precision {:.3}, recall {:.3}, {score:#?}", score.precision(), score.recall());
     score
 }
 
 #[test]
 fn the_half_that_rules_were_made_with_is_found() {
     let score = score("tuning");
+    println!("tuning: precision {:.3}, recall {:.3}, {score:#?}", score.precision(), score.recall());
     assert!(score.hits + score.misses.len() + score.good >= 60);
     assert_eq!((score.misses, score.alarms), (vec![], vec![]));
 }
@@ -83,6 +83,7 @@ fn the_half_that_rules_were_made_with_is_found() {
 #[test]
 fn the_half_that_was_set_aside_is_found_as_well_as_when_it_was_run() {
     let score = score("held-out");
+    println!("held-out: precision {:.3}, recall {:.3}, {score:#?}", score.precision(), score.recall());
     assert!(score.hits + score.misses.len() + score.good >= 60);
     assert_eq!((score.misses, score.alarms), (vec![], vec![]));
 }
