@@ -24,7 +24,7 @@ pub fn compile(
     cx: &facts::Context<'_>,
     diag: &mut Diagnostics,
 ) -> Result<plan::Plan, Reported> {
-    let plan = resolve::resolve(spec, known, cx, diag).and_then(|pod| plan::plan(&pod, cx, diag));
+    let plan = resolve::resolve(spec, known, cx, diag).and_then(|pod| plan::plan(&pod, known, cx, diag));
     excerpt::amend(spec, known, cx, diag);
     let mut plan = plan?;
     lockfile::pin(&mut plan, &known.pins);

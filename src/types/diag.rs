@@ -143,6 +143,8 @@ codes! {
     Unhardened = "unhardened",
     /// A way out to the internet that a later version closes.
     OpenEgress = "open-egress",
+    /// Something in a text that agents read which does not belong there.
+    SuspiciousText = "suspicious-text",
     /// A deprecated or surprising form that is taken all the same.
     Discouraged = "discouraged",
 }

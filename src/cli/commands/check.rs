@@ -76,9 +76,9 @@ impl Checked {
     }
 
     fn exit(&self, is_strict: bool) -> Exit {
-        let is_audit = |code: Code| {
-            matches!(code, Code::PrivilegedSurface | Code::RiskyService | Code::Unhardened | Code::OpenEgress)
-        };
+        let audited =
+            [Code::PrivilegedSurface, Code::RiskyService, Code::Unhardened, Code::OpenEgress, Code::SuspiciousText];
+        let is_audit = |code: Code| audited.contains(&code);
         let mut errors = self.input.diagnostics.iter().filter(|each| each.severity == Severity::Error);
         match (errors.any(|each| !is_audit(each.code)), self.errors, self.warnings) {
             (true, _, _) => Exit::Wrong,

@@ -14,7 +14,7 @@ use claw_types::roster::Roster;
 use claw_types::secret::SecretRef;
 
 use crate::emit::markdown::Peers;
-use crate::facts::Context;
+use crate::facts::{Context, Facts};
 use crate::resolve::{Build, Pod, SecretSource};
 
 mod advice;
@@ -26,6 +26,7 @@ mod harden;
 mod network;
 mod own;
 mod proxy;
+mod scan;
 pub mod steps;
 
 pub use advice::advise;
@@ -151,8 +152,8 @@ impl Plan {
 /// Returns the plan of a pod.
 ///
 /// # Errors
-/// Where a driver refuses a unit, names collide, or the audit finds what an agent may not have.
-pub fn plan(pod: &Pod, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Plan, Reported> {
+/// Where a driver refuses a unit, names collide, or the audit finds what an agent may not have or read.
+pub fn plan(pod: &Pod, known: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Plan, Reported> {
     let mark = diag.mark();
     let mut planned = Vec::new();
     let roster = pod.agents.values().next().map(|agent| agent.unit.roster.as_ref());
@@ -174,5 +175,6 @@ pub fn plan(pod: &Pod, cx: &Context<'_>, diag: &mut Diagnostics) -> Result<Plan,
     }
     let plan = assemble::assemble(pod, planned.into_iter().flatten().collect(), cx, diag);
     audit::audit(pod, &plan, diag);
+    scan::scan(known, cx, diag);
     diag.finish(mark, plan)
 }
