@@ -28,7 +28,7 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long the other side may take to answer.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Connections that one agent may hold; the gate's own limit of files is above what all agents together may have.
+/// Connections that one agent may hold, however few there are.
 const MOST: usize = 10_000;
 
 /// How names are resolved.
@@ -46,6 +46,8 @@ pub(crate) struct Gate {
     pub(crate) audit: Audit,
     pub(crate) resolver: Resolver,
     held: RefCell<HashMap<String, usize>>,
+    /// Connections that all agents may hold together.
+    room: usize,
 }
 
 /// What a connection wants.
@@ -79,18 +81,20 @@ impl Drop for Held<'_> {
 }
 
 impl Gate {
-    pub(crate) fn new(rules: watch::Receiver<Arc<Rules>>, audit: Audit, resolver: Resolver) -> Self {
-        Self { rules, audit, resolver, held: RefCell::new(HashMap::new()) }
+    pub(crate) fn new(rules: watch::Receiver<Arc<Rules>>, audit: Audit, resolver: Resolver, room: usize) -> Self {
+        Self { rules, audit, resolver, held: RefCell::new(HashMap::new()), room }
     }
 
     pub(crate) fn now(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.borrow())
     }
 
-    fn hold(&self, agent: &str) -> Option<Held<'_>> {
+    /// Counts a connection as an agent's: each has an equal share, so that none takes the others' away.
+    fn hold(&self, agent: &str, agents: usize) -> Option<Held<'_>> {
+        let most = (self.room / agents.max(1)).clamp(8, MOST);
         let mut held = self.held.borrow_mut();
         let count = held.entry(agent.to_owned()).or_insert(0);
-        if *count >= MOST {
+        if *count >= most {
             return None;
         }
         *count += 1;
@@ -108,7 +112,7 @@ impl Gate {
             }
             Some(agent) => {
                 let id = agent.id.clone();
-                match self.hold(&id) {
+                match self.hold(&id, rules.agents.len()) {
                     Some(_held) => self.outward(stream, &id, port).await,
                     None => self.deny(&rules, agent, "", port, "tcp", Reason::TooMany),
                 }
@@ -367,6 +371,6 @@ fn advice(agent: &Agent, host: &str, port: u16, reason: Reason) -> String {
             "`{host}` leads into a private network: the pod's operator can write `egress://{host}:{port} private` in \
              `surfaces` of `{service}` ({place})"
         ),
-        Reason::TooMany => format!("`{service}` holds {MOST} connections, and may not have more"),
+        Reason::TooMany => format!("`{service}` holds as many connections as its share of the gate's: close some"),
     }
 }

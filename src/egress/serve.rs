@@ -39,18 +39,20 @@ const BACKLOG: u32 = 4096;
 /// # Errors
 /// Where its rules are none, or a port cannot be had.
 pub async fn serve(options: &Options, out: Box<dyn io::Write>) -> Result<(), GateError> {
-    take_files();
+    let room = take_files();
     let (sender, receiver) = watch::channel(Arc::new(read(&options.rules)?));
-    let gate = Rc::new(Gate::new(receiver, Audit::new(out), options.resolver.clone()));
+    let gate = Rc::new(Gate::new(receiver, Audit::new(out), options.resolver.clone(), room));
     LocalSet::new().run_until(run(options, gate, sender)).await
 }
 
-/// Takes as many open files as the system gives: a connection is two.
-fn take_files() {
+/// Takes as many open files as the system gives, and returns how many connections that is: each is two, and some are the gate's own.
+fn take_files() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Fewer connections are held where it is refused.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(1 << 20);
+    (files / 2).saturating_sub(32)
 }
 
 async fn run(options: &Options, gate: Rc<Gate>, sender: watch::Sender<Arc<Rules>>) -> Result<(), GateError> {

@@ -356,7 +356,7 @@ fn openclaw_behind_the_proxy_holds_no_key_and_is_answered() {
     assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
     let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
     let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
-    assert_eq!(networks.trim(), format!("{}_claw-internal", pod.name));
+    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();
 }

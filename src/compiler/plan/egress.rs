@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_compose::model::{Healthcheck, Port, Service};
+use claw_compose::model::{Healthcheck, Port, Service, Ulimit};
 use claw_compose::shape::{Argv, Maybe};
 use claw_compose::template::Template;
 use claw_compose::units::Duration;
@@ -80,9 +80,9 @@ pub(super) fn gate(
         made.extra_hosts.push(format!("{HOST}:host-gateway"));
     }
     made.sysctls.insert("net.ipv4.ip_forward".to_owned(), "0".to_owned());
+    // A connection is two files: ten thousand of them, which engines on small machines give too.
+    made.ulimits.insert("nofile".to_owned(), Ulimit { soft: 20_000, hard: 20_000, is_single: true });
     hold(&mut made, &hardening());
-    // Connections are files: it takes as many as the engine lets it.
-    made.ulimits.remove("nofile");
     labels(&mut made, pod, &[(label::SERVICE, GATE), (label::ROLE, GATE)]);
     let belongings = Belongings {
         user: USER,

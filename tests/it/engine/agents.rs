@@ -9,11 +9,12 @@ fn the_quickstart_runs_remembers_converges_and_leaves_nothing() {
     assert_eq!(
         pod.ok(&["ps"]),
         "SERVICE   RUNTIME    MODEL        PROXY  STATE    HEALTH   PORTS\n\
+         egress                                   running  healthy\n\
          provider                                 running\n\
          writer    reference  demo/echo-1         running  healthy\n"
     );
     assert_eq!(pod.ok(&["health"]), "AGENT   HEALTH   DETAIL\nwriter  healthy  model echo-1, 0 conversations\n");
-    assert_eq!(pod.ok(&["verify"]), "2 services run as planned\n");
+    assert_eq!(pod.ok(&["verify"]), "3 services run as planned\n");
     assert_eq!(pod.ok(&["ask", "writer", "hello"]), "I am Writer. Turn 1: hello\n");
 
     assert_eq!(pod.ok(&["ask", "writer", "--", "--help"]), "I am Writer. Turn 2: --help\n", "a message is no option");
@@ -49,7 +50,7 @@ fn an_agent_is_held_as_the_plan_says_and_cannot_reach_out() {
     let container = pod.container("reviewer");
     let format = "{{.Config.User}}|{{.HostConfig.ReadonlyRootfs}}|{{.HostConfig.CapDrop}}|{{.HostConfig.SecurityOpt}}|\
                   {{.HostConfig.PidsLimit}}|{{.HostConfig.MemorySwap}}|{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}";
-    let expected = format!("65532:65532|true|[ALL]|[no-new-privileges:true]|512|268435456|{}_claw-internal", pod.name);
+    let expected = format!("65532:65532|true|[ALL]|[no-new-privileges:true]|512|268435456|{}_claw-reviewer", pod.name);
     assert_eq!(docker(&["inspect", "-f", format, &container]), expected);
     let mounts = docker(&["inspect", "-f", "{{range .Mounts}}{{.Destination}} {{.RW}};{{end}}", &container]);
     let mut mounts: Vec<&str> = mounts.trim_end_matches(';').split(';').collect();

@@ -175,7 +175,7 @@ impl Shape {
     }
 
     fn containers(&self, pod: &Pod) -> BTreeSet<String> {
-        let mut services = vec!["db-1".to_owned(), "job-1".to_owned(), "bot-1".to_owned()];
+        let mut services = ["bot-1", "db-1", "egress-1", "job-1"].map(str::to_owned).to_vec();
         services.extend((1..=self.count).map(|number| format!("web-{number}")));
         services.extend(self.has_extra.then(|| "extra-1".to_owned()));
         services.into_iter().map(|name| format!("{}-{name}", pod.name)).collect()

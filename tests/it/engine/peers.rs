@@ -98,7 +98,8 @@ fn what_claw_started_runs_for_docker_compose_and_the_reverse() {
     for release in ["2.40", "2.26"] {
         let Some(peer) = peer(release) else { continue };
         let pod = shared(&format!("peer{}", release.replace('.', "")), release);
-        let running = ["bot-1", "db-1", "db-2", "near-1", "plain-1", "web-1"].map(|name| format!("pod-{name} Running"));
+        let running = ["bot-1", "db-1", "db-2", "egress-1", "near-1", "plain-1", "web-1"]
+            .map(|name| format!("pod-{name} Running"));
         pod.ok(&["up", "-d"]);
         let before = ids(&pod);
         assert_eq!(compose(&peer, &pod, &["up", "-d"]), running, "{release}");

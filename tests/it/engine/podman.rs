@@ -71,7 +71,7 @@ fn an_agent_is_held_as_planned_on_podman() {
     };
     assert!(claw(&["doctor"]).contains("Podman 4") || claw(&["doctor"]).contains("Podman 5"));
     claw(&["up", "-d"]);
-    assert_eq!(claw(&["verify"]), "2 services run as planned\n");
+    assert_eq!(claw(&["verify"]), "3 services run as planned\n");
     assert_eq!(claw(&["plan"]), "nothing to do\n");
     let health = claw(&["health"]);
     assert!(health.contains("writer  healthy"), "{health}");

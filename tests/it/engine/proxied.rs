@@ -31,7 +31,7 @@ fn every_other_way_is_shut(pod: &Pod, port: &str) {
             .expect("docker runs");
         String::from_utf8_lossy(&output.stdout).split(' ').nth(1).map(ToOwned::to_owned)
     };
-    let inside = format!("{{{{(index .NetworkSettings.Networks \"{}_claw-internal\").IPAddress}}}}", pod.name);
+    let inside = format!("{{{{(index .NetworkSettings.Networks \"{}_claw-clerk-0\").IPAddress}}}}", pod.name);
     let door = docker(&["inspect", "-f", &inside, &pod.container("cllama-passthrough")]);
     assert_eq!(answers(&door, "8080", "/health").as_deref(), Some("200"), "the door");
     assert_eq!(answers(&door, "8081", "/state").as_deref(), Some("401"), "the operators' side asks for its token");
@@ -93,7 +93,7 @@ fn agents_without_keys_are_answered_through_the_proxy_and_every_other_way_is_shu
             "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}",
             &pod.container(agent),
         ]);
-        assert_eq!(networks.trim(), format!("{}_claw-internal", pod.name));
+        assert_eq!(networks.trim(), format!("{}_claw-{agent}", pod.name));
     }
     every_other_way_is_shut(&pod, address.rsplit(':').next().expect("a port"));
     let said = costs(&pod);

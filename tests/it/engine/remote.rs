@@ -42,7 +42,7 @@ fn an_engine_elsewhere_does_not_have_the_files_of_this_machine() {
     let run = claw(&["up", "-d"], &[]);
     assert_eq!(run.code, Some(1), "{run:?}");
     let why = format!(
-        "the engine at `{address}` is on another machine, which does not have the files of this one that `writer` mounts"
+        "the engine at `{address}` is on another machine, which does not have the files of this one that `egress`, `writer` mounts"
     );
     assert!(run.stderr.contains(&why), "{run:?}");
     assert_eq!(pod.left(&["ps", "-a"]), Vec::<String>::new(), "no container was made");

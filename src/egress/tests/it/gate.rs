@@ -248,3 +248,32 @@ fn one_that_says_nothing_or_too_much_is_let_go_and_lines_are_bounded() {
     assert_eq!(talk(world.b, 443, b"nothing\r\n\r\n").len().min(1), 1);
     assert_eq!(world.said("egress_denied").len(), before + 1);
 }
+
+#[test]
+fn what_comes_in_bulk_arrives_whole() {
+    let listener = std::net::TcpListener::bind(SocketAddr::new(own_address(), 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let receiver = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let (mut bytes, mut all) = (vec![0; 70_000], Vec::new());
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            all.extend_from_slice(&bytes[..count]);
+            // Now and then it is slower than its writer.
+            if all.len() % 13 == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        stream.write_all(b"done").expect("sent");
+        all
+    });
+    let world = World::new(json!([rule("a.example", port)]), &[("a.example", &own_address().to_string())]);
+    let sent: Vec<u8> = (0..64_u32 << 20).map(|index| u8::try_from(index * 31 % 251).expect("small")).collect();
+    let mut stream = open(world.a, port, &sent);
+    stream.shutdown(std::net::Shutdown::Write).expect("the end");
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).expect("an answer");
+    assert_eq!(said, b"done", "the end of one way is not the end of the other");
+    assert!(receiver.join().expect("received") == sent, "every byte, in order");
+    let passed = world.wait("was written", || world.said("egress").pop());
+    assert_eq!((&passed["bytes_out"], &passed["bytes_in"]), (&json!(64 << 20), &json!(4)));
+}
