@@ -145,6 +145,8 @@ codes! {
     OpenEgress = "open-egress",
     /// Something in a text that agents read which does not belong there.
     SuspiciousText = "suspicious-text",
+    /// What an agent was allowed beyond how agents are held.
+    Allowed = "allowed",
     /// A deprecated or surprising form that is taken all the same.
     Discouraged = "discouraged",
 }

@@ -93,6 +93,8 @@ pub mod label {
     pub const ORDINAL: &str = "claw.ordinal";
     /// What the container is for: `agent`, `proxy`, `egress`, `init`, `hub`.
     pub const ROLE: &str = "claw.role";
+    /// What of the privileged surface an agent was allowed, divided by commas; absent where it is nothing.
+    pub const ALLOW: &str = "claw.allow";
     /// Set at create: an HMAC over the filled content of a unit's sealed files.
     pub const SEAL: &str = "claw.seal";
     /// What is run inside a container before it is stopped, where its compose file says so.
@@ -105,7 +107,7 @@ pub mod label {
     pub const CONTEXT: &str = "claw.context";
 
     /// Labels of containers that say whose they are and what is done to them: no file of the user's sets one.
-    pub const RESERVED: &[&str] = &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, SEAL, PRE_STOP, FIELDS, MADE];
+    pub const RESERVED: &[&str] = &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, ALLOW, SEAL, PRE_STOP, FIELDS, MADE];
 }
 
 /// Docker compose's labels (observed with 2.40.3), through which each tool finds what the other made.

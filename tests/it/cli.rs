@@ -253,7 +253,7 @@ fn a_value_of_the_generated_file_is_traced_to_who_wrote_it() {
         origin("services.writer.read_only"),
         "services.writer.read_only: true\nfrom claw: how an agent of the runtime `reference` is run (docs/hardening.md)\n"
     );
-    assert_eq!(origin("services.provider.expose.0"), "services.provider.expose.0: \"8701\"\nfrom claw-pod.yml:17:14\n");
+    assert_eq!(origin("services.provider.expose.0"), "services.provider.expose.0: \"8701\"\nfrom claw-pod.yml:18:14\n");
     assert_eq!(
         origin("services.writer.build.context"),
         "services.writer.build.context: \".\"\nfrom claw-pod.yml:9:12\n"

@@ -76,8 +76,8 @@ impl Checked {
     }
 
     fn exit(&self, is_strict: bool) -> Exit {
-        let audited =
-            [Code::PrivilegedSurface, Code::RiskyService, Code::Unhardened, Code::OpenEgress, Code::SuspiciousText];
+        use Code::{Allowed, OpenEgress, PrivilegedSurface, RiskyService, SuspiciousText, Unhardened};
+        let audited = [PrivilegedSurface, Allowed, RiskyService, Unhardened, OpenEgress, SuspiciousText];
         let is_audit = |code: Code| audited.contains(&code);
         let mut errors = self.input.diagnostics.iter().filter(|each| each.severity == Severity::Error);
         match (errors.any(|each| !is_audit(each.code)), self.errors, self.warnings) {

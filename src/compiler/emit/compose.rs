@@ -19,7 +19,49 @@ pub fn compose(plan: &Plan) -> String {
 pub(super) fn yaml(project: &Project) -> String {
     let mut project = project.encode().unwrap_or(Value::Map(Vec::new()));
     numbers(&mut project);
+    order(&mut project);
     write::yaml(&project)
+}
+
+/// Keys of a service in the order people look for them; the others follow by name.
+const ORDER: &[&str] = &[
+    "image",
+    "build",
+    "container_name",
+    "depends_on",
+    "volumes",
+    "volumes_from",
+    "configs",
+    "secrets",
+    "environment",
+    "env_file",
+    "ports",
+    "networks",
+    "network_mode",
+    "extra_hosts",
+    "command",
+    "entrypoint",
+    "working_dir",
+    "restart",
+    "healthcheck",
+    "logging",
+    "labels",
+    "user",
+    "isolation",
+];
+
+fn order(project: &mut Value) {
+    let Value::Map(sections) = project else { return };
+    for (_, services) in sections.iter_mut().filter(|(key, _)| key == "services") {
+        let Value::Map(services) = services else { continue };
+        for (_, service) in services {
+            let Value::Map(keys) = service else { continue };
+            keys.sort_by_key(|(key, _)| {
+                let place = ORDER.iter().position(|each| *each == key.as_ref()).unwrap_or(ORDER.len());
+                (place, key.clone())
+            });
+        }
+    }
 }
 
 /// Keys of sizes.

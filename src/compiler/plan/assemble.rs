@@ -315,6 +315,8 @@ fn plain(pod: &Pod, name: &str, service: &Service, layout: &Layout, cx: &Context
 fn build(made: &mut Service, pod: &Pod, name: &str) {
     let (Some(build), Some(planned)) = (made.build.as_mut(), pod.builds.get(name)) else { return };
     made.image = Some(planned.image.to_string());
+    // What is built here is nowhere to be pulled from, unless somebody says so.
+    made.pull_policy.get_or_insert_with(|| "missing".to_owned());
     let file = planned.generated.as_ref().map_or(&planned.dockerfile, |(generated, _)| generated);
     build.dockerfile = Some(file.clone());
     build.context = Some(planned.context.clone());
@@ -390,13 +392,15 @@ fn agent(
     health(&mut made, &each.lowered.probe, hardening);
     shim(&mut made, each, own, diag);
     let ordinal = unit.replica.index.to_string();
-    let rows = [
+    let allow = pod.agents.get(&unit.service).map(|agent| agent.allow.iter().cloned().collect::<Vec<_>>().join(","));
+    let mut rows = vec![
         (label::SERVICE, unit.service.as_str()),
         (label::AGENT, unit.id.as_str()),
         (label::ORDINAL, ordinal.as_str()),
         (label::ROLE, "agent"),
         (label::TYPE, unit.runtime.as_str()),
     ];
+    rows.extend(allow.as_deref().filter(|words| !words.is_empty()).map(|words| (label::ALLOW, words)));
     labels(&mut made, pod, &rows);
     made
 }

@@ -86,8 +86,13 @@ fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent
         let why = "the pod's default network is not the pod's own".to_owned();
         found.push(Privilege { word: "networks", key: "networks", why });
     }
-    for privilege in found.iter().filter(|privilege| !agent.allow.contains(privilege.word)) {
+    for privilege in &found {
         let at = written.origin.of(privilege.key, at);
+        if agent.allow.contains(privilege.word) {
+            let message = format!("the agent `{name}` is allowed `{}`: {}", privilege.word, privilege.why);
+            diag.push(Diagnostic::warning(Code::Allowed, at, message));
+            continue;
+        }
         let message = format!("the agent `{name}` has `{}`: {}", privilege.word, privilege.why);
         let help = format!("take it away, or write `allow: [{}]` in its `x-claw`", privilege.word);
         let error = Diagnostic::error(Code::PrivilegedSurface, at, message).help(help);
