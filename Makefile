@@ -37,8 +37,8 @@ bench-proxy: ## what the proxy adds to a call and what it takes, against a relay
 snap: ## writes the goldens anew: read the difference afterwards
 	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden everything
 
-ci: ## what CI runs: fmt, lint, docs, test, each timed
-	@for part in fmt lint docs test; do \
+ci: ## what CI runs: fmt, lint, docs, lint-peers, test, each timed
+	@for part in fmt lint docs lint-peers test; do \
 		began=$$(date +%s); $(MAKE) $$part || exit 1; echo "== make $$part: $$(($$(date +%s) - began)) s"; \
 	done
 
