@@ -116,7 +116,7 @@ pub fn body(name: &str, container: &str, service: &Service, labels: &Map<String,
     set("Tty", service.tty.map(Value::Bool));
     set("OpenStdin", service.stdin_open.map(Value::Bool));
     // The engine's own default may be to share it.
-    if service.ipc.is_none() && labels.contains_key(label::AGENT) {
+    if service.ipc.is_none() && labels.contains_key(label::ROLE) {
         body["HostConfig"]["IpcMode"] = json!("private");
     }
     body

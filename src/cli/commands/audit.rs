@@ -79,9 +79,8 @@ fn as_text(event: &Value) -> String {
     parts.extend(text("type").map(ToOwned::to_owned));
     if let Some(host) = text("host") {
         parts.push(number("port").map_or(host.to_owned(), |port| format!("{host}:{port}")));
-    }
-    if let (Some(out), Some(back)) = (number("bytes_out"), number("bytes_in")) {
-        parts.push(format!("{out} bytes out {back} in"));
+        let moved = number("bytes_out").zip(number("bytes_in"));
+        parts.extend(moved.map(|(out, back)| format!("{out} bytes out {back} in")));
     }
     if let (Some(provider), Some(model)) = (text("provider"), text("effective_model")) {
         parts.push(format!("{provider}/{model}"));

@@ -79,9 +79,10 @@ pub(super) fn gate(
     if planned.iter().any(names_host) {
         made.extra_hosts.push(format!("{HOST}:host-gateway"));
     }
-    made.sysctls.insert("net.ipv4.ip_forward".to_owned(), "0".to_owned());
     // A connection is two files: ten thousand of them, which engines on small machines give too.
     made.ulimits.insert("nofile".to_owned(), Ulimit { soft: 20_000, hard: 20_000, is_single: true });
+    // Podman gives a container with limits of its own more processes than a small machine lets it.
+    made.ulimits.insert("nproc".to_owned(), Ulimit { soft: 4096, hard: 4096, is_single: true });
     hold(&mut made, &hardening());
     labels(&mut made, pod, &[(label::SERVICE, GATE), (label::ROLE, GATE)]);
     let belongings = Belongings {

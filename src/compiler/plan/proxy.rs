@@ -163,7 +163,6 @@ fn service(
     made.networks.insert("default".to_owned(), Maybe(None));
     let aliases = if has_one { vec![ALIAS.to_owned()] } else { Vec::new() };
     made.networks.extend(layout.on(id.as_str()).map(|key| (key.to_owned(), attached(&aliases, None))));
-    made.sysctls.insert("net.ipv4.ip_forward".to_owned(), "0".to_owned());
     made.ports.push(Port {
         host_ip: Some("127.0.0.1".to_owned()),
         target: 8081,

@@ -62,7 +62,12 @@ fn an_agent_is_held_as_planned_on_podman() {
     let Some(service) = Service::start() else { return };
     let text = std::fs::read_to_string(pod.folder.0.join("claw-pod.yml")).expect("the pod file");
     // It would limit processes to more than a small machine has.
-    pod.write("claw-pod.yml", &text.replace("    build: .\n", "    build: .\n    ulimits: {nproc: 4096}\n"));
+    pod.write(
+        "claw-pod.yml",
+        &text
+            .replace("    build: .\n", "    build: .\n    ulimits: {nproc: 4096}\n")
+            .replace("    image: claw/infra\n", "    image: claw/infra\n    ulimits: {nproc: 4096}\n"),
+    );
     let claw = |arguments: &[&str]| {
         let run =
             claw_with(&pod.folder.0, &[&["-p", &pod.name], arguments].concat(), &[("DOCKER_HOST", &service.address)]);
