@@ -81,6 +81,8 @@ pub(super) fn gate(
     }
     // A connection is two files: ten thousand of them, which engines on small machines give too.
     made.ulimits.insert("nofile".to_owned(), Ulimit { soft: 20_000, hard: 20_000, is_single: true });
+    // It is no root, and names are asked for at port 53: not every engine allows that by itself.
+    made.sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
     // Podman gives a container with limits of its own more processes than a small machine lets it.
     made.ulimits.insert("nproc".to_owned(), Ulimit { soft: 4096, hard: 4096, is_single: true });
     hold(&mut made, &hardening());

@@ -42,6 +42,10 @@ pub(crate) fn translated(planned: &Value, inspected: &Value) -> Value {
     if host["IpcMode"] == "shareable" && asked["IpcMode"] == "private" {
         host["IpcMode"] = json!("private");
     }
+    // It does not tell of kernel parameters.
+    if host["Sysctls"].as_object().is_none_or(serde_json::Map::is_empty) {
+        host["Sysctls"] = asked["Sysctls"].clone();
+    }
     for limit in host["Ulimits"].as_array_mut().into_iter().flatten() {
         let name = limit["Name"].as_str().unwrap_or("").trim_start_matches("RLIMIT_").to_lowercase();
         limit["Name"] = json!(name);
