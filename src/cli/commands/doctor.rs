@@ -153,10 +153,18 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
         .filter(|name| !name.contains("runc") && !name.ends_with("v1.linux"))
         .collect();
     let sandboxes = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+    // Podman 4.3.1 drops the option in silence: the network's first address is the host's, and its open ports answer there.
+    let inside = if facts.is_podman { "has an address: `inhibit_ipv4` is dropped" } else { "has no address" };
     let mut walls = vec![
         look("seccomp", has("seccomp"), profile("seccomp"), "agents can make every system call"),
         look("AppArmor", has("apparmor"), profile("apparmor"), "one wall less between an agent and the host"),
         look("user namespaces", users != "none", users, "user ids inside are the host's; agents are never root inside"),
+        look(
+            "host on agents' networks",
+            !facts.is_podman,
+            inside,
+            "an agent can reach every port that this host has open on all addresses",
+        ),
         look(
             "names in internal networks",
             is_closed,
@@ -179,4 +187,19 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
         ));
     }
     walls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn podman_leaves_the_host_on_agents_networks_and_docker_does_not() {
+        for is_podman in [true, false] {
+            let facts = EngineFacts { is_podman, ..EngineFacts::default() };
+            let walls = walls(&facts);
+            let row = walls.iter().find(|look| look.name == "host on agents' networks");
+            assert_eq!(row.map(|look| look.is_well), Some(!is_podman));
+        }
+    }
 }
