@@ -348,8 +348,12 @@ pub(crate) enum Command {
         command: Service,
     },
     /// What the engine can do, what is missing, and what that costs
-    #[command(after_help = "Example: claw doctor --json")]
-    Doctor,
+    #[command(after_help = "Example: claw doctor --json\nExample: claw doctor --deep")]
+    Doctor {
+        /// Start a throw-away pod with a hostile agent, and tell what holds it: exit with 3 where something does not
+        #[arg(long)]
+        deep: bool,
+    },
     /// The version
     Version,
     /// What runs inside containers on claw's behalf
@@ -357,6 +361,13 @@ pub(crate) enum Command {
     Shim {
         #[command(subcommand)]
         command: Shim,
+    },
+    /// What a hostile agent would try, for `doctor --deep`
+    #[command(hide = true)]
+    Hostile {
+        /// The attempt, and what it needs
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        attempt: Vec<String>,
     },
     /// The small agent runtime inside this executable
     Reference {

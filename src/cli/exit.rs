@@ -85,6 +85,12 @@ pub(crate) enum CommandError {
     /// The shim could not do what it was told.
     #[error("{0}")]
     Shim(std::io::Error),
+    /// Nothing was tried.
+    #[error(transparent)]
+    Hostile(#[from] claw_hostile::HostileError),
+    /// What this host enforces cannot be found out.
+    #[error("`claw doctor --deep` needs {0}")]
+    Deep(String),
     /// The shim could not become a program.
     #[error(transparent)]
     Exec(claw_shim::ExecError),
@@ -154,10 +160,14 @@ impl CommandError {
             | CommandError::Apply(_)
             | CommandError::Halfway { .. }
             | CommandError::Shim(_)
+            | CommandError::Deep(_)
             | CommandError::Start(_) => Exit::Failed,
-            CommandError::NoPodFile | CommandError::NoFile(..) | CommandError::Usage(_) | CommandError::NotYet(_) => {
-                Exit::Wrong
-            }
+            CommandError::Hostile(claw_hostile::HostileError::Listen(_)) => Exit::Failed,
+            CommandError::NoPodFile
+            | CommandError::NoFile(..)
+            | CommandError::Usage(_)
+            | CommandError::Hostile(claw_hostile::HostileError::Unknown(_))
+            | CommandError::NotYet(_) => Exit::Wrong,
             CommandError::Exec(error) => Exit::Program(error.code()),
             CommandError::Interrupted => Exit::Interrupted,
         }
@@ -175,6 +185,8 @@ impl CommandError {
             CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",
             CommandError::Vault(_) => "secret",
             CommandError::Shim(_) | CommandError::Exec(_) => "shim",
+            CommandError::Hostile(_) => "hostile",
+            CommandError::Deep(_) => "doctor",
             CommandError::Start(_) => "start",
             CommandError::NoPodFile | CommandError::NoFile(..) => "no-file",
             CommandError::Usage(_) => "usage",

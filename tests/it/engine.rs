@@ -3,6 +3,7 @@
 mod agents;
 mod commands;
 mod converge;
+mod deep;
 mod eject;
 mod faults;
 mod images;

@@ -1,15 +1,20 @@
-//! `claw doctor`: what the engine can do, what is missing, and what that costs.
+//! `claw doctor`: what the engine can do, what is missing, and what that costs; with `--deep` what it holds, tried.
+//!
+//! `doctor/` has the latter: the throw-away pod, the attempts, and what to make of them.
 
 use claw_engine::docker::EngineFacts;
 use claw_engine::gather::Engine;
 use claw_engine::{image, pack};
 use serde_json::json;
 
-use crate::args::Global;
 use crate::exit::{CommandError, Exit};
 use crate::session::block_on;
 use crate::table::{row, table};
 use crate::ui::Ui;
+
+mod attempts;
+mod deep;
+mod throwaway;
 
 /// One thing that was looked at.
 struct Look {
@@ -20,12 +25,17 @@ struct Look {
     cost: Option<&'static str>,
 }
 
-pub(crate) fn run(_global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn run(is_deep: bool, ui: &Ui) -> Result<Exit, CommandError> {
     block_on(async {
         let engine = Engine::new();
         let facts = match engine.docker().await {
             Ok(docker) => docker.facts().await,
             Err(error) => Err(error),
+        };
+        let tried = match &facts {
+            Ok(facts) if is_deep => deep::tried(engine.docker().await?, facts, ui).await?,
+            Err(error) if is_deep => return Err(error.clone().into()),
+            _ => Vec::new(),
         };
         let looks = match &facts {
             Ok(facts) => looks(facts),
@@ -55,8 +65,17 @@ pub(crate) fn run(_global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
             })
             .collect();
         let (none, sources) = (claw_types::diag::Diagnostics::new(), claw_types::span::SourceMap::new());
-        ui.result("doctor", &table(&lines), json!({ "checks": data }), &none, &sources);
-        Ok(if facts.is_err() { Exit::Failed } else { Exit::Done })
+        let text = match tried.is_empty() {
+            true => table(&lines),
+            false => format!("{}\n\n{}", table(&lines), deep::text(&tried)),
+        };
+        let attempts: Vec<_> = tried.iter().map(deep::json).collect();
+        ui.result("doctor", &text, json!({ "checks": data, "attempts": attempts }), &none, &sources);
+        Ok(match (&facts, deep::is_held(&tried)) {
+            (Err(_), _) => Exit::Failed,
+            (_, false) => Exit::Finding,
+            (_, true) => Exit::Done,
+        })
     })
 }
 
@@ -134,10 +153,18 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
         .filter(|name| !name.contains("runc") && !name.ends_with("v1.linux"))
         .collect();
     let sandboxes = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+    // Podman 4.3.1 drops the option in silence: the network's first address is the host's, and its open ports answer there.
+    let inside = if facts.is_podman { "has an address: `inhibit_ipv4` is dropped" } else { "has no address" };
     let mut walls = vec![
         look("seccomp", has("seccomp"), profile("seccomp"), "agents can make every system call"),
         look("AppArmor", has("apparmor"), profile("apparmor"), "one wall less between an agent and the host"),
         look("user namespaces", users != "none", users, "user ids inside are the host's; agents are never root inside"),
+        look(
+            "host on agents' networks",
+            !facts.is_podman,
+            inside,
+            "an agent can reach every port that this host has open on all addresses",
+        ),
         look(
             "names in internal networks",
             is_closed,
@@ -160,4 +187,19 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
         ));
     }
     walls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn podman_leaves_the_host_on_agents_networks_and_docker_does_not() {
+        for is_podman in [true, false] {
+            let facts = EngineFacts { is_podman, ..EngineFacts::default() };
+            let walls = walls(&facts);
+            let row = walls.iter().find(|look| look.name == "host on agents' networks");
+            assert_eq!(row.map(|look| look.is_well), Some(!is_podman));
+        }
+    }
 }

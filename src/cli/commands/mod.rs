@@ -86,7 +86,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Cllama { command } => cllama::run(global, command, ui),
         Command::Egress { command } => egress::run(command),
         Command::Service { command } => service::run(global, command, ui),
-        Command::Doctor => doctor::run(global, ui),
+        // What was begun is taken away, and nothing stays to be told of.
+        Command::Doctor { deep } => watched(doctor::run(*deep, ui)),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");
             let data = serde_json::json!({ "version": version, "compose": claw_types::image::compose::LEVEL });
@@ -95,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             Ok(Exit::Done)
         }
         Command::Shim { command } => reference::shim(command, ui),
+        Command::Hostile { attempt } => reference::hostile(attempt, ui),
         Command::Reference { command } => reference::run(command, ui),
         Command::Other(words) => Err(unknown(words.first().map_or("", String::as_str))),
     }

@@ -1,4 +1,4 @@
-//! What runs inside containers: `claw reference` and `claw shim`.
+//! What runs inside containers: `claw reference`, `claw shim` and `claw hostile`.
 
 use claw_reference::{client, provider, serve};
 
@@ -48,6 +48,14 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
             }
         }
     }
+}
+
+/// Makes an attempt of a hostile agent and tells how it ended; that it succeeds is no failure.
+pub(crate) fn hostile(words: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+    if let Some(tried) = claw_hostile::attempt(words)? {
+        ui.json_line(&tried.line(words.first().map_or("", String::as_str)));
+    }
+    Ok(Exit::Done)
 }
 
 fn owner(text: &str) -> Option<((u32, u32), &str)> {
