@@ -1,6 +1,7 @@
 //! Scenarios on a real engine, from nothing to nothing. `make tools` installs and starts one.
 
 mod agents;
+mod cis;
 mod commands;
 mod converge;
 mod eject;
