@@ -11,6 +11,7 @@ pub(crate) mod json;
 mod kept;
 mod leaks;
 mod lockfile;
+mod owners;
 pub(crate) mod peers;
 mod podman;
 mod proxied;

@@ -24,6 +24,11 @@ impl Process {
         self.words("Uid").contains(&"0")
     }
 
+    /// Whether all its user ids are one's.
+    pub(super) fn is_all(&self, uid: u32) -> bool {
+        self.words("Uid").iter().all(|id| *id == uid.to_string())
+    }
+
     fn words(&self, key: &str) -> Vec<&str> {
         self.status.get(key).map(|value| value.split_whitespace().collect()).unwrap_or_default()
     }
