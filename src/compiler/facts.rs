@@ -166,6 +166,31 @@ pub enum HostFact {
     At(String),
 }
 
+/// Who a path of the host belongs to, every link followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostOwner {
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// What user, group and others may, and whether it is a directory, as `stat` says it.
+    pub mode: u32,
+}
+
+impl HostOwner {
+    /// Returns whether a user, who is in these groups, may make files there; or write to it, where it is one.
+    pub fn lets_write(self, uid: u32, groups: &[u32]) -> bool {
+        let is_directory = self.mode & 0o170_000 == 0o040_000;
+        let wanted = if is_directory { 0o3 } else { 0o2 };
+        let bits = match self.uid == uid {
+            true => self.mode >> 6,
+            false if groups.contains(&self.gid) => self.mode >> 3,
+            false => self.mode,
+        };
+        bits & wanted == wanted
+    }
+}
+
 /// A build file that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildFact {
@@ -201,6 +226,8 @@ pub struct Facts {
     pub manuals: BTreeMap<(ImageRef, ContainerPath), ManualFact>,
     /// Paths of the host as written.
     pub host_paths: BTreeMap<String, HostFact>,
+    /// Whose they are, where they are there.
+    pub host_owners: BTreeMap<String, HostOwner>,
     /// Accounts of tokens; nothing where the token does not tell.
     pub accounts: BTreeMap<(Platform, TokenPlace), Option<String>>,
     /// Images that were just built, by service: what only a build can tell.

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use claw_compiler::facts::{BuildFact, EnvFileFact, Facts, FileFact, HostFact, ManualFact, Need, TokenPlace};
+use claw_compiler::facts::{
+    BuildFact, EnvFileFact, Facts, FileFact, HostFact, HostOwner, ManualFact, Need, TokenPlace,
+};
 use claw_compose::load::dotenv;
 use claw_types::diag::Diagnostics;
 use claw_types::path::PodPath;
@@ -259,8 +262,12 @@ pub async fn answer(
                 facts.manuals.insert((image, path), fact);
             }
             Need::HostPath(path) => {
-                let fact = host_path(&path, root, environment);
-                facts.host_paths.insert(path, fact);
+                let place = host_place(&path, root, environment);
+                facts.host_paths.insert(path.clone(), host_path(&place, root));
+                if let Ok(found) = std::fs::metadata(&place) {
+                    let owner = HostOwner { uid: found.uid(), gid: found.gid(), mode: found.mode() };
+                    facts.host_owners.insert(path, owner);
+                }
             }
             Need::Account(platform, place) => {
                 let fact = account(platform, &place, root, environment)?;
@@ -287,13 +294,17 @@ fn is_sealed(name: &str, value: &str) -> bool {
     claw_types::secret::is_secret_name(name) && !value.is_empty()
 }
 
-/// Returns where a path of the host leads, every link followed; `~` is the user's home.
-fn host_path(path: &str, root: &Path, environment: &Environment) -> HostFact {
+/// Returns the place of the host that a path means; `~` is the user's home.
+fn host_place(path: &str, root: &Path, environment: &Environment) -> PathBuf {
     let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let whole = match (home, environment.plain("HOME")) {
+    match (home, environment.plain("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(format!("{home}{rest}")),
         _ => root.join(path),
-    };
+    }
+}
+
+/// Returns where a place of the host leads, every link followed.
+fn host_path(whole: &Path, root: &Path) -> HostFact {
     match (whole.canonicalize(), root.canonicalize()) {
         (Ok(real), Ok(root)) if real.starts_with(&root) && real != root => HostFact::Inside,
         (Ok(real), _) => HostFact::At(real.display().to_string()),

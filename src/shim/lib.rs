@@ -14,7 +14,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Makes paths belong to a user: a directory where it is still root's, with nothing below it touched, and a file always.
+/// Makes a path belong to a user: a directory where it is still root's, with nothing below it touched, and a file always. One that
+/// ends with `/` is a directory that nobody else has anything in: whoever it belongs to, all of it is handed over, once.
 ///
 /// # Errors
 /// Where a path is neither, or its owner cannot be changed; the message names it.
@@ -22,15 +23,34 @@ pub fn own(owner: (u32, u32), path: &Path) -> io::Result<bool> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
     let metadata = path.symlink_metadata().map_err(named)?;
     let has_owner = (metadata.uid(), metadata.gid()) == owner;
-    let is_taken = metadata.is_dir() && metadata.uid() != 0;
+    let is_whole = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let is_taken = metadata.is_dir() && metadata.uid() != 0 && !is_whole;
     if has_owner || is_taken {
         return Ok(false);
     }
     if !metadata.is_dir() && !metadata.is_file() {
         return Err(named(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a directory nor a file")));
     }
-    lchown(path, Some(owner.0), Some(owner.1)).map_err(named)?;
+    match is_whole && metadata.is_dir() {
+        true => hand_over(owner, path)?,
+        false => lchown(path, Some(owner.0), Some(owner.1)).map_err(named)?,
+    }
     Ok(true)
+}
+
+/// Hands a directory over with all that is in it, itself last: a run that ended early is gone on with.
+fn hand_over(owner: (u32, u32), directory: &Path) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", directory.display()));
+    // Root may change owners here, and nothing more: it looks into what is its own.
+    lchown(directory, Some(0), Some(0)).map_err(named)?;
+    for entry in std::fs::read_dir(directory).map_err(named)? {
+        let path = entry.map_err(named)?.path();
+        match path.symlink_metadata().map_err(named)?.is_dir() {
+            true => hand_over(owner, &path)?,
+            false => lchown(&path, Some(owner.0), Some(owner.1)).map_err(named)?,
+        }
+    }
+    lchown(directory, Some(owner.0), Some(owner.1)).map_err(named)
 }
 
 /// Why a program was not started.
@@ -167,5 +187,31 @@ mod tests {
         for bad in ["http://example.com:1/", "http://127.0.0.1:x/", "http://127.0.0.1:1", "https://127.0.0.1:1/"] {
             assert!(probe(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_directory_that_nobody_else_writes_to_is_handed_over_with_all_that_is_in_it() {
+        if std::fs::metadata("/proc/self").is_ok_and(|found| found.uid() != 0) {
+            return;
+        }
+        let root = std::env::temp_dir().join(format!("claw-shim-own-{}", std::process::id()));
+        let inner = root.join("inner");
+        std::fs::create_dir_all(&inner).expect("made");
+        std::fs::write(inner.join("file"), "x").expect("written");
+        std::os::unix::fs::symlink("/", root.join("link")).expect("linked");
+        for path in [&root, &inner] {
+            lchown(path, Some(2000), Some(2000)).expect("another's");
+        }
+        let owners = || {
+            let paths = [root.clone(), inner.clone(), inner.join("file"), root.join("link"), "/".into()];
+            paths.map(|path| path.symlink_metadata().expect("there").uid())
+        };
+        assert!(!own((1000, 1000), &root).expect("looked at"), "another's stays another's");
+        assert_eq!(owners(), [2000, 2000, 0, 0, 0]);
+        let whole = format!("{}/", root.display());
+        assert!(own((1000, 1000), Path::new(&whole)).expect("handed over"));
+        assert_eq!(owners(), [1000, 1000, 1000, 1000, 0]);
+        assert!(!own((1000, 1000), Path::new(&whole)).expect("looked at"), "once");
+        std::fs::remove_dir_all(&root).expect("removed");
     }
 }

@@ -94,6 +94,8 @@ codes! {
     UnknownService = "unknown-service",
     /// A file that does not exist.
     MissingFile = "missing-file",
+    /// A path of the host that an agent mounts to write to, and may not.
+    UnwritablePath = "unwritable-path",
     /// A file that is empty, a directory, not text, or outside the pod's directory.
     UnusableFile = "unusable-file",
     /// An agent without contract.

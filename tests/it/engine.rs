@@ -1,6 +1,7 @@
 //! Scenarios on a real engine, from nothing to nothing. `make tools` installs and starts one.
 
 mod agents;
+mod cis;
 mod commands;
 mod converge;
 mod deep;
@@ -11,6 +12,7 @@ pub(crate) mod json;
 mod kept;
 mod leaks;
 mod lockfile;
+mod owners;
 pub(crate) mod peers;
 mod podman;
 mod proxied;

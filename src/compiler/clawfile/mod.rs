@@ -46,6 +46,8 @@ pub struct StageFacts {
     pub command: Option<Vec<String>>,
     /// Ports of `EXPOSE`.
     pub exposed: Vec<String>,
+    /// Paths of `VOLUME`, without variables.
+    pub volumes: Vec<String>,
     /// Names of the variables of `ENV`.
     pub variables: Vec<String>,
     /// Whether a `HEALTHCHECK` stands in it.
@@ -289,6 +291,11 @@ impl StageFacts {
             }
             "CMD" => self.command = Some(argv(&node.args)),
             "EXPOSE" => self.exposed.extend(node.args.iter().cloned()),
+            "VOLUME" => {
+                let paths =
+                    node.args.iter().map(|path| if node.is_json { path.clone() } else { words::unquoted(path) });
+                self.volumes.extend(paths.filter(|path| !path.contains('$')));
+            }
             "HEALTHCHECK" => {
                 self.has_healthcheck = node.args.first().is_some_and(|kind| !kind.eq_ignore_ascii_case("NONE"))
             }

@@ -1,6 +1,7 @@
 //! Assemble: units, services and files become one compose project. Name collisions are errors.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use claw_compose::model::{BindOptions, FileMount, FileObject, Mount, Project, Service};
 use claw_compose::shape::{Argv, Maybe};
@@ -519,6 +520,7 @@ fn mounts(made: &mut Service, (each, own): (&PlannedUnit, &Belongings), project:
         }
         made.volumes.push(volume(&key, state.target.as_str(), false));
     }
+    declared(made, each, project, diag);
     for file in own.secrets.keys() {
         let key = format!("{}-{file}", unit.id);
         let path = format!("./{}/secrets/{file}", own.directory);
@@ -528,6 +530,31 @@ fn mounts(made: &mut Service, (each, own): (&PlannedUnit, &Belongings), project:
             taken("secret", file, unit, diag);
         }
         made.secrets.push(FileMount { source: key, target: Some(file.clone()), ..FileMount::default() });
+    }
+}
+
+/// Volumes that the image declares get a name where nothing else is mounted there: the engine's own would be theirs whom the image
+/// says, and in no backup.
+fn declared(made: &mut Service, each: &PlannedUnit, project: &mut Project, diag: &mut Diagnostics) {
+    let unit = &each.unit;
+    let name = if unit.replica.index == 0 { unit.service.as_str() } else { unit.id.as_str() };
+    for path in unit.image_facts.volumes.iter().map(|path| path.trim_end_matches('/')) {
+        let is_at = |place: &str| place.trim_end_matches('/') == path;
+        let tmpfs = made.tmpfs.iter().chain(&each.hardening.tmpfs);
+        let mut mounted = made.volumes.iter().map(|mount| mount.target.as_str());
+        let is_ours = ["/claw", "/run/secrets"].iter().any(|place| Path::new(path).starts_with(place));
+        let is_taken = is_ours
+            || mounted.any(is_at)
+            || tmpfs.into_iter().any(|line| is_at(line.split(':').next().unwrap_or(line)));
+        if is_taken || !path.starts_with('/') {
+            continue;
+        }
+        let slug: String = path.chars().map(|each| if each.is_ascii_alphanumeric() { each } else { '-' }).collect();
+        let key = format!("{name}-image{slug}");
+        if project.volumes.insert(key.clone(), claw_compose::model::Volume::default()).is_some() {
+            taken("volume", &key, unit, diag);
+        }
+        made.volumes.push(volume(&key, path, false));
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn audit(pod: &Pod, plan: &Plan, diag: &mut Diagnostics) {
                 outside(name, agent, diag);
                 keys(name, (service, agent), pod, at, diag);
                 absent(name, agent, pod, at, diag);
+                unwritable(name, planned.unwrap_or(service), agent, pod, diag);
             }
             None => {
                 for privilege in privileges(service, service, &pod.project) {
@@ -255,6 +256,26 @@ fn absent(name: &str, agent: &Agent, pod: &Pod, at: Span, diag: &mut Diagnostics
             let warning = Diagnostic::warning(Code::MissingFile, at, message);
             diag.push(warning.help("make it before `claw up`, which refuses to start without it"));
         }
+    }
+}
+
+/// What agents mount of the host to write to, and may not: inside they would find out by an error.
+fn unwritable(name: &str, service: &Service, agent: &Agent, pod: &Pod, diag: &mut Diagnostics) {
+    let user = agent.unit.user;
+    let more = service.group_add.iter().filter_map(|group| group.parse().ok());
+    let groups: Vec<u32> = std::iter::once(user.gid).chain(more).collect();
+    let written = service.volumes.iter().filter(|mount| mount.kind == "bind" && mount.read_only != Some(true));
+    for mount in written {
+        let Some(path) = mount.source.as_deref() else { continue };
+        let Some(owner) = pod.host_owners.get(path).filter(|owner| !owner.lets_write(user.uid, &groups)) else {
+            continue;
+        };
+        let (us, them) = (format!("{}:{}", user.uid, user.gid), format!("{}:{}", owner.uid, owner.gid));
+        let mode = owner.mode & 0o7777;
+        let message = format!("`{name}` runs as {us} and cannot write to `{path}`, which is {them}'s (mode {mode:o})");
+        let at = mount.origin.span.unwrap_or(agent.unit.origin);
+        let warning = Diagnostic::warning(Code::UnwritablePath, at, message);
+        diag.push(warning.help(format!("hand it over (sudo chown {us} {path}), or mount it read-only")));
     }
 }
 

@@ -19,7 +19,8 @@ impl Plan {
         for key in volumes {
             let Some(user) = self.owner_of(key) else { continue };
             let target = format!("/own/{}", mounts.len());
-            arguments.push(format!("{}:{}={target}", user.uid, user.gid));
+            let end = if self.is_alone_with(key) { "/" } else { "" };
+            arguments.push(format!("{}:{}={target}{end}", user.uid, user.gid));
             // Without it the engine would give an empty volume the owner of the image's directory again.
             let options = VolumeOptions { nocopy: Some(true), ..VolumeOptions::default() };
             mounts.push(Mount {
@@ -54,6 +55,21 @@ impl Plan {
             volumes: mounts,
             ..Service::default()
         }
+    }
+
+    /// Whether a volume is the engine's own and only agents and proxies write to it: what is in it, with whatever owner, is from their
+    /// images, and is handed over as well.
+    fn is_alone_with(&self, key: &str) -> bool {
+        let is_own = self.project.volumes.get(key).is_some_and(|volume| {
+            let is_local = volume.driver.as_deref().is_none_or(|driver| driver == "local");
+            volume.external != Some(true) && is_local && volume.driver_opts.is_empty()
+        });
+        let writes = |service: &Service| {
+            let is_it = |mount: &Mount| mount.source.as_deref() == Some(key) && mount.read_only != Some(true);
+            service.volumes.iter().any(|mount| mount.kind == "volume" && is_it(mount))
+                || !service.volumes_from.is_empty()
+        };
+        is_own && self.project.services.iter().all(|(name, service)| self.holds(name) || !writes(service))
     }
 
     /// Returns the agents and proxies that have sealed files.

@@ -181,6 +181,9 @@ fn merged(
     }
     facts.command = stage.command.or(facts.command);
     facts.exposed.extend(stage.exposed);
+    facts.volumes.extend(stage.volumes);
+    facts.volumes.sort();
+    facts.volumes.dedup();
     facts.variables.extend(stage.variables);
     facts.has_healthcheck |= stage.has_healthcheck;
     facts.labels.extend(stage.labels);

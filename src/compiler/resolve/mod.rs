@@ -17,7 +17,7 @@ use claw_types::span::{Span, Spanned};
 
 use crate::clawfile::label::Declared;
 use crate::clawfile::{Clawfile, Directive};
-use crate::facts::{Context, Facts, HostFact, LoadedPod, Need, PodSpec, load_pod};
+use crate::facts::{Context, Facts, HostFact, HostOwner, LoadedPod, Need, PodSpec, load_pod};
 use crate::plan::Pool;
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
@@ -66,6 +66,8 @@ pub struct Pod {
     pub sources: BTreeMap<SecretName, SecretSource>,
     /// Where the paths of the host lead that agents mount.
     pub host_paths: BTreeMap<String, HostFact>,
+    /// Whose those are.
+    pub host_owners: BTreeMap<String, HostOwner>,
     /// Services whose profile is not enabled.
     pub disabled: BTreeSet<String>,
     /// Governance proxies.
@@ -258,7 +260,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
     proxy::master(&mut agents, &proxies, &block);
     let broadcast = identity::broadcast(&roster);
     let disabled = loaded.disabled.keys().cloned().collect();
-    let host_paths = facts.host_paths.clone();
+    let (host_paths, host_owners) = (facts.host_paths.clone(), facts.host_owners.clone());
     let project = loaded.project;
     let pod = Pod {
         name,
@@ -269,6 +271,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         builds,
         sources,
         host_paths,
+        host_owners,
         disabled,
         proxies,
         governance,

@@ -92,7 +92,7 @@ fn an_agent_that_was_loosened_is_found_and_made_anew() {
 #[test]
 fn an_up_that_was_killed_is_continued_by_the_next() {
     let pod = Pod::of("quickstart", "killed");
-    for until in ["create network", "set owner of", "create container writer"] {
+    for until in ["create network", "create container writer", "set owner of"] {
         let mut child = pod.start_until(&["up", "-d"], until);
         child.kill().expect("killed");
         child.wait().expect("gone");

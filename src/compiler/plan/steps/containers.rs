@@ -1,14 +1,21 @@
 //! Steps for containers: taken away, made, started, told; each with the steps that come before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use claw_compose::model::Service;
+use claw_types::id::UnitId;
 
 use super::causes::causes;
-use super::{Action, Container, List, Mode, Network, Observed, Step, order};
+use super::{Action, Container, List, Mode, Network, Observed, Step, mounts, order, own};
 use crate::plan::Plan;
 
-pub(super) fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
+pub(super) fn containers(
+    plan: &Plan,
+    observed: &Observed,
+    mode: &Mode,
+    (fresh, sealed): (BTreeSet<String>, BTreeSet<UnitId>),
+    list: &mut List,
+) {
     let causes = causes(plan, observed, mode, list);
     let prepared = list.ids(|action| !action.is_image());
     let mut starts: BTreeMap<(String, u32), String> = BTreeMap::new();
@@ -55,6 +62,7 @@ pub(super) fn containers(plan: &Plan, observed: &Observed, mode: &Mode, list: &m
             remove(name, extra, "the service has fewer containers now", Vec::new(), list);
         }
     }
+    own(plan, fresh, sealed, list);
     start(plan, &starts, list);
     tell(plan, observed, mode, &starts, list);
     settle(observed, &replaced, list);
@@ -123,23 +131,19 @@ fn asks(plan: &Plan, service: &str, target: &str) -> bool {
 /// Returns the steps that come before a container of a service is made: its image, its files, its networks and volumes, the
 /// containers of what it depends on, and an orphan that may have its name.
 fn needed(name: &str, service: &Service, plan: &Plan, list: &List) -> Vec<u32> {
-    let has_volume = |key: &str| {
-        let mut mounts = service.volumes.iter().filter(|mount| mount.kind == "volume");
-        mounts.any(|mount| mount.source.as_deref() == Some(key))
-    };
     list.ids(|action| match action {
         Action::Pack | Action::Base(_) | Action::Pull(_) | Action::Build(_) => makes(action, service, plan),
         Action::Write(unit) => unit.as_str() == name,
         Action::CreateNetwork(key) => is_on(service, key),
-        Action::CreateVolume(key) => has_volume(key),
-        Action::Own(volumes, units) => {
-            units.iter().any(|unit| unit.as_str() == name) || volumes.iter().any(|key| has_volume(key))
-        }
+        Action::CreateVolume(key) => mounts(service, key),
         Action::CreateContainer(made, _) => service.depends_on.contains_key(made),
         Action::RemoveContainer(of, ..) | Action::SetAside(of, ..) => service.container_name.is_some() && of != name,
-        Action::RemoveNetwork(..) | Action::Stop(..) | Action::Start(..) | Action::Settle(..) | Action::Tell(..) => {
-            false
-        }
+        Action::RemoveNetwork(..)
+        | Action::Own(..)
+        | Action::Stop(..)
+        | Action::Start(..)
+        | Action::Settle(..)
+        | Action::Tell(..) => false,
     })
 }
 
@@ -267,6 +271,11 @@ fn start(plan: &Plan, starts: &BTreeMap<(String, u32), String>, list: &mut List)
             let needed = plan.project.services.get(service).map(|service| &service.depends_on);
             let after = list.ids(|action| match action {
                 Action::CreateContainer(created, of) => created == service && of == number,
+                Action::Own(volumes, units) => {
+                    let is_new = |planned: &Service| volumes.iter().any(|key| mounts(planned, key));
+                    units.iter().any(|unit| unit.as_str() == service)
+                        || plan.project.services.get(service).is_some_and(is_new)
+                }
                 Action::Start(started, _) => needed.is_some_and(|needed| needed.contains_key(started)),
                 Action::Stop(stopped, ..) => stopped == service,
                 // Ports and names are free only then.

@@ -249,8 +249,7 @@ pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
         }
     }
     let sealed = units().filter(|unit| observed.unowned.contains(*unit)).cloned().collect();
-    own(plan, fresh, sealed, &mut list);
-    containers::containers(plan, observed, mode, &mut list);
+    containers::containers(plan, observed, mode, (fresh, sealed), &mut list);
     list.steps
 }
 
@@ -310,7 +309,8 @@ fn images(plan: &Plan, observed: &Observed, mode: &Mode, list: &mut List) {
     }
 }
 
-/// One helper container hands over everything that is new.
+/// One helper container hands over everything that is new. An engine fills a new volume when a container is made that mounts it, with
+/// the owners of the image: it is handed over after that, and before the container starts.
 fn own(plan: &Plan, fresh: BTreeSet<String>, units: BTreeSet<UnitId>, list: &mut List) {
     let volumes: BTreeSet<String> = fresh.into_iter().filter(|key| plan.owner_of(key).is_some()).collect();
     if volumes.is_empty() && units.is_empty() {
@@ -320,9 +320,17 @@ fn own(plan: &Plan, fresh: BTreeSet<String>, units: BTreeSet<UnitId>, list: &mut
         Action::CreateVolume(key) => volumes.contains(key),
         Action::Write(unit) => units.contains(unit),
         Action::Pack => true,
+        Action::CreateContainer(name, _) => plan.project.services.get(name).is_some_and(|service| {
+            volumes.iter().any(|key| mounts(service, key)) || units.iter().any(|unit| unit.as_str() == name)
+        }),
         _ => false,
     });
     list.add(Action::Own(volumes, units), "new volumes and secrets belong to root or to you", after);
+}
+
+/// Returns whether a service mounts a volume.
+fn mounts(service: &Service, volume: &str) -> bool {
+    service.volumes.iter().any(|mount| mount.kind == "volume" && mount.source.as_deref() == Some(volume))
 }
 
 /// Returns the services, each after those it depends on.
