@@ -6,6 +6,7 @@ mod commands;
 mod converge;
 mod deep;
 mod eject;
+mod escape;
 mod faults;
 mod images;
 pub(crate) mod json;
