@@ -82,13 +82,14 @@ pub fn attempt(words: &[String]) -> Result<Option<Tried>, HostileError> {
         ["processes", count] => host::processes(number(count)?),
         ["fill", path, mebibytes] => host::fill(path.as_ref(), number(mebibytes)?),
         ["environ", mark] => host::environment(mark),
-        ["listen", port] => {
+        ["listen", port, seconds] => {
             let port = port.parse().map_err(|_| unknown())?;
             echo::listen(port).map_err(HostileError::Listen)?;
+            std::thread::sleep(Duration::from_secs(number(seconds)? as u64));
             return Ok(None);
         }
         ["wait", seconds] => {
-            std::thread::sleep(Duration::from_secs(seconds.parse().map_err(|_| unknown())?));
+            std::thread::sleep(Duration::from_secs(number(seconds)? as u64));
             return Ok(None);
         }
         _ => return Err(unknown()),

@@ -2,7 +2,7 @@
 //! without any wall to compare with.
 //!
 //! It goes when the value goes: at the end, on an error, on Ctrl-C. A panic, which ends a released claw at once, takes it away too.
-//! Where nothing can, each of its programs ends by itself.
+//! Where nothing can, each of its programs but the gate ends by itself.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -186,7 +186,7 @@ fn file(mark: &str, socket: Option<&str>) -> Value {
         agent["x-claw"] = json!({ "type": "generic", "agent": "AGENTS.md" });
         agent
     };
-    let mut neighbour = agent(json!(["hostile", "listen", NEIGHBOUR_PORT.to_string()]));
+    let mut neighbour = agent(json!(["hostile", "listen", NEIGHBOUR_PORT.to_string(), LIFE]));
     neighbour["environment"] = json!({ "MARK": mark });
     neighbour["x-claw"]["surfaces"] = json!(["service://friend"]);
     let mut control = service(wait.clone());
