@@ -323,8 +323,8 @@ fn system_mounts(on: &Subject) -> Verdict {
     let system = ["/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr"];
     let is_system = |source: &&str| {
         let below =
-            |place: &&str| source.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        *source == "/" || system.iter().any(below)
+            |place: &str| source.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        *source == "/" || system.iter().any(|place| below(place))
     };
     on.sources().into_iter().find(is_system).map(ToOwned::to_owned)
 }

@@ -165,7 +165,7 @@ fn a_rule_opens_one_host_and_new_rules_need_no_restart() {
     assert!(!mole(&pod, &["tcp", &format!("{own}:{first}")]).0, "by name and through the gate, and not beside it");
     let lines = pod.ok(&["audit", "mole", "--type", "egress_denied", "--json"]);
     let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
-    assert_eq!((&line["reason"], &line["host"]), (&"not-allowed".into(), &own.to_string().into()));
+    assert_eq!((&line["reason"], &line["host"]), (&"other-port".into(), &own.to_string().into()));
     assert_eq!(line["place"], "claw-pod.yml: services.mole.x-claw.surfaces");
 
     let before = (pod.id("mole"), pod.id("egress"));
@@ -212,11 +212,11 @@ fn a_program_of_roots_makes_no_root_and_logs_end() {
     pod.write("AGENTS.md", "# Mole\n").write("box/passwd", "root::0:0::/:/bin/sh\nmole:x:1000:1000::/:/bin/sh\n");
     let file = pod.folder.0.join("box/Dockerfile");
     let text = std::fs::read_to_string(&file).expect("a Dockerfile");
-    let text = text.replace("CMD", "COPY passwd /etc/passwd\nRUN cp /bin/busybox /bin/suid && chmod 4755 /bin/suid && ln -s suid /bin/become\nUSER 1000:1000\nCMD");
+    let text = text.replace("CMD", "COPY passwd /etc/passwd\nRUN cp /bin/busybox /bin/busybox-suid && chmod 4755 /bin/busybox-suid\nUSER 1000:1000\nCMD");
     std::fs::write(&file, text).expect("written");
     let tag = format!("{}-box", pod.name);
     build(&pod, &tag);
-    let script = "/bin/suid su root -c 'id -u' 2>&1";
+    let script = "/bin/busybox-suid su root -c 'id -u' 2>&1";
     let free = docker(&["run", "--rm", &tag, "/bin/sh", "-c", script]);
     assert_eq!(free, "0", "without walls it is root");
     // Sixty megabytes to each log.
