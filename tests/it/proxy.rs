@@ -7,7 +7,7 @@ mod operators;
 mod page;
 mod policy;
 mod requests;
-mod schema;
+pub(crate) mod schema;
 mod shapes;
 
 use std::collections::BTreeMap;

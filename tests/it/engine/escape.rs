@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Pod, build, docker, shell};
+use crate::proxy::schema;
 
 /// Where clouds answer their machines.
 const METADATA: &str = "169.254.169.254";
@@ -167,6 +168,9 @@ fn a_rule_opens_one_host_and_new_rules_need_no_restart() {
     let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
     assert_eq!((&line["reason"], &line["host"]), (&"other-port".into(), &own.to_string().into()));
     assert_eq!(line["place"], "claw-pod.yml: services.mole.x-claw.surfaces");
+    for line in pod.ok(&["audit", "--json"]).lines() {
+        schema::check(&serde_json::from_str(line).expect("JSON"));
+    }
 
     let before = (pod.id("mole"), pod.id("egress"));
     let text = std::fs::read_to_string(pod.folder.0.join("claw-pod.yml")).expect("the pod");
@@ -180,6 +184,7 @@ fn a_rule_opens_one_host_and_new_rules_need_no_restart() {
         std::thread::sleep(Duration::from_millis(200));
     }
     assert!(through(second) && !through(first));
+    assert_eq!(pod.ok(&["audit", "--type", "egress_rules", "--json"]).lines().count(), 2, "read, and read again");
     assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
 }
 

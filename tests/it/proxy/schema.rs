@@ -12,7 +12,7 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// Expects a line to be what the schema says of its type, with no key that it does not know.
-pub(super) fn check(line: &Value) {
+pub(crate) fn check(line: &Value) {
     let kind = line["type"].as_str().expect("a type");
     let form = &SCHEMA["$defs"][kind];
     assert!(form.is_object(), "the schema has no `{kind}`");
