@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build test demo bench bench-proxy fuzz ci fmt lint docs snap conformance engine tools runtimes peers lint-peers test-runtimes faults clean
+.PHONY: help build test demo bench bench-proxy bench-gate fuzz ci fmt lint docs snap conformance engine tools runtimes peers lint-peers test-runtimes faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,11 @@ bench-proxy: ## what the proxy adds to a call and what it takes, against a relay
 	$(CARGO) build --release --bin claw
 	$(CARGO) build --release -p claw-proxy --example load
 	sh scripts/bench-proxy.sh
+
+bench-gate: ## what the gate adds to a connection, leaves of its throughput and keeps in memory, against none, in the same run: 1 minute
+	$(CARGO) build --release --bin claw
+	$(CARGO) build --release -p claw-egress --example gate_load
+	"$$(ls -t target/*/release/examples/gate_load target/release/examples/gate_load 2>/dev/null | head -n 1)" "$$(ls -t target/*/release/claw target/release/claw 2>/dev/null | head -n 1)"
 
 snap: ## writes the goldens anew: read the difference afterwards
 	CLAW_SNAP=1 $(CARGO) test --workspace --test it --test conformance -- examples accepted current golden everything

@@ -17,11 +17,11 @@ as_root() {
 tools() {
     command -v podman >/dev/null 2>&1 || optional
     command -v chromium >/dev/null 2>&1 || browser
-    if [ -x /bin/busybox ] && command -v docker-registry >/dev/null 2>&1; then return; fi
+    if [ -x /bin/busybox ] && command -v docker-registry >/dev/null 2>&1 && command -v ip >/dev/null 2>&1; then return; fi
     command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox and docker-registry"; exit 1; }
-    say "installing busybox-static and docker-registry for the tests"
+    say "installing busybox-static, docker-registry and iproute2 for the tests"
     as_root apt-get update -q >/dev/null
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static docker-registry >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static docker-registry iproute2 >/dev/null
 }
 
 # Podman's service of Docker's API is another engine to test with; where it cannot be had, its test says so.

@@ -17,9 +17,9 @@ pub enum Place {
 const METADATA: &[Ipv4Addr] =
     &[Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
-/// The same over IPv6: Amazon and Google.
+/// The same over IPv6: Scaleway and Google.
 const METADATA_V6: &[Ipv6Addr] =
-    &[Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+    &[Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
 
 /// Returns what kind of place an address is. An IPv6 address that holds an IPv4 address is that one.
 pub fn place(address: IpAddr) -> Place {
@@ -62,6 +62,8 @@ fn place_v6(address: Ipv6Addr) -> Place {
         || address.is_unspecified()
         || address.is_multicast()
         || first & 0xffc0 == 0xfe80
+        // Amazon's: instances and pods have their credentials there.
+        || address.segments()[..2] == [0xfd00, 0xec2]
         || METADATA_V6.contains(&address);
     // Unique local, the old site-local, documentation, Teredo; whatever else is no global unicast address.
     let is_private = first & 0xe000 != 0x2000 || (first == 0x2001 && matches!(second, 0 | 0xdb8));
@@ -150,6 +152,8 @@ mod tests {
             ("::1", Place::Shut),
             ("fe80::1", Place::Shut),
             ("fd00:ec2::254", Place::Shut),
+            ("fd00:ec2::23", Place::Shut),
+            ("fd00:42::42", Place::Shut),
             ("fd20:ce::254", Place::Shut),
             ("ff02::1", Place::Shut),
             ("::ffff:127.0.0.1", Place::Shut),

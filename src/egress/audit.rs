@@ -31,7 +31,7 @@ struct Allowance {
 /// Where lines go.
 pub(crate) struct Audit {
     out: RefCell<Box<dyn Write>>,
-    agents: RefCell<HashMap<String, Allowance>>,
+    agents: RefCell<HashMap<(String, bool), Allowance>>,
 }
 
 impl Audit {
@@ -44,7 +44,8 @@ impl Audit {
         let now = Instant::now();
         let mut agents = self.agents.borrow_mut();
         let fresh = || Allowance { left: BURST, at: now, dropped: 0, told: now };
-        let own = agents.entry(agent.to_owned()).or_insert_with(fresh);
+        // Refusals, which cost nothing, do not hide what was let through.
+        let own = agents.entry((agent.to_owned(), kind == "egress_denied")).or_insert_with(fresh);
         own.left = (own.left + now.duration_since(own.at).as_secs_f64() * RATE).min(BURST);
         own.at = now;
         if own.left < 1.0 {
@@ -53,10 +54,18 @@ impl Audit {
             own.left -= 1.0;
             self.line(kind, pod, Some(agent), more);
         }
-        if own.dropped > 0 && now.duration_since(own.told) >= SUMMARY {
-            let more = json!({ "count": own.dropped, "detail": "further events of this agent were not written" });
-            self.line("egress_summary", pod, Some(agent), more);
-            (own.dropped, own.told) = (0, now);
+    }
+
+    /// Tells how many events were not written, of each agent of which there are some, where it is time.
+    pub(crate) fn sum_up(&self, pod: &str) {
+        let now = Instant::now();
+        for ((agent, _), own) in self.agents.borrow_mut().iter_mut() {
+            if own.dropped > 0 && now.duration_since(own.told) >= SUMMARY {
+                let more =
+                    json!({ "count": own.dropped, "detail": format!("{} events were not written", own.dropped) });
+                self.line("egress_summary", pod, Some(agent), more);
+                (own.dropped, own.told) = (0, now);
+            }
         }
     }
 

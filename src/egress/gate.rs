@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::address::{Place, place};
@@ -27,6 +27,12 @@ const HEAD: Duration = Duration::from_secs(10);
 
 /// How long the other side may take to answer.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// Connections that may be saying what they want at a time: each may hold 16 KiB meanwhile.
+const WAITING: usize = 1024;
+
+/// Names that one agent may have looked up at once: each takes one of the gate's threads for as long as a server takes to answer.
+const LOOKUPS: usize = 4;
 
 /// Connections that one agent may hold, however few there are.
 const MOST: usize = 10_000;
@@ -45,20 +51,30 @@ pub(crate) struct Gate {
     pub(crate) rules: watch::Receiver<Arc<Rules>>,
     pub(crate) audit: Audit,
     pub(crate) resolver: Resolver,
-    held: RefCell<HashMap<String, usize>>,
+    held: Counts,
+    /// Those that have not said yet what they want.
+    waiting: Counts,
     /// Connections that all agents may hold together.
     room: usize,
+    lookups: RefCell<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// What a connection wants.
 struct Wish {
     host: String,
     port: u16,
-    /// How it said so: `connect`, `http`, `tls`, `tcp`.
+    /// How it said so: `connect`, `http`, `tls`, `tcp`; or [`LIST`].
     via: &'static str,
     /// What is sent before everything else.
     sent: Vec<u8>,
 }
+
+/// Fatal alerts of TLS (RFC 8446 §6): access denied, and an internal error.
+const ALERT_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
+const ALERT_INTERNAL: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
+
+/// How a connection says that it wants to know what is open.
+const LIST: &str = "list";
 
 /// Why a connection comes to nothing.
 enum Fault {
@@ -68,12 +84,26 @@ enum Fault {
     Unreached(io::Error),
 }
 
+/// How many there are, by agent.
+type Counts = RefCell<HashMap<String, usize>>;
+
 /// A connection counted as its agent's, until it is dropped.
-struct Held<'g>(&'g Gate, String);
+pub(crate) struct Held<'g>(&'g Counts, String);
+
+/// Counts one more of an agent's, where it has not as many as it may.
+fn count<'g>(counts: &'g Counts, agent: &str, most: usize) -> Option<Held<'g>> {
+    let mut all = counts.borrow_mut();
+    let count = all.entry(agent.to_owned()).or_insert(0);
+    if *count >= most {
+        return None;
+    }
+    *count += 1;
+    Some(Held(counts, agent.to_owned()))
+}
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let mut held = self.0.held.borrow_mut();
+        let mut held = self.0.borrow_mut();
         if let Some(count) = held.get_mut(&self.1) {
             *count = count.saturating_sub(1);
         }
@@ -82,7 +112,15 @@ impl Drop for Held<'_> {
 
 impl Gate {
     pub(crate) fn new(rules: watch::Receiver<Arc<Rules>>, audit: Audit, resolver: Resolver, room: usize) -> Self {
-        Self { rules, audit, resolver, held: RefCell::new(HashMap::new()), room }
+        Self {
+            rules,
+            audit,
+            resolver,
+            held: Counts::default(),
+            waiting: Counts::default(),
+            room,
+            lookups: RefCell::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Arc<Rules> {
@@ -90,26 +128,26 @@ impl Gate {
     }
 
     /// Counts a connection as an agent's: each has an equal share, so that none takes the others' away.
-    fn hold(&self, agent: &str, agents: usize) -> Option<Held<'_>> {
-        let most = (self.room / agents.max(1)).clamp(8, MOST);
-        let mut held = self.held.borrow_mut();
-        let count = held.entry(agent.to_owned()).or_insert(0);
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(Held(self, agent.to_owned()))
+    pub(crate) fn hold(&self, agent: &str, agents: usize) -> Option<Held<'_>> {
+        count(&self.held, agent, (self.room / agents.max(1)).clamp(8, MOST))
+    }
+
+    /// Counts a connection that has not said yet what it wants: what it says is held until it is whole.
+    fn wait(&self, agent: &str, agents: usize) -> Option<Held<'_>> {
+        count(&self.waiting, agent, (WAITING / agents.max(1)).max(8))
     }
 
     /// Sees a connection through that came at a port.
     pub(crate) async fn handle(self: Rc<Self>, stream: TcpStream, port: u16) {
-        let Ok(local) = stream.local_addr() else { return };
+        let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return };
         let rules = self.now();
-        match rules.agent_at(local.ip()) {
+        match rules.agent_of(local.ip(), peer.ip()) {
             Some(agent) if rules.inbound.contains_key(&port) => {
                 // The way in is for those outside: an agent that comes to it means nobody.
                 self.deny(&rules, agent, "", port, "tcp", Reason::NoName);
             }
+            // What comes from inside is its own agent's or nobody's.
+            None if rules.is_gate(local.ip()) || rules.is_inside(peer.ip()) => {}
             Some(agent) => {
                 let id = agent.id.clone();
                 match self.hold(&id, rules.agents.len()) {
@@ -124,8 +162,10 @@ impl Gate {
     /// From outside to an agent, at a port that leads to it.
     async fn inward(&self, mut stream: TcpStream, rules: &Rules, port: u16) {
         let Some(inbound) = rules.inbound.get(&port) else { return };
+        // Whoever comes takes of the agent's share, and of nobody else's.
+        let Some(_held) = self.hold(&inbound.agent, rules.agents.len()) else { return };
         // The agent is on its own network, and nowhere else.
-        let found = self.lookup(&inbound.agent).await.unwrap_or_default();
+        let found = self.lookup(&inbound.agent, &inbound.agent).await.unwrap_or_default();
         for address in found.into_iter().filter(|address| rules.is_inside(*address)) {
             if let Ok(mut agent) = connect(SocketAddr::new(address, inbound.port)).await {
                 let _ = relay(&mut stream, &mut agent, &Moved::default()).await;
@@ -138,17 +178,29 @@ impl Gate {
     async fn outward(&self, mut stream: TcpStream, id: &str, port: u16) {
         let rules = self.now();
         let Some(agent) = rules.agent(id) else { return };
-        let wish = match wish(&mut stream, agent, port).await {
+        let Some(waiting) = self.wait(id, rules.agents.len()) else {
+            return self.deny(&rules, agent, "", port, "tcp", Reason::TooMany);
+        };
+        let wished = wish(&mut stream, agent, port).await;
+        drop(waiting);
+        let wish = match wished {
             Ok(Some(wish)) => wish,
             Ok(None) => {
                 self.deny(&rules, agent, "", port, "tcp", Reason::NoName);
-                let _ = stream.write_all(&explain(agent, "", port, Reason::NoName).response(400)).await;
+                let _ = stream.write_all(&response(400, &explain(agent, "", port, Reason::NoName))).await;
                 return;
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return self.deny(&rules, agent, "", port, "tcp", Reason::NoName);
             }
             Err(_) => return,
         };
+        if wish.via == LIST {
+            let _ = stream.write_all(&response(200, &agent.list())).await;
+            return finish(stream).await;
+        }
         let reached = match agent.judge(&wish.host, wish.port) {
-            Ok(pass) => self.reach(&rules, &wish, pass.is_private).await,
+            Ok(pass) => self.reach(&rules, agent, &wish, pass.is_private).await,
             Err(reason) => Err(Fault::Refused(reason)),
         };
         let mut far = match reached {
@@ -160,8 +212,8 @@ impl Gate {
     }
 
     /// Connects to what is wanted: the name is resolved here, and only an address that may be reached is tried.
-    async fn reach(&self, rules: &Rules, wish: &Wish, is_private: bool) -> Result<TcpStream, Fault> {
-        let addresses = self.lookup(&wish.host).await.map_err(Fault::Unreached)?;
+    async fn reach(&self, rules: &Rules, agent: &Agent, wish: &Wish, is_private: bool) -> Result<TcpStream, Fault> {
+        let addresses = self.lookup(&wish.host, &agent.id).await.map_err(Fault::Unreached)?;
         let mut fault = Fault::Unreached(io::ErrorKind::NotFound.into());
         for address in addresses {
             let is_shut = rules.is_inside(address) || place(address) == Place::Shut;
@@ -179,15 +231,25 @@ impl Gate {
         Err(fault)
     }
 
-    async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    /// Looks a name up for an agent: one whose names take long keeps no other agent's waiting.
+    async fn lookup(&self, host: &str, agent: &str) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
+        let turns = Arc::clone(
+            self.lookups.borrow_mut().entry(agent.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LOOKUPS))),
+        );
         match &self.resolver {
             Resolver::Table(table) => table.get(host).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
             Resolver::System => {
-                let found = timeout(CONNECT, tokio::net::lookup_host((host, 0))).await??;
-                let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+                let host = host.to_owned();
+                // The thread is taken until the answer is there, whether or not anybody waits for it.
+                let looking = tokio::task::spawn_local(async move {
+                    let _turn = turns.acquire().await;
+                    let found = tokio::net::lookup_host((host, 0)).await?;
+                    Ok::<Vec<IpAddr>, io::Error>(found.map(|address| address.ip()).collect())
+                });
+                let mut found = timeout(CONNECT, looking).await?.map_err(io::Error::other)??;
                 found.sort_by_key(|address| address.is_ipv6());
                 found.dedup();
                 Ok(found)
@@ -207,8 +269,15 @@ impl Gate {
         if opened.is_ok() && far.write_all(&sent).await.is_ok() {
             moved.out.set(u64::try_from(sent.len()).unwrap_or(0));
             drop(sent);
+            if via == "connect" && port == 443 && !self.is_meant(near, far, id, &host, &moved).await {
+                return;
+            }
             let mut changes = self.rules.clone();
-            let is_open = |rules: &Arc<Rules>| rules.agent(id).is_some_and(|agent| agent.judge(&host, port).is_ok());
+            let is_private = far.peer_addr().is_ok_and(|far| place(far.ip()) == Place::Private);
+            let is_open = |rules: &Arc<Rules>| {
+                let pass = rules.agent(id).and_then(|agent| Some(agent.judge(&host, port).ok()?.is_private));
+                pass.is_some_and(|may_be_private| may_be_private || !is_private)
+            };
             tokio::select! {
                 _ = relay(near, far, &moved) => {}
                 // Once nobody changes the rules any more, they hold to the end.
@@ -226,6 +295,36 @@ impl Gate {
         self.audit.event(kind, &self.now().pod, id, more);
     }
 
+    /// Passes on the first words inside a tunnel, unless they are TLS for a host that the agent may not reach: one address may serve
+    /// many. Returns whether the tunnel goes on.
+    async fn is_meant(&self, near: &mut TcpStream, far: &mut TcpStream, id: &str, host: &str, moved: &Moved) -> bool {
+        tokio::select! {
+            _ = near.readable() => {}
+            // The other side speaks first: that is no TLS.
+            _ = far.readable() => return true,
+        }
+        let mut bytes = Vec::with_capacity(2048);
+        let read = async {
+            while sni::hello(&bytes) == Hello::Partial && near.read_buf(&mut bytes).await? > 0 {}
+            io::Result::Ok(())
+        };
+        if !matches!(timeout(HEAD, read).await, Ok(Ok(()))) {
+            return false;
+        }
+        if let Hello::Name(name) = sni::hello(&bytes) {
+            let name = crate::rules::host(&name).unwrap_or_default();
+            let rules = self.now();
+            let is_other = name != host && host.parse::<IpAddr>().is_err();
+            if let Some(agent) = rules.agent(id).filter(|agent| is_other && agent.judge(&name, 443).is_err()) {
+                self.deny(&rules, agent, &name, 443, "tls", Reason::NotAllowed);
+                let _ = near.write_all(&ALERT_DENIED).await;
+                return false;
+            }
+        }
+        moved.out.set(moved.out.get() + u64::try_from(bytes.len()).unwrap_or(0));
+        far.write_all(&bytes).await.is_ok()
+    }
+
     async fn refuse(&self, mut stream: TcpStream, rules: &Rules, agent: &Agent, wish: &Wish, fault: &Fault) {
         let (status, said) = match fault {
             Fault::Refused(reason) => {
@@ -237,14 +336,14 @@ impl Gate {
                 let more = json!({ "host": wish.host, "port": wish.port, "via": wish.via, "error": error.to_string() });
                 self.audit.event("egress_failed", &rules.pod, &agent.id, more);
                 let timed_out = error.kind() == io::ErrorKind::TimedOut;
-                (if timed_out { 504 } else { 502 }, Said(json!({ "type": "egress_failed", "message": why })))
+                (if timed_out { 504 } else { 502 }, json!({ "error": { "type": "egress_failed", "message": why } }))
             }
         };
         let answer = match wish.via {
-            // A fatal alert: access denied, or an internal error.
-            "tls" => vec![21, 3, 3, 0, 2, 2, if status == 403 { 49 } else { 80 }],
+            "tls" if status == 403 => ALERT_DENIED.to_vec(),
+            "tls" => ALERT_INTERNAL.to_vec(),
             "tcp" => Vec::new(),
-            _ => said.response(status),
+            _ => response(status, &said),
         };
         let _ = stream.write_all(&answer).await;
         let _ = stream.shutdown().await;
@@ -265,9 +364,9 @@ impl Gate {
     }
 
     /// Returns the answer to a question for a name, and writes down one that does not exist.
-    pub(crate) fn name(&self, query: &[u8], local: IpAddr) -> Option<Vec<u8>> {
+    pub(crate) fn name(&self, query: &[u8], local: IpAddr, peer: IpAddr) -> Option<Vec<u8>> {
         let rules = self.now();
-        let agent = rules.agent_at(local)?;
+        let agent = rules.agent_of(local, peer)?;
         let said = dns::answer(query, |name| agent.knows(name), agent.address)?;
         if let Some(name) = said.denied {
             self.deny(&rules, agent, &name, 53, "dns", Reason::NotAllowed);
@@ -312,6 +411,10 @@ async fn first_words(stream: &mut TcpStream, port: u16) -> io::Result<Option<Wis
                 sent.extend_from_slice(&bytes[length..]);
                 return Ok(Some(Wish { host, port: wanted, via: "http", sent }));
             }
+            // A request to the gate itself, which is no proxy's: what is open.
+            Head::Request { is_proxied: false, host, .. } if port == PROXY_PORT => {
+                return Ok(Some(Wish { host, port, via: LIST, sent: Vec::new() }));
+            }
             _ => return Ok(None),
         }
     }
@@ -324,33 +427,37 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     timeout(CONNECT, socket.connect(address)).await?
 }
 
-/// What an agent is told.
-struct Said(Value);
-
-impl Said {
-    fn response(&self, status: u16) -> Vec<u8> {
-        let reason = match status {
-            400 => "Bad Request",
-            403 => "Forbidden",
-            502 => "Bad Gateway",
-            _ => "Gateway Timeout",
-        };
-        let body = format!("{}\n", json!({ "error": self.0 }));
-        let length = body.len();
-        format!("HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-            .into_bytes()
-    }
+/// Ends a connection after an answer: what is still on its way would reset the answer before it is read.
+async fn finish(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let mut rest = [0; 512];
+    let _ = timeout(Duration::from_secs(1), async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} }).await;
 }
 
-fn explain(agent: &Agent, host: &str, port: u16, reason: Reason) -> Said {
-    Said(json!({
+/// Returns an answer over HTTP, which is the last of its connection.
+fn response(status: u16, body: &Value) -> Vec<u8> {
+    let reason = match status {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        502 => "Bad Gateway",
+        _ => "Gateway Timeout",
+    };
+    let body = format!("{body}\n");
+    let head =
+        format!("HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    format!("{head}\r\nconnection: close\r\n\r\n{body}").into_bytes()
+}
+
+fn explain(agent: &Agent, host: &str, port: u16, reason: Reason) -> Value {
+    json!({ "error": {
         "type": "egress_denied",
         "code": reason.name(),
         "message": advice(agent, host, port, reason),
         "agent": agent.id, "host": host, "port": port,
         "rule": agent.rule_of(host).map(|rule| rule.why.as_str()),
         "place": agent.rule_of(host).map_or(agent.place.as_str(), |rule| rule.place.as_str()),
-    }))
+    } })
 }
 
 /// Returns what is wrong and what can be done about it, for an agent and for its operator alike.

@@ -25,6 +25,7 @@ struct File {
 struct AgentFile {
     service: String,
     address: Ipv4Addr,
+    network: String,
     #[serde(default)]
     open: bool,
     place: String,
@@ -111,6 +112,8 @@ pub struct Agent {
     pub place: String,
     /// The gate's address on its network.
     pub address: Ipv4Addr,
+    /// The agent's network.
+    network: Block,
     /// It may go to every public host.
     pub is_open: bool,
     rules: Vec<Rule>,
@@ -125,7 +128,9 @@ pub struct Agent {
 
 impl Agent {
     fn new(id: String, file: AgentFile) -> Result<Self, String> {
+        let network = Block::parse(&file.network).ok_or_else(|| format!("`{}` is no network", file.network))?;
         let mut agent = Self {
+            network,
             id,
             service: file.service,
             place: file.place,
@@ -201,6 +206,13 @@ impl Agent {
         self.ports.keys().copied().chain([80, 443])
     }
 
+    /// Returns what is open to the agent, as it may read it.
+    pub fn list(&self) -> serde_json::Value {
+        let rule = |rule: &Rule| serde_json::json!({ "host": rule.host, "port": rule.port, "why": rule.why, "place": rule.place });
+        let rules: Vec<_> = self.rules.iter().map(rule).collect();
+        serde_json::json!({ "agent": self.id, "every_public_host": self.is_open, "hosts": rules })
+    }
+
     /// Returns the rule of a name, at whatever port: for messages.
     pub fn rule_of(&self, host: &str) -> Option<&Rule> {
         self.names.get(host).and_then(|index| self.rules.get(*index))
@@ -245,12 +257,19 @@ impl Rules {
         })
     }
 
-    /// Returns the agent whose network an address of the gate is on.
-    pub fn agent_at(&self, address: IpAddr) -> Option<&Agent> {
-        match address {
-            IpAddr::V4(address) => self.agents.get(&address),
-            IpAddr::V6(address) => self.agents.get(&address.to_ipv4_mapped()?),
-        }
+    /// Returns the agent whose connection it is: that of the gate's address it came to, where it came from that agent's own network. A
+    /// machine may take what is for any of its addresses at each of its interfaces.
+    pub fn agent_of(&self, local: IpAddr, peer: IpAddr) -> Option<&Agent> {
+        let address = match local {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => address.to_ipv4_mapped()?,
+        };
+        self.agents.get(&address).filter(|agent| agent.network.holds(peer))
+    }
+
+    /// Returns whether an address is the gate's on an agent's network.
+    pub fn is_gate(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V4(address) if self.agents.contains_key(&address))
     }
 
     /// Returns an agent by its id.
@@ -286,21 +305,27 @@ mod tests {
 
     fn rules() -> Rules {
         let text = r#"{"v": 1, "pod": "desk", "shut": ["10.200.0.0/22"], "inbound": [{"listen": 20000, "agent": "a", "port": 8080}], "agents": {
-            "a": {"service": "a", "address": "10.200.0.14", "place": "pod.yml:3", "rules": [
+            "a": {"service": "a", "address": "10.200.0.14", "network": "10.200.0.0/28", "place": "pod.yml:3", "rules": [
                 {"host": "API.github.com", "port": 443, "why": "w", "place": "p"},
                 {"host": "*.discord.gg", "port": 443, "why": "w", "place": "p"},
                 {"host": "db.example.com", "port": 5432, "private": true, "why": "w", "place": "p"},
                 {"host": "x.example.com", "port": 7000, "why": "w", "place": "p"},
                 {"host": "y.example.com", "port": 7000, "why": "w", "place": "p"}]},
-            "b": {"service": "b", "address": "10.200.0.30", "open": true, "place": "pod.yml:9", "rules": []}}}"#;
+            "b": {"service": "b", "address": "10.200.0.30", "network": "10.200.0.16/28", "open": true, "place": "pod.yml:9", "rules": []}}}"#;
         Rules::parse(text).expect("rules")
     }
 
     #[test]
     fn an_agent_passes_by_its_own_rules_alone() {
         let rules = rules();
-        let a = rules.agent_at("10.200.0.14".parse().expect("an address")).expect("a");
-        let b = rules.agent_at("::ffff:10.200.0.30".parse().expect("an address")).expect("b");
+        let of = |local: &str, peer: &str| {
+            let address = |text: &str| text.parse().expect("an address");
+            rules.agent_of(address(local), address(peer))
+        };
+        let a = of("10.200.0.14", "10.200.0.2").expect("a");
+        let b = of("::ffff:10.200.0.30", "10.200.0.18").expect("b");
+        assert!(of("10.200.0.30", "10.200.0.2").is_none(), "what comes from another network is not that agent's");
+        assert!(of("10.200.0.15", "10.200.0.2").is_none());
         assert!(a.judge("api.github.com", 443).expect("a rule").rule.is_some());
         assert_eq!(a.judge("api.github.com", 80), Err(Reason::OtherPort));
         assert_eq!(a.judge("github.com", 443), Err(Reason::NotAllowed));
@@ -312,7 +337,6 @@ mod tests {
         assert!(a.judge("db.example.com", 5432).expect("a rule").is_private);
         assert!(b.judge("anything.example", 9).expect("open").rule.is_none());
         assert!(!b.judge("anything.example", 9).expect("open").is_private);
-        assert!(rules.agent_at("10.200.0.15".parse().expect("an address")).is_none());
     }
 
     #[test]
@@ -350,8 +374,8 @@ mod tests {
         ] {
             assert!(Rules::parse(text).expect_err("wrong").contains(wanted), "{text}");
         }
-        let two = r#"{"v": 1, "pod": "x", "agents": {"a": {"service": "a", "address": "10.0.0.1", "place": "", "rules": []},
-            "b": {"service": "b", "address": "10.0.0.1", "place": "", "rules": []}}}"#;
+        let two = r#"{"v": 1, "pod": "x", "agents": {"a": {"service": "a", "address": "10.0.0.1", "network": "10.0.0.0/28", "place": "", "rules": []},
+            "b": {"service": "b", "address": "10.0.0.1", "network": "10.0.0.0/28", "place": "", "rules": []}}}"#;
         assert!(Rules::parse(two).expect_err("wrong").contains("two agents"));
     }
 }

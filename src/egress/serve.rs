@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Where names are asked for.
 const NAMES: u16 = 53;
 
-/// The longest a question for a name may be over UDP.
+/// The longest a question for a name may be.
 const QUESTION: usize = 1232;
 
 /// Connections that wait to be taken.
@@ -40,9 +40,11 @@ const BACKLOG: u32 = 4096;
 /// Where its rules are none, or a port cannot be had.
 pub async fn serve(options: &Options, out: Box<dyn io::Write>) -> Result<(), GateError> {
     let room = take_files();
+    // Before the rules are read: what changes meanwhile is read again.
+    let stamp = stamp(&options.rules);
     let (sender, receiver) = watch::channel(Arc::new(read(&options.rules)?));
     let gate = Rc::new(Gate::new(receiver, Audit::new(out), options.resolver.clone(), room));
-    LocalSet::new().run_until(run(options, gate, sender)).await
+    LocalSet::new().run_until(run(options, gate, sender, stamp)).await
 }
 
 /// Takes as many open files as the system gives, and returns how many connections that is: each is two, and some are the gate's own.
@@ -52,13 +54,19 @@ fn take_files() -> usize {
     // Fewer connections are held where it is refused.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(1 << 20);
-    (files / 2).saturating_sub(32)
+    // Listeners of a hundred agents, pipes, and what the process has for itself.
+    (files / 2).saturating_sub(files / 32 + 96)
 }
 
-async fn run(options: &Options, gate: Rc<Gate>, sender: watch::Sender<Arc<Rules>>) -> Result<(), GateError> {
+async fn run(
+    options: &Options,
+    gate: Rc<Gate>,
+    sender: watch::Sender<Arc<Rules>>,
+    mut stamp: Stamp,
+) -> Result<(), GateError> {
     let mut open = Open::default();
-    let mut stamp = stamp(&options.rules);
     open.follow(&gate, options.listen)?;
+    open.is_whole = true;
     let ready = listen(options.ready.parse().map_err(|_| wrong_address(&options.ready))?)?;
     spawn_local(say_ready(ready));
     gate.audit.line(
@@ -74,8 +82,13 @@ async fn run(options: &Options, gate: Rc<Gate>, sender: watch::Sender<Arc<Rules>
             _ = ends.0.recv() => return Ok(()),
             _ = ends.1.recv() => return Ok(()),
         }
+        gate.audit.sum_up(&gate.now().pod);
         let seen = self::stamp(&options.rules);
         if seen == stamp {
+            // What could not be had at first may be had by now.
+            if !open.is_whole {
+                open.is_whole = open.follow(&gate, options.listen).is_ok();
+            }
             continue;
         }
         stamp = seen;
@@ -84,7 +97,9 @@ async fn run(options: &Options, gate: Rc<Gate>, sender: watch::Sender<Arc<Rules>
             Ok(rules) => {
                 let agents = rules.agents.len();
                 sender.send_replace(Arc::new(rules));
-                let more = match open.follow(&gate, options.listen) {
+                let followed = open.follow(&gate, options.listen);
+                open.is_whole = followed.is_ok();
+                let more = match followed {
                     Ok(()) => json!({ "detail": "loaded", "agents": agents }),
                     Err(error) => json!({ "detail": "loaded in part", "agents": agents, "error": error.to_string() }),
                 };
@@ -111,8 +126,11 @@ fn read(path: &Path) -> Result<Rules, GateError> {
     Rules::parse(&text).map_err(|why| GateError::Rules { path: path.to_owned(), why })
 }
 
+/// File, time and length.
+type Stamp = Option<(u64, Option<SystemTime>, u64)>;
+
 /// What tells one state of a file from another: it is replaced whole, so that it is another file each time.
-fn stamp(path: &Path) -> Option<(u64, Option<SystemTime>, u64)> {
+fn stamp(path: &Path) -> Stamp {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.ino(), metadata.modified().ok(), metadata.len()))
@@ -123,6 +141,8 @@ fn stamp(path: &Path) -> Option<(u64, Option<SystemTime>, u64)> {
 struct Open {
     ports: BTreeMap<SocketAddr, AbortHandle>,
     names: BTreeMap<Ipv4Addr, AbortHandle>,
+    /// Everything that was wanted is heard.
+    is_whole: bool,
 }
 
 impl Open {
@@ -138,18 +158,29 @@ impl Open {
         }
         self.ports.retain(|place, task| keep(ports.contains(place), task));
         self.names.retain(|address, task| keep(rules.agents.contains_key(address), task));
+        let mut failed = None;
         for place in ports {
             if let Entry::Vacant(free) = self.ports.entry(place) {
-                free.insert(spawn_local(accept(Rc::clone(gate), listen(place)?, place.port())).abort_handle());
+                match listen(place) {
+                    Ok(listener) => {
+                        free.insert(spawn_local(accept(Rc::clone(gate), listener, place.port())).abort_handle());
+                    }
+                    // The others are heard all the same.
+                    Err(error) => failed = Some(error),
+                }
             }
         }
         for address in rules.agents.keys() {
             if let Entry::Vacant(free) = self.names.entry(*address) {
-                let socket = udp(SocketAddr::new(IpAddr::V4(*address), NAMES))?;
-                free.insert(spawn_local(answer(Rc::clone(gate), socket, *address)).abort_handle());
+                match udp(SocketAddr::new(IpAddr::V4(*address), NAMES)) {
+                    Ok(socket) => {
+                        free.insert(spawn_local(answer(Rc::clone(gate), socket, *address)).abort_handle());
+                    }
+                    Err(error) => failed = Some(error),
+                }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -202,7 +233,7 @@ async fn answer(gate: Rc<Gate>, socket: UdpSocket, local: Ipv4Addr) {
     loop {
         match socket.recv_from(&mut query).await {
             Ok((length, from)) => {
-                if let Some(said) = gate.name(&query[..length], IpAddr::V4(local)) {
+                if let Some(said) = gate.name(&query[..length], IpAddr::V4(local), from.ip()) {
                     // Whoever does not get it asks again.
                     let _ = socket.send_to(&said, from).await;
                 }
@@ -214,14 +245,20 @@ async fn answer(gate: Rc<Gate>, socket: UdpSocket, local: Ipv4Addr) {
 
 /// Answers questions for names over TCP, each behind its length.
 async fn names(gate: Rc<Gate>, mut stream: TcpStream) {
-    let Ok(local) = stream.local_addr() else { return };
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return };
     let patience = Duration::from_secs(10);
+    let rules = gate.now();
+    let Some(agent) = rules.agent_of(local.ip(), peer.ip()) else { return };
+    let Some(_held) = gate.hold(&agent.id, rules.agents.len()) else { return };
     while let Ok(Ok(length)) = timeout(patience, stream.read_u16()).await {
+        if usize::from(length) > QUESTION {
+            return;
+        }
         let mut query = vec![0; usize::from(length)];
         if !matches!(timeout(patience, stream.read_exact(&mut query)).await, Ok(Ok(_))) {
             return;
         }
-        let Some(said) = gate.name(&query, local.ip()) else { return };
+        let Some(said) = gate.name(&query, local.ip(), peer.ip()) else { return };
         let Ok(length) = u16::try_from(said.len()) else { return };
         let message = [&length.to_be_bytes()[..], &said].concat();
         if !matches!(timeout(patience, stream.write_all(&message)).await, Ok(Ok(()))) {

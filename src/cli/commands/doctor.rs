@@ -135,6 +135,12 @@ fn machine(facts: &EngineFacts) -> Vec<Look> {
     ]
 }
 
+/// Returns whether this host takes from a network only what it would send back there. It answers for its addresses on every network, also
+/// where it has none (Linux 6.18, Engine 20.10.24: a datagram bound to the agent's own interface arrived).
+fn has_path_filter() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv4/conf/all/rp_filter").is_ok_and(|text| text.trim() == "1")
+}
+
 /// What stands between an agent and the host.
 fn walls(facts: &EngineFacts) -> Vec<Look> {
     let has = |word: &str| facts.security.iter().any(|each| each == word);
@@ -166,10 +172,20 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
             "an agent can reach every port that this host has open on all addresses",
         ),
         look(
+            "datagrams to the host",
+            has_path_filter(),
+            if has_path_filter() {
+                "refused"
+            } else {
+                "taken from any network: `net.ipv4.conf.all.rp_filter` is not 1"
+            },
+            "an agent can send to the host's UDP ports, without an answer: `sysctl net.ipv4.conf.all.rp_filter=1` ends it",
+        ),
+        look(
             "names in internal networks",
             is_closed,
             names,
-            "an agent without a way out can still send a few bytes in names it asks for; Engine 26 closes it",
+            "services on internal networks of yours send names they ask for outside; agents ask the gate. Engine 26 closes it",
         ),
         look(
             "sandboxing runtimes",

@@ -19,7 +19,7 @@ pub(crate) fn serve(args: &GateArgs) -> Result<Exit, CommandError> {
         ready: args.ready.clone(),
         resolver: Resolver::System,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(32).build();
     runtime.map_err(CommandError::Start)?.block_on(claw_egress::serve(&options, Box::new(std::io::stdout())))?;
     Ok(Exit::Done)
 }

@@ -195,14 +195,19 @@ pub fn egress(text: &str) -> Option<(String, Option<u16>)> {
 }
 
 /// What can be done about a host that no agent reaches.
-pub(crate) const SHUT_HELP: &str =
-    "name a host outside; one in a private network is opened with `private`: `egress://10.0.0.5:11434 private`";
+pub(crate) const SHUT_HELP: &str = "name a host outside, or write `egress: open`; one in a private network is opened with `private`: `egress://10.0.0.5:11434 private`";
 
 /// Returns why no agent may reach a host, where its name alone tells that.
 pub(crate) fn shut(host: &str, is_private: bool) -> Option<&'static str> {
     let Ok(address) = host.parse::<std::net::Ipv4Addr>() else {
         let is_own = host == "localhost" || host.ends_with(".localhost");
-        return is_own.then_some("is the gate itself: nothing of the pod is there");
+        // A name without a dot is one of somebody's own network.
+        let is_near = !host.contains('.') && !is_private;
+        return match (is_own, is_near) {
+            (true, _) => Some("is the gate itself: nothing of the pod is there"),
+            (false, true) => Some("is no host outside"),
+            (false, false) => None,
+        };
     };
     let is_never =
         address.is_loopback() || address.is_link_local() || address.is_unspecified() || address.is_multicast();

@@ -27,7 +27,7 @@ pub(super) struct Letter<'u> {
     runtime: &'u str,
     timezone: Option<&'u str>,
     persona: Option<Persona<'u>>,
-    surfaces: Option<Surfaces<'u>>,
+    surfaces: Surfaces<'u>,
     proxy: Option<Proxy<'u>>,
     models: Vec<Slot<'u>>,
     other_models: Option<&'static str>,
@@ -60,8 +60,6 @@ struct Surfaces<'u> {
     hosts: Vec<Host<'u>>,
     services: Vec<Service<'u>>,
     channels: Vec<Channel>,
-    hosts_outside: Vec<String>,
-    is_open: bool,
 }
 
 #[derive(Serialize)]
@@ -347,7 +345,7 @@ fn persona(unit: &AgentUnit) -> Option<Persona<'_>> {
     Some(Persona { name: unit.persona.as_deref()?, directory })
 }
 
-fn surfaces(unit: &AgentUnit, layout: SkillLayout) -> Option<Surfaces<'_>> {
+fn surfaces(unit: &AgentUnit, layout: SkillLayout) -> Surfaces<'_> {
     let path = |name: Option<SkillName>| name.map(|name| container_path(&name, layout));
     let mut surfaces = Surfaces::default();
     for surface in &unit.surfaces {
@@ -366,14 +364,11 @@ fn surfaces(unit: &AgentUnit, layout: SkillLayout) -> Option<Surfaces<'_>> {
                 let skill = path(platform_skill(*platform));
                 surfaces.channels.push(Channel { platform: platform.name(), skill });
             }
-            // It stands among all hosts outside.
+            // The gate says which hosts are open: they change while an agent runs, and its letter does not.
             Surface::Egress { .. } => {}
         }
     }
-    surfaces.hosts_outside = unit.reach.egress.iter().map(|rule| format!("{}:{}", rule.host, rule.port)).collect();
-    surfaces.is_open = unit.reach.open_at.is_some();
-    let has_some = !unit.surfaces.is_empty() || !surfaces.hosts_outside.is_empty() || surfaces.is_open;
-    has_some.then_some(surfaces)
+    surfaces
 }
 
 /// The primary model comes first.

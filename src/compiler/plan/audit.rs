@@ -83,8 +83,8 @@ fn judge(name: &str, written: &Service, planned: Option<&Service>, agent: &Agent
     let is_bridge = |driver: &Option<String>| driver.as_deref().is_none_or(|driver| driver == "bridge");
     let is_odd = |network: &claw_compose::model::Network| network.external == Some(true) || !is_bridge(&network.driver);
     let default = pod.project.networks.get("default").is_some_and(is_odd);
-    if default && planned.is_some_and(|service| service.networks.contains_key("default")) {
-        let why = "the pod's default network is not the pod's own".to_owned();
+    if default && planned.is_some_and(|service| service.network_mode.is_none()) {
+        let why = "the pod's default network is not the pod's own, and its gate is there".to_owned();
         found.push(Privilege { word: "networks", key: "networks", why });
     }
     for privilege in &found {

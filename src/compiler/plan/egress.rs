@@ -62,6 +62,7 @@ pub(super) fn gate(
         ..Service::default()
     };
     let inbound = inbound(pod, planned, &mut made, diag);
+    ways(pod, planned, diag);
     let directory = PodPath::parse(&format!(".claw/{}/units/{id}/live", pod.name)).ok()?;
     let mut files = FileTree::new();
     let rules = rules(pod, planned, layout, &inbound, cx).to_json();
@@ -129,6 +130,9 @@ fn hardening() -> Hardening {
 /// Moves the ports that agents publish to the gate: their own networks lead nowhere, in either direction.
 fn inbound(pod: &Pod, planned: &[PlannedUnit], made: &mut Service, diag: &mut Diagnostics) -> Vec<Inbound> {
     let mut inbound = Vec::new();
+    // The gate listens there at every address: no agent may be heard at the same port.
+    let taken: BTreeSet<u16> = planned.iter().flat_map(|each| &each.unit.reach.egress).map(|rule| rule.port).collect();
+    let mut free = (FIRST_INBOUND..=u16::MAX).filter(|port| !taken.contains(port));
     for each in planned {
         let Some(service) = pod.project.services.get(each.unit.service.as_str()) else { continue };
         if service.network_mode.is_some() {
@@ -144,8 +148,7 @@ fn inbound(pod: &Pod, planned: &[PlannedUnit], made: &mut Service, diag: &mut Di
                 diag.push(error.help("publish ports of TCP, or let another service of the pod be heard by UDP"));
                 continue;
             }
-            let (Ok(number), Ok(target)) = (u16::try_from(inbound.len()), u16::try_from(port.target)) else { continue };
-            let listen = FIRST_INBOUND + number;
+            let (Some(listen), Ok(target)) = (free.next(), u16::try_from(port.target)) else { continue };
             inbound.push(Inbound { listen, agent: each.unit.id.clone(), port: target });
             let host_ip = port.host_ip.clone().filter(|address| !address.is_empty());
             made.ports.push(Port {
@@ -164,8 +167,8 @@ fn inbound(pod: &Pod, planned: &[PlannedUnit], made: &mut Service, diag: &mut Di
 /// Returns what the gate is told.
 fn rules(pod: &Pod, planned: &[PlannedUnit], layout: &Layout, inbound: &[Inbound], cx: &Context<'_>) -> Doc {
     let agents = planned.iter().filter_map(|each| {
-        let (_, address) = layout.gate(&each.unit.id)?;
-        Some((each.unit.id.to_string(), agent(&each.unit, &address.to_string(), cx)))
+        let (key, address) = layout.gate(&each.unit.id)?;
+        Some((each.unit.id.to_string(), agent(&each.unit, &address.to_string(), layout.subnet(key), cx)))
     });
     let row = |each: &Inbound| {
         Doc::map([
@@ -183,7 +186,7 @@ fn rules(pod: &Pod, planned: &[PlannedUnit], layout: &Layout, inbound: &[Inbound
     ])
 }
 
-fn agent(unit: &AgentUnit, address: &str, cx: &Context<'_>) -> Doc {
+fn agent(unit: &AgentUnit, address: &str, network: &str, cx: &Context<'_>) -> Doc {
     let rule = |rule: &EgressRule| {
         Doc::map([
             ("host", Doc::str(rule.host.as_str())),
@@ -196,6 +199,7 @@ fn agent(unit: &AgentUnit, address: &str, cx: &Context<'_>) -> Doc {
     Doc::map([
         ("service", Doc::str(unit.service.as_str())),
         ("address", Doc::str(address)),
+        ("network", Doc::str(network)),
         ("open", Doc::Bool(unit.reach.open_at.is_some())),
         ("place", Doc::str(place(unit, "surfaces", cx))),
         ("rules", Doc::List(unit.reach.egress.iter().map(rule).collect())),
@@ -209,12 +213,46 @@ fn place(unit: &AgentUnit, key: &str, cx: &Context<'_>) -> String {
     format!("{}: services.{}.x-claw.{key}", name.rsplit('/').next().unwrap_or(name), unit.service)
 }
 
+/// Records rules that cannot work, or not for everybody.
+fn ways(pod: &Pod, planned: &[PlannedUnit], diag: &mut Diagnostics) {
+    let has_rules = planned.iter().any(|each| !each.unit.reach.egress.is_empty() || each.unit.reach.open_at.is_some());
+    if has_rules && pod.project.networks.get("default").is_some_and(|network| network.internal == Some(true)) {
+        let message = "the pod's default network is internal, and it is the gate's way out";
+        let error = Diagnostic::error(Code::ConflictingKeys, pod.origin, message);
+        diag.push(error.help("take `internal` away from `networks.default`: no agent is on it"));
+    }
+    // Replicas have the same rules.
+    for each in planned.iter().filter(|each| each.unit.replica.index == 0) {
+        let rules = &each.unit.reach.egress;
+        for (index, rule) in rules.iter().enumerate() {
+            if matches!(rule.port, 53 | PROXY_PORT) {
+                let whose = if rule.port == 53 { "answers names" } else { "is a proxy" };
+                let message = format!(
+                    "the gate {whose} at port {}: `{}` is reached through the proxy alone",
+                    rule.port, rule.host
+                );
+                diag.push(
+                    Diagnostic::warning(Code::BadSurface, rule.at, message).help("use a client that knows of proxies"),
+                );
+            }
+            let mut before = rules.iter().take(index);
+            let twin = before.find(|other| other.port == rule.port && !matches!(rule.port, 80 | 443));
+            if let Some(twin) = twin {
+                let message = format!(
+                    "`{}` and `{}` are both at port {}: the gate tells them apart by TLS, HTTP or its proxy, and not where neither is spoken",
+                    twin.host, rule.host, rule.port
+                );
+                diag.push(Diagnostic::warning(Code::BadSurface, rule.at, message));
+            }
+        }
+    }
+}
+
 /// Tells an agent of its gate: names are asked of it, and clients that know of proxies go to it by themselves.
 pub(super) fn tell(made: &mut Service, unit: &AgentUnit, layout: &Layout) {
     let Some((_, address)) = layout.gate(&unit.id) else { return };
-    if made.dns.is_empty() {
-        made.dns = vec![address.to_string()];
-    }
+    // Whatever the file says: from its network no other server could be asked.
+    made.dns = vec![address.to_string()];
     let proxy = format!("http://{GATE}:{PROXY_PORT}");
     let own = ["localhost", "127.0.0.1", "::1", GATE, unit.id.as_str(), super::proxy::ALIAS];
     let services = unit.reach.services.iter().map(ServiceName::as_str);

@@ -98,6 +98,7 @@ impl Layout {
             let others: Vec<&PlannedUnit> = planned.iter().filter(|other| other.unit.service == *target).collect();
             if others.is_empty() {
                 members.insert(target.to_string());
+                unreachable(target.as_str(), each, pod, diag);
             }
             // With its own network an agent would give another agent all that is on it.
             for other in others {
@@ -143,8 +144,8 @@ impl Layout {
         let gated: BTreeMap<String, UnitId> =
             self.gates.iter().map(|(id, (key, _))| (key.clone(), id.clone())).collect();
         for (key, members) in &self.networks {
-            let count: u32 =
-                members.iter().map(|name| pod.project.services.get(name).map_or(1, containers_of).max(1)).sum();
+            let counts = members.iter().map(|name| pod.project.services.get(name).map_or(1, containers_of).max(1));
+            let count = counts.fold(0, u32::saturating_add);
             let size = size(count);
             let Some(base) = free(self.pool, &format!("{}/{key}", pod.name), size, &mut taken) else {
                 let message =
@@ -183,6 +184,12 @@ impl Layout {
         self.gates.get(unit).map(|(key, address)| (key.as_str(), *address))
     }
 
+    /// Returns the addresses of a network.
+    pub(super) fn subnet(&self, key: &str) -> &str {
+        let ipam = self.made.get(key).and_then(|network| network.ipam.as_ref());
+        ipam.and_then(|ipam| ipam.config.first()?.subnet.as_deref()).unwrap_or("")
+    }
+
     /// Returns whether there is an agent that a gate could serve.
     pub(super) fn has_gate(&self) -> bool {
         !self.gates.is_empty()
@@ -200,6 +207,19 @@ impl Layout {
     }
 }
 
+/// Tells of a service that is on no network of its own, so that no agent finds it.
+fn unreachable(target: &str, each: &PlannedUnit, pod: &Pod, diag: &mut Diagnostics) {
+    let Some(mode) = pod.project.services.get(target).and_then(|service| service.network_mode.as_deref()) else {
+        return;
+    };
+    let message = format!("`{}` cannot reach `{target}`, which has `network_mode: {mode}`", each.unit.service);
+    let warning = Diagnostic::warning(Code::BadSurface, each.unit.origin, message);
+    diag.push(
+        warning
+            .help("take `network_mode` away; what listens on the host is `egress://host.docker.internal:PORT private`"),
+    );
+}
+
 /// Returns whether an agent is on networks at all: the audit lets no mode pass that nobody allowed.
 fn is_networked(each: &PlannedUnit, pod: &Pod) -> bool {
     let service = pod.project.services.get(each.unit.service.as_str());
@@ -214,7 +234,8 @@ fn own_key(id: &UnitId) -> String {
 /// Returns how many addresses a network has: the lower half for containers, but for its own and the bridge's; the last but one is the gate's.
 fn size(containers: u32) -> u32 {
     let mut size = SLOT;
-    while size / 2 - 2 < containers {
+    // No pool is as large as the largest of these.
+    while size / 2 - 2 < containers && size < 1 << 28 {
         size *= 2;
     }
     size

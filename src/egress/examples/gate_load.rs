@@ -55,7 +55,7 @@ impl Gate {
         let rule = |host: String, port: u16| json!({"host": host, "port": port, "private": true, "why": "load", "place": "load"});
         let mut rules: Vec<Value> = (1..count).map(|index| rule(format!("host-{index}.example.com"), 443)).collect();
         rules.push(rule(host.to_string(), port));
-        let agents = json!({"load": {"service": "load", "address": IpAddr::from(at), "place": "load", "rules": rules}});
+        let agents = json!({"load": {"service": "load", "address": IpAddr::from(at), "network": "127.0.0.0/8", "place": "load", "rules": rules}});
         let path = folder.join("rules.json");
         fs::write(&path, json!({"v": 1, "pod": "load", "agents": agents}).to_string())?;
         let ready = SocketAddr::from((at, 3129)).to_string();

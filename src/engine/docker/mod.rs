@@ -91,6 +91,8 @@ impl EngineFacts {
             (!self.has_pids_limit, "limits of processes"),
             (!self.has_cpu_limit, "limits of CPUs"),
             (is_open, "filters of system calls (seccomp)"),
+            // Podman 4.3.1 leaves the host's address on every network, and says nothing.
+            (self.is_podman, "ports of the host shut from inside"),
         ];
         rows.into_iter().filter(|(is_missing, _)| *is_missing).map(|(_, what)| what).collect()
     }

@@ -176,9 +176,10 @@ fn a_rule_opens_one_host_and_new_rules_need_no_restart() {
     let text = std::fs::read_to_string(pod.folder.0.join("claw-pod.yml")).expect("the pod");
     pod.write("claw-pod.yml", &text.replace(&rule(first), &rule(second)));
     assert_eq!(pod.run(&["plan", "--exit-code"]).code, Some(3));
-    // The letter tells the agent what it may reach: it is made anew, and the gate is not.
+    let plan = pod.ok(&["plan"]);
+    assert_eq!(plan, "write files of egress: they are new or changed\n");
     pod.ok(&["up", "-d", "--wait"]);
-    assert_eq!(pod.id("egress"), before.1, "the gate goes on");
+    assert_eq!((pod.id("mole"), pod.id("egress")), before, "both go on");
     let until = std::time::Instant::now() + Duration::from_secs(10);
     while !through(second) && std::time::Instant::now() < until {
         std::thread::sleep(Duration::from_millis(200));

@@ -75,7 +75,10 @@ fn an_agent_is_held_as_planned_on_podman() {
         run.stdout
     };
     assert!(claw(&["doctor"]).contains("Podman 4") || claw(&["doctor"]).contains("Podman 5"));
-    claw(&["up", "-d"]);
+    // It leaves the host on agents' networks: that must be wanted.
+    let run = claw_with(&pod.folder.0, &["-p", &pod.name, "up", "-d"], &[("DOCKER_HOST", &service.address)]);
+    assert!(run.code != Some(0) && run.stderr.contains("ports of the host shut from inside"), "{run:?}");
+    claw(&["up", "-d", "--compat"]);
     assert_eq!(claw(&["verify"]), "3 services run as planned\n");
     assert_eq!(claw(&["plan"]), "nothing to do\n");
     let health = claw(&["health"]);
@@ -84,7 +87,7 @@ fn an_agent_is_held_as_planned_on_podman() {
     // A change is a change there too.
     pod.write("AGENTS.md", "# Editor\n");
     assert!(claw(&["plan"]).contains("contract changed"));
-    claw(&["up", "-d"]);
+    claw(&["up", "-d", "--compat"]);
     claw(&["down", "-v", "--rmi", "local"]);
     assert!(!pod.folder.0.join(".claw").join(&pod.name).exists());
 }

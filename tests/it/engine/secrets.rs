@@ -84,7 +84,8 @@ fn a_runtime_that_reads_its_environment_gets_its_secrets_there_and_nobody_else_s
     use std::os::unix::fs::MetadataExt;
     let mut sealed = 0;
     for (path, text) in files(&pod.folder.0.join(".claw")) {
-        if text.contains("canary") {
+        // Claw's own executable has the word for what it looks for in texts.
+        if text.contains("canary") && !path.contains("/bin/") {
             let found = std::fs::metadata(pod.folder.0.join(".claw").join(&path)).expect("there");
             assert!(path.contains("/secrets/"), "{path} holds a secret");
             assert_eq!((found.mode() & 0o777, found.uid()), (0o400, 65532), "{path} is its agent's alone");

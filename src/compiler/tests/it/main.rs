@@ -8,6 +8,7 @@ mod hostile;
 mod images;
 mod language;
 mod lockfile;
+mod network;
 mod plan;
 mod property;
 mod proxy;

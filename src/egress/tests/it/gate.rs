@@ -80,6 +80,14 @@ fn a_tunnel_opens_to_an_allowed_host_alone() {
         (&json!("a"), &json!("evil.example"), &json!("connect"))
     );
 
+    let open = talk(world.a, 3128, b"GET / HTTP/1.1\r\nhost: egress:3128\r\n\r\n");
+    assert!(open.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&open));
+    let open = body(&open);
+    assert_eq!((&open["agent"], &open["every_public_host"]), (&json!("a"), &json!(false)));
+    assert_eq!((&open["hosts"][0]["host"], &open["hosts"][0]["port"]), (&json!("api.example.com"), &json!(port)));
+    let open = body(&talk(world.b, 3128, b"GET / HTTP/1.0\r\nhost: egress\r\n\r\n"));
+    assert_eq!((&open["every_public_host"], &open["hosts"]), (&json!(true), &json!([])), "each agent's own");
+
     let other = body(&talk(world.a, 3128, &connect("api.example.com", 1)));
     assert_eq!(
         (&other["error"]["code"], &other["error"]["rule"]),
@@ -113,6 +121,35 @@ fn a_client_that_knows_no_proxy_is_served_by_the_name_in_its_first_message() {
         String::from_utf8_lossy(&get)
     );
     assert!(talk(world.a, 80, b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").starts_with(b"HTTP/1.1 403"));
+}
+
+#[test]
+fn a_tunnel_to_one_host_is_none_to_another_at_its_address() {
+    // The port of TLS, at an address of this machine that nobody else listens at.
+    let listener = std::net::TcpListener::bind(SocketAddr::new(own_address(), 443)).expect("port 443 is free");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut bytes = [0; 4096];
+            let count = stream.read(&mut bytes).expect("words");
+            stream.write_all(&bytes[..count]).expect("sent");
+        }
+    });
+    let own = own_address().to_string();
+    let world = World::new(json!([rule("a.example", 443), rule("b.example", 443)]), &[("a.example", &own)]);
+    let inside = |first: &[u8]| {
+        let mut tunnel = open(world.a, 3128, &connect("a.example", 443));
+        assert!(read_head(&mut tunnel).starts_with("HTTP/1.1 200"));
+        tunnel.write_all(first).expect("sent");
+        let mut said = Vec::new();
+        let _ = tunnel.read_to_end(&mut said);
+        said
+    };
+    assert_eq!(inside(&hello("a.example")), hello("a.example"));
+    assert_eq!(inside(&hello("b.example")), hello("b.example"), "another that the agent may reach");
+    assert_eq!(inside(b"SSH-2.0-x\r\n"), b"SSH-2.0-x\r\n", "what is no TLS passes");
+    assert_eq!(inside(&hello("evil.example")), [21, 3, 3, 0, 2, 2, 49]);
+    assert_eq!(world.denied("not-allowed")["host"], "evil.example");
 }
 
 #[test]
@@ -276,4 +313,59 @@ fn what_comes_in_bulk_arrives_whole() {
     assert!(receiver.join().expect("received") == sent, "every byte, in order");
     let passed = world.wait("was written", || world.said("egress").pop());
     assert_eq!((&passed["bytes_out"], &passed["bytes_in"]), (&json!(64 << 20), &json!(4)));
+}
+
+/// Opens a connection from an address of one's own.
+fn from(source: &str, to: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(source.parse().expect("an address"), 0))?;
+        socket.connect(to).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    Ok(stream)
+}
+
+#[test]
+fn whose_a_connection_is_says_where_it_comes_from_and_not_where_it_goes_alone() {
+    let port = host();
+    let own = own_address().to_string();
+    let world = World::new(json!([rule("a.example", port)]), &[("a.example", &own)]);
+    let gate = SocketAddr::new(world.a, 3128);
+    let said = |source: &str| {
+        let mut stream = from(source, gate).expect("the gate takes it");
+        stream.write_all(&connect("a.example", port)).expect("sent");
+        read_head(&mut stream)
+    };
+    assert!(said("127.0.0.1").starts_with("HTTP/1.1 200"), "from the agent's network");
+    assert_eq!(said("127.91.200.9"), "", "from another's");
+    assert_eq!(world.said("egress_denied"), Vec::<Value>::new(), "and in nobody's name");
+    // Names too, and the way in.
+    let socket = UdpSocket::bind("127.91.200.9:0").expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a limit");
+    let query = [&[9, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1][..], b"a\x07example\0\0\x01\0\x01"].concat();
+    socket.send_to(&query, SocketAddr::new(world.a, 53)).expect("sent");
+    assert!(socket.recv(&mut [0; 512]).is_err(), "no answer");
+    let mut inward = from("127.91.200.9", SocketAddr::new(world.outside, 20000)).expect("it is taken");
+    assert_eq!(inward.read(&mut [0; 8]).unwrap_or(0), 0, "an agent is not outside");
+}
+
+#[test]
+fn one_agent_has_its_share_of_what_is_held() {
+    let world = World::new(json!([]), &[]);
+    // Each says nothing for as long as it may; half of all that may is one agent's.
+    let held: Vec<std::net::TcpStream> = (0..512).map(|_| open(world.a, 3128, b"GET")).collect();
+    world.wait("took them", || (world.said("egress_denied").is_empty()).then_some(()));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(talk(world.a, 3128, b"GET"), b"");
+    assert_eq!(world.denied("too-many-connections")["claw_id"], "a");
+    assert!(
+        talk(world.b, 3128, b"GET / HTTP/1.0\r\nhost: x\r\n\r\n").starts_with(b"HTTP/1.1 200"),
+        "another has its own"
+    );
+    drop(held);
+    // A question over TCP that would take much room is none.
+    assert_eq!(talk(world.a, 53, &[0xff, 0xff, 0, 0]), b"");
 }

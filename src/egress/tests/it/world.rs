@@ -106,8 +106,8 @@ impl World {
             "v": 1, "pod": "test", "shut": ["127.91.0.0/16"],
             "inbound": [{"listen": 20000, "agent": "127.91.255.1", "port": 7}],
             "agents": {
-                "a": {"service": "a", "address": self.a, "place": "claw-pod.yml:3", "rules": rules},
-                "b": {"service": "b", "address": self.b, "open": true, "place": "claw-pod.yml:9", "rules": []},
+                "a": {"service": "a", "address": self.a, "network": "127.0.0.0/28", "place": "claw-pod.yml:3", "rules": rules},
+                "b": {"service": "b", "address": self.b, "network": "127.0.0.0/28", "open": true, "place": "claw-pod.yml:9", "rules": []},
             },
         });
         let new = self.rules.with_extension("new");
