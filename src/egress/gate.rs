@@ -243,13 +243,16 @@ impl Gate {
             Resolver::Table(table) => table.get(host).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
             Resolver::System => {
                 let host = host.to_owned();
-                // The thread is taken until the answer is there, whether or not anybody waits for it.
+                let until = Instant::now() + CONNECT;
+                let turn = timeout(CONNECT, turns.acquire_owned()).await?.map_err(io::Error::other)?;
+                // The thread is taken until the answer is there, whether or not anybody waits for it: so is the turn.
                 let looking = tokio::task::spawn_local(async move {
-                    let _turn = turns.acquire().await;
+                    let _turn = turn;
                     let found = tokio::net::lookup_host((host, 0)).await?;
                     Ok::<Vec<IpAddr>, io::Error>(found.map(|address| address.ip()).collect())
                 });
-                let mut found = timeout(CONNECT, looking).await?.map_err(io::Error::other)??;
+                let left = until.saturating_duration_since(Instant::now());
+                let mut found = timeout(left, looking).await?.map_err(io::Error::other)??;
                 found.sort_by_key(|address| address.is_ipv6());
                 found.dedup();
                 Ok(found)
@@ -266,12 +269,15 @@ impl Gate {
             "connect" => near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await,
             _ => Ok(()),
         };
+        // What came with the head of a tunnel is part of its first words.
+        let sent = match via == "connect" && port == 443 {
+            true => self.first_inside(near, far, id, &host, sent).await,
+            false => Some(sent),
+        };
+        let Some(sent) = sent else { return };
         if opened.is_ok() && far.write_all(&sent).await.is_ok() {
             moved.out.set(u64::try_from(sent.len()).unwrap_or(0));
             drop(sent);
-            if via == "connect" && port == 443 && !self.is_meant(near, far, id, &host, &moved).await {
-                return;
-            }
             let mut changes = self.rules.clone();
             let is_private = far.peer_addr().is_ok_and(|far| place(far.ip()) == Place::Private);
             let is_open = |rules: &Arc<Rules>| {
@@ -295,34 +301,38 @@ impl Gate {
         self.audit.event(kind, &self.now().pod, id, more);
     }
 
-    /// Passes on the first words inside a tunnel, unless they are TLS for a host that the agent may not reach: one address may serve
-    /// many. Returns whether the tunnel goes on.
-    async fn is_meant(&self, near: &mut TcpStream, far: &mut TcpStream, id: &str, host: &str, moved: &Moved) -> bool {
-        tokio::select! {
-            _ = near.readable() => {}
-            // The other side speaks first: that is no TLS.
-            _ = far.readable() => return true,
+    /// Returns the first words inside a tunnel; nothing where they are TLS for a host that the agent may not reach, for one address may
+    /// serve many, or are not finished in time. `bytes` has those that are there already.
+    async fn first_inside(
+        &self,
+        near: &mut TcpStream,
+        far: &TcpStream,
+        id: &str,
+        host: &str,
+        mut bytes: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        if bytes.is_empty() {
+            tokio::select! {
+                _ = near.readable() => {}
+                // The other side speaks first: that is no TLS.
+                _ = far.readable() => return Some(bytes),
+            }
         }
-        let mut bytes = Vec::with_capacity(2048);
         let read = async {
             while sni::hello(&bytes) == Hello::Partial && near.read_buf(&mut bytes).await? > 0 {}
             io::Result::Ok(())
         };
-        if !matches!(timeout(HEAD, read).await, Ok(Ok(()))) {
-            return false;
-        }
-        if let Hello::Name(name) = sni::hello(&bytes) {
-            let name = crate::rules::host(&name).unwrap_or_default();
-            let rules = self.now();
-            let is_other = name != host && host.parse::<IpAddr>().is_err();
-            if let Some(agent) = rules.agent(id).filter(|agent| is_other && agent.judge(&name, 443).is_err()) {
-                self.deny(&rules, agent, &name, 443, "tls", Reason::NotAllowed);
-                let _ = near.write_all(&ALERT_DENIED).await;
-                return false;
-            }
-        }
-        moved.out.set(moved.out.get() + u64::try_from(bytes.len()).unwrap_or(0));
-        far.write_all(&bytes).await.is_ok()
+        timeout(HEAD, read).await.ok()?.ok()?;
+        let Hello::Name(name) = sni::hello(&bytes) else { return Some(bytes) };
+        let name = crate::rules::host(&name).unwrap_or_default();
+        let rules = self.now();
+        let is_other = name != host && host.parse::<IpAddr>().is_err();
+        let Some(agent) = rules.agent(id).filter(|agent| is_other && agent.judge(&name, 443).is_err()) else {
+            return Some(bytes);
+        };
+        self.deny(&rules, agent, &name, 443, "tls", Reason::NotAllowed);
+        let _ = near.write_all(&ALERT_DENIED).await;
+        None
     }
 
     async fn refuse(&self, mut stream: TcpStream, rules: &Rules, agent: &Agent, wish: &Wish, fault: &Fault) {

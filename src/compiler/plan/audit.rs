@@ -53,6 +53,9 @@ pub(crate) fn audit(pod: &Pod, plan: &Plan, diag: &mut Diagnostics) {
         let at = service.origin.place(pod.origin);
         let agent = ServiceName::parse(name).ok().and_then(|name| pod.agents.get(&name));
         labels(name, service, at, diag);
+        if agent.is_some() {
+            names(name, service, at, diag);
+        }
         match agent {
             Some(agent) => {
                 let unit = plan.units.values().find(|unit| unit.unit.service.as_str() == name);
@@ -127,6 +130,21 @@ fn labels(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
         let error =
             Diagnostic::error(Code::ReservedName, at, format!("`{name}` sets the label `{label}`, which is claw's"));
         diag.push(error.help("take it away: claw says itself what is an agent, and of which pod"));
+    }
+}
+
+/// Names by which an agent finds what is claw's own lead nowhere else.
+fn names(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
+    let host = |entry: &str| entry.split([':', '=']).next().unwrap_or("").trim().to_ascii_lowercase();
+    let is_ours = |host: &String| host == "egress" || host == "cllama" || host.starts_with("cllama-");
+    for host in service.extra_hosts.iter().map(|entry| host(entry)).filter(is_ours) {
+        let at = service.origin.of("extra_hosts", at);
+        let error = Diagnostic::error(
+            Code::ReservedName,
+            at,
+            format!("`{name}` gives the name `{host}`, which is claw's, to another"),
+        );
+        diag.push(error.help("take it out of `extra_hosts`"));
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_compose::model::{Healthcheck, Port, Service, Ulimit};
+use claw_compose::model::{Port, Service, Ulimit};
 use claw_compose::shape::{Argv, Maybe};
 use claw_compose::template::Template;
-use claw_compose::units::Duration;
 use claw_types::agent::{AgentUnit, EgressRule};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
@@ -17,7 +16,7 @@ use claw_types::path::PodPath;
 use super::assemble::{bind, labels};
 use super::harden::{Hardening, hold};
 use super::network::{Layout, attached};
-use super::proxy::USER;
+use super::proxy::{USER, check};
 use super::{Belongings, PlannedUnit};
 use crate::facts::Context;
 use crate::resolve::Pod;
@@ -27,6 +26,9 @@ pub(super) const GATE: &str = "egress";
 
 /// Where the gate is a proxy.
 const PROXY_PORT: u16 = 3128;
+
+/// Where it says to its container's own probe that it is ready.
+const READY: &str = "http://127.0.0.1:3129/ready";
 
 /// The first port at which the gate listens for an agent's published ones.
 const FIRST_INBOUND: u16 = 20_000;
@@ -57,7 +59,7 @@ pub(super) fn gate(
         image: Some(format!("{INFRA_REPOSITORY}:{}", cx.version)),
         entrypoint: Some(Argv(vec![INFRA_PROGRAM.to_owned()])),
         command: Some(Argv(vec!["egress".to_owned(), "serve".to_owned()])),
-        healthcheck: Some(Box::new(check())),
+        healthcheck: Some(Box::new(check(INFRA_PROGRAM, READY))),
         restart: Some("unless-stopped".to_owned()),
         ..Service::default()
     };
@@ -98,18 +100,6 @@ pub(super) fn gate(
         is_live: true,
     };
     Some((id, made, belongings))
-}
-
-fn check() -> Healthcheck {
-    let test = ["CMD", INFRA_PROGRAM, "shim", "probe", "http://127.0.0.1:3129/ready"];
-    Healthcheck {
-        test: test.map(ToOwned::to_owned).to_vec(),
-        interval: Some(Duration::seconds(5)),
-        timeout: Some(Duration::seconds(4)),
-        retries: Some(3),
-        start_period: Some(Duration::seconds(10)),
-        ..Healthcheck::default()
-    }
 }
 
 fn hardening() -> Hardening {

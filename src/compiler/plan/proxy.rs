@@ -136,13 +136,13 @@ fn service(
             made.image = Some(image.to_string());
             // It may have no program that could ask: claw's own does.
             made.volumes.push(bind(format!("./.claw/{}/bin/shim-v{SHIM_PROTOCOL}", pod.name), SHIM_PROGRAM, true));
-            made.healthcheck = Some(Box::new(check(SHIM_PROGRAM, "health")));
+            made.healthcheck = Some(Box::new(check(SHIM_PROGRAM, "http://127.0.0.1:8080/health")));
         }
         None => {
             made.image = Some(format!("{}:{}", claw_types::image::INFRA_REPOSITORY, cx.version));
             made.entrypoint = Some(Argv(vec![INFRA_PROGRAM.to_owned()]));
             made.command = Some(Argv(vec!["cllama".to_owned(), "serve".to_owned()]));
-            made.healthcheck = Some(Box::new(check(INFRA_PROGRAM, "ready")));
+            made.healthcheck = Some(Box::new(check(INFRA_PROGRAM, "http://127.0.0.1:8080/ready")));
         }
     }
     made.volumes.push(bind(format!("./{}/claw", own.directory), "/claw", true));
@@ -192,9 +192,9 @@ pub(super) fn healthy() -> Dependency {
     Dependency { condition: "service_healthy".to_owned(), required: Some(true), ..Dependency::default() }
 }
 
-fn check(program: &str, page: &str) -> Healthcheck {
-    let page = format!("http://127.0.0.1:8080/{page}");
-    let test = ["CMD", program, "shim", "probe", &page];
+/// Returns the health check of a program of claw's own that asks a page of its container.
+pub(super) fn check(program: &str, page: &str) -> Healthcheck {
+    let test = ["CMD", program, "shim", "probe", page];
     Healthcheck {
         test: test.map(ToOwned::to_owned).to_vec(),
         interval: Some(Duration::seconds(5)),

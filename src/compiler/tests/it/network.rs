@@ -206,6 +206,9 @@ fn what_no_gate_can_do_is_said() {
     assert!(found(&many).iter().any(|each| each.contains("are too few")), "{:?}", found(&many));
     let ports = "  a: {image: x, ports: ['80'], entrypoint: [/a], x-claw: {type: generic, agent: A.md, egress: ['h.example.com:20000']}}\n";
     assert_eq!(planned(ports).project.services["egress"].ports[0].target, 20001, "a rule's port is not taken");
+    let led =
+        "  a: {image: x, extra_hosts: ['egress:10.0.0.9'], entrypoint: [/a], x-claw: {type: generic, agent: A.md}}\n";
+    assert!(found(led).iter().any(|each| each.contains("gives the name `egress`")), "{:?}", found(led));
     let taken = World::default().compile(&format!("networks: {{claw-a: {{}}}}\nservices:\n{}", agent("a", ""))).1;
     assert!(taken.iter().any(|each| each.contains("the network `claw-a` is claw's")), "{taken:?}");
 }

@@ -150,6 +150,12 @@ fn a_tunnel_to_one_host_is_none_to_another_at_its_address() {
     assert_eq!(inside(b"SSH-2.0-x\r\n"), b"SSH-2.0-x\r\n", "what is no TLS passes");
     assert_eq!(inside(&hello("evil.example")), [21, 3, 3, 0, 2, 2, 49]);
     assert_eq!(world.denied("not-allowed")["host"], "evil.example");
+    // Not even in one piece with the head.
+    let mut tunnel = open(world.a, 3128, &[connect("a.example", 443), hello("evil.example")].concat());
+    assert!(read_head(&mut tunnel).starts_with("HTTP/1.1 200"));
+    let mut said = Vec::new();
+    let _ = tunnel.read_to_end(&mut said);
+    assert_eq!(said, [21, 3, 3, 0, 2, 2, 49]);
 }
 
 #[test]
