@@ -329,7 +329,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Secrets,
     },
-    /// What the pod's proxy wrote down: calls, costs, refusals
+    /// What the pod's proxy and gate wrote down: calls, costs, ways out, refusals
     #[command(after_help = "Example: claw audit writer --since 2h\nExample: claw audit --costs --by day")]
     Audit(AuditArgs),
     /// The governance proxy: its page, its prices, itself

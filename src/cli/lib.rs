@@ -9,6 +9,7 @@ mod discover;
 mod exit;
 mod fix;
 mod input;
+mod published;
 mod render;
 mod sarif;
 mod session;

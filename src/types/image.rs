@@ -95,6 +95,8 @@ pub mod label {
     pub const ROLE: &str = "claw.role";
     /// What of the privileged surface an agent was allowed, divided by commas; absent where it is nothing.
     pub const ALLOW: &str = "claw.allow";
+    /// Of the gate: where it listens for which port of which agent, `20000=writer:8080`, divided by commas.
+    pub const INBOUND: &str = "claw.inbound";
     /// Set at create: an HMAC over the filled content of a unit's sealed files.
     pub const SEAL: &str = "claw.seal";
     /// What is run inside a container before it is stopped, where its compose file says so.
@@ -107,7 +109,8 @@ pub mod label {
     pub const CONTEXT: &str = "claw.context";
 
     /// Labels of containers that say whose they are and what is done to them: no file of the user's sets one.
-    pub const RESERVED: &[&str] = &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, ALLOW, SEAL, PRE_STOP, FIELDS, MADE];
+    pub const RESERVED: &[&str] =
+        &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, ALLOW, INBOUND, SEAL, PRE_STOP, FIELDS, MADE];
 }
 
 /// Docker compose's labels (observed with 2.40.3), through which each tool finds what the other made.

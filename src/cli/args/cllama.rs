@@ -86,7 +86,7 @@ pub(crate) struct AuditArgs {
     /// Nothing older: `10m`, `2h`, an RFC 3339 time, or Unix time in seconds
     #[arg(long, value_name = "TIME", value_parser = super::moment)]
     pub(crate) since: Option<i64>,
-    /// Only events of these types, divided by commas: response, error, intervention, failover, …
+    /// Only events of these types, divided by commas: response, error, intervention, egress_denied, …
     #[arg(long = "type", value_name = "TYPES", value_delimiter = ',')]
     pub(crate) types: Vec<String>,
     /// What calls cost, instead of events: from the ledger

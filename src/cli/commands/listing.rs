@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::exit::{CommandError, Exit};
+use crate::published::{gate, published};
 use crate::session;
 use crate::table::{row, table};
 use crate::ui::Ui;
@@ -65,11 +66,10 @@ pub(crate) fn port(
     }
     session::with(global, "port", ui, async |session| {
         let seen = session.container(service, index).await?;
-        let bound = &seen.inspected["NetworkSettings"]["Ports"][format!("{port}/{protocol}")];
-        let text = |each: &Value, key: &str| each[key].as_str().unwrap_or("").to_owned();
-        let addresses = bound.as_array().into_iter().flatten();
-        let addresses: Vec<String> =
-            addresses.map(|each| format!("{}:{}", text(each, "HostIp"), text(each, "HostPort"))).collect();
+        let all = session.containers(&[]).await?;
+        let wanted = format!("{port}/{protocol}");
+        let leading = published(&seen, gate(&all)).into_iter().filter(|each| each.inside == wanted);
+        let addresses: Vec<String> = leading.map(|each| each.address).collect();
         if addresses.is_empty() {
             return Err(CommandError::Usage(format!("`{service}` does not publish {port}/{protocol}")));
         }

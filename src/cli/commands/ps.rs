@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::audit;
 use crate::args::Global;
 use crate::exit::{CommandError, Exit};
+use crate::published::{gate, published};
 use crate::session::{self, Session};
 use crate::table::{row, table};
 use crate::ui::Ui;
@@ -33,7 +34,9 @@ pub(crate) fn run(
             return Ok(Exit::Done);
         }
         let scores = scores(&session).await?;
-        let rows: Vec<Value> = containers.iter().map(|seen| described(seen, &session, &scores)).collect();
+        let all = session.containers(&[]).await?;
+        let described = |seen| described(seen, gate(&all), &session, &scores);
+        let rows: Vec<Value> = containers.iter().map(described).collect();
         let has_scores = !scores.is_empty();
         let mut lines = vec![row(["SERVICE", "RUNTIME", "MODEL", "PROXY", "STATE", "HEALTH", "PORTS"])];
         lines[0].extend(has_scores.then(|| "SCORE".to_owned()));
@@ -82,7 +85,7 @@ async fn scores(session: &Session<'_>) -> Result<BTreeMap<String, f64>, CommandE
 }
 
 /// Returns a container with what the plan knows of its service.
-fn described(seen: &Seen, session: &Session<'_>, scores: &BTreeMap<String, f64>) -> Value {
+fn described(seen: &Seen, gate: Option<&Seen>, session: &Session<'_>, scores: &BTreeMap<String, f64>) -> Value {
     let service = seen.service();
     let unit = session.plan.units.values().find(|unit| unit.unit.id.as_str() == service).map(|unit| &unit.unit);
     let primary = unit.and_then(|unit| {
@@ -112,25 +115,15 @@ fn described(seen: &Seen, session: &Session<'_>, scores: &BTreeMap<String, f64>)
         "health": seen.state.health.clone().unwrap_or_default(),
         "exit_code": seen.state.exit_code,
         "started_at": seen.state.started_at,
-        "ports": ports(seen),
+        "ports": ports(seen, gate),
         "score": scores.get(service),
     })
 }
 
 /// Returns published ports, `address:port->port/protocol`.
-fn ports(seen: &Seen) -> Vec<String> {
-    let published = seen.inspected["NetworkSettings"]["Ports"].as_object();
-    let mut ports: Vec<String> = published
-        .into_iter()
-        .flatten()
-        .flat_map(|(inside, outside)| {
-            let each = outside.as_array().into_iter().flatten();
-            each.map(move |binding| {
-                let text = |key: &str| binding[key].as_str().unwrap_or("");
-                format!("{}:{}->{inside}", text("HostIp"), text("HostPort"))
-            })
-        })
-        .collect();
+fn ports(seen: &Seen, gate: Option<&Seen>) -> Vec<String> {
+    let all = published(seen, gate).into_iter();
+    let mut ports: Vec<String> = all.map(|port| format!("{}->{}", port.address, port.inside)).collect();
     ports.sort_unstable();
     ports
 }

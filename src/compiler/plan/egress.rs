@@ -89,7 +89,12 @@ pub(super) fn gate(
     // Podman gives a container with limits of its own more processes than a small machine lets it.
     made.ulimits.insert("nproc".to_owned(), Ulimit { soft: 4096, hard: 4096, is_single: true });
     hold(&mut made, &hardening());
-    labels(&mut made, pod, &[(label::SERVICE, GATE), (label::ROLE, GATE)]);
+    let ways: Vec<String> =
+        inbound.iter().map(|each| format!("{}={}:{}", each.listen, each.agent, each.port)).collect();
+    let ways = ways.join(",");
+    let mut rows = vec![(label::SERVICE, GATE), (label::ROLE, GATE)];
+    rows.extend((!ways.is_empty()).then_some((label::INBOUND, ways.as_str())));
+    labels(&mut made, pod, &rows);
     let belongings = Belongings {
         user: USER,
         directory,

@@ -197,6 +197,11 @@ fn an_agents_port_is_heard_through_the_gate() {
     let published = docker(&["port", &pod.container("egress")]);
     let place = published.lines().find_map(|line| line.split_once("-> ")).expect("a port").1;
     assert!(place.starts_with("127.0.0.1:"), "{published}");
+    // People see it as the agent's.
+    assert_eq!(pod.ok(&["port", "heard", "7000"]), format!("{place}\n"));
+    let shown = pod.ok(&["ps"]);
+    let row = |name: &str| shown.lines().find(|line| line.starts_with(name)).expect("a row").to_owned();
+    assert!(row("heard").contains(&format!("{place}->7000/tcp")) && !row("egress").contains("->"), "{shown}");
     let mut stream = TcpStream::connect(place).expect("the gate");
     stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
     // What the agent answers, as an attempt asks it.
