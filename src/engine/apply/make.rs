@@ -154,16 +154,12 @@ impl Run<'_> {
             "IPAM": { "Driver": ipam.driver, "Config": pools, "Options": ipam.options },
             "Labels": self.project_labels(compose::NETWORK, key, self.observed.hashes.networks.get(key), &network.labels),
         });
-        let id = match self.docker.create_network(&name, body).await {
+        let id = match self.docker.create_network(&name, body.clone()).await {
             Err(error) if is_exhausted(&error) => return Err(self.exhausted(&name).await?),
-            Err(error) if error.reason.contains("Pool overlaps") => {
-                let subnet = ipam.config.iter().find_map(|pool| pool.subnet.clone()).unwrap_or_default();
-                let why = format!(
-                    "another network has some of the addresses `{subnet}` of `{name}`: write other ones for this pod, \
-                     such as `x-claw: {{subnets: 10.99.0.0/16}}`"
-                );
-                return Err(ApplyError::Unusable(why));
-            }
+            Err(error) if is_overlap(&error) => match self.again(&name, &body).await? {
+                Some(id) => id,
+                None => return Ok(()),
+            },
             other => other?,
         };
         // A run that was killed may have asked for it too, and the engine may have made it meanwhile: one is enough.
@@ -172,6 +168,26 @@ impl Run<'_> {
             self.docker.remove_network(&id).await?;
         }
         Ok(())
+    }
+
+    /// Makes a network whose addresses another one has: it may be this one, as a run that was killed asked for it, or as one that was taken
+    /// away is still on its way. Returns its id; nothing where it is there by then.
+    async fn again(&self, name: &str, body: &Value) -> Result<Option<String>, ApplyError> {
+        for _ in 0..SETTLING {
+            tokio::time::sleep(PAUSE).await;
+            if self.docker.networks(self.scope.project).await?.iter().any(|own| own.name == name) {
+                return Ok(None);
+            }
+            match self.docker.create_network(name, body.clone()).await {
+                Err(error) if is_overlap(&error) => {}
+                made => return Ok(Some(made?)),
+            }
+        }
+        let subnet = body["IPAM"]["Config"][0]["Subnet"].as_str().unwrap_or("");
+        Err(ApplyError::Unusable(format!(
+            "another network has some of the addresses `{subnet}` of `{name}`: write other ones for this pod, such as \
+             `x-claw: {{subnets: 10.99.0.0/16}}`"
+        )))
     }
 
     /// The engine has a few dozen ranges of addresses, one for each network: those that nobody uses are named.
@@ -320,6 +336,14 @@ impl Run<'_> {
         }
         labels
     }
+}
+
+/// How often, and how long after each other, a network is tried again whose addresses are taken.
+const SETTLING: u32 = 30;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+fn is_overlap(error: &EngineError) -> bool {
+    error.reason.contains("Pool overlaps")
 }
 
 fn is_exhausted(error: &EngineError) -> bool {

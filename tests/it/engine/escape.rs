@@ -263,3 +263,49 @@ fn a_program_of_roots_makes_no_root_and_logs_end() {
     assert!(free >= 60_000_000, "without a limit all of it is kept: {free}");
     assert!(held < 33_000_000, "three files of ten megabytes: {held}");
 }
+
+/// What does not hold by itself: docs/security.md says so, and `claw doctor` whether it does here.
+#[test]
+fn a_datagram_on_the_link_reaches_the_host_where_it_does_not_filter_paths() {
+    let pod = pod("link", "a.example.com");
+    pod.ok(&["up", "-d", "--wait"]);
+    let server = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    server.set_read_timeout(Some(Duration::from_secs(3))).expect("a limit");
+    let port = server.local_addr().expect("an address").port();
+    let process = docker(&["inspect", "-f", "{{.State.Pid}}", &pod.container("mole")]);
+    // 25 is SO_BINDTODEVICE: no privilege is needed for either option.
+    let script = format!(
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(socket.SOL_SOCKET, 25, b'eth0\\0'); \
+         s.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1); s.sendto(b'link', ('{}', {port}))",
+        own_address()
+    );
+    let sent = Command::new("nsenter").args(["-t", &process, "-n", "/usr/bin/python3", "-c", &script]).status();
+    assert!(sent.expect("nsenter runs").success());
+    let arrived = server.recv(&mut [0; 16]).is_ok();
+    let filter = std::fs::read_to_string("/proc/sys/net/ipv4/conf/all/rp_filter").expect("Linux");
+    assert_eq!(arrived, filter.trim() != "1");
+    let said = pod.run(&["doctor"]).stdout;
+    let row = said.lines().find(|line| line.contains("datagrams to the host")).expect("a row");
+    assert_eq!(row.contains("refused"), !arrived, "{row}");
+}
+
+#[test]
+fn addresses_that_another_network_has_are_told_with_what_moves_the_pod() {
+    let pod = pod("clash", "a.example.com");
+    pod.ok(&["compile"]);
+    let text = std::fs::read_to_string(pod.folder.0.join("compose.generated.yml")).expect("the file");
+    let subnet = text.split("  claw-mole:\n    ").nth(1).and_then(|network| network.split("subnet: \"").nth(1));
+    let subnet = subnet.and_then(|rest| rest.split('"').next()).expect("a subnet");
+    let other = format!("{}-other", pod.name);
+    docker(&["network", "create", "--subnet", subnet, &other]);
+    let run = pod.run(&["up", "-d"]);
+    let file = pod.folder.0.join("claw-pod.yml");
+    let moved =
+        std::fs::read_to_string(&file).expect("the pod").replace("x-claw: {}", "x-claw: {subnets: 10.97.0.0/16}");
+    std::fs::write(&file, moved).expect("written");
+    let then = pod.run(&["up", "-d", "--wait"]);
+    docker(&["network", "rm", &other]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains(subnet) && run.stderr.contains("x-claw: {subnets: 10.99.0.0/16}"), "{run:?}");
+    assert_eq!(then.code, Some(0), "{then:?}");
+}
