@@ -343,7 +343,7 @@ const SETTLING: u32 = 30;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 fn is_overlap(error: &EngineError) -> bool {
-    error.reason.contains("Pool overlaps")
+    error.reason.contains("Pool overlaps") || error.reason.contains("overlapping IPv4")
 }
 
 fn is_exhausted(error: &EngineError) -> bool {
