@@ -1,6 +1,7 @@
 //! Ports of the host that lead into a pod. An agent's are its gate's, which passes them on; people see them as the agent's.
 
 use claw_engine::docker::Seen;
+use claw_types::gate::GATE;
 use claw_types::image::label;
 
 /// A port of the host.
@@ -13,7 +14,7 @@ pub(crate) struct Published {
 
 /// Returns the gate among the containers of a pod.
 pub(crate) fn gate(containers: &[Seen]) -> Option<&Seen> {
-    containers.iter().find(|seen| seen.label(label::ROLE) == "egress")
+    containers.iter().find(|seen| seen.label(label::ROLE) == GATE)
 }
 
 /// What a gate's label says: where it listens, for which agent, for which port of it.

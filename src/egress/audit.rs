@@ -77,7 +77,7 @@ impl Audit {
         line.insert("ts".to_owned(), now.into());
         line.insert("type".to_owned(), kind.into());
         line.insert("pod".to_owned(), pod.into());
-        line.insert("proxy".to_owned(), "egress".into());
+        line.insert("proxy".to_owned(), claw_types::gate::GATE.into());
         line.insert("claw_id".to_owned(), agent.into());
         line.insert("intervention".to_owned(), Value::Null);
         if let Value::Object(more) = more {

@@ -1,6 +1,6 @@
 //! The course of a connection: whose it is, which host it means, whether it may, where that is, and the bytes both ways.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -264,7 +264,7 @@ impl Gate {
     async fn pass(&self, near: &mut TcpStream, far: &mut TcpStream, id: &str, wish: Wish) {
         let (began, moved) = (Instant::now(), Moved::default());
         let Wish { host, port, via, sent } = wish;
-        let mut is_cut = Cell::new(false);
+        let mut is_cut = false;
         let opened = match via {
             "connect" => near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await,
             _ => Ok(()),
@@ -284,15 +284,13 @@ impl Gate {
                 let pass = rules.agent(id).and_then(|agent| Some(agent.judge(&host, port).ok()?.is_private));
                 pass.is_some_and(|may_be_private| may_be_private || !is_private)
             };
-            tokio::select! {
-                _ = relay(near, far, &moved) => {}
-                // Once nobody changes the rules any more, they hold to the end.
-                changed = changes.wait_for(|rules| !is_open(rules)) => {
-                    if changed.is_ok() { is_cut.set(true) } else { std::future::pending::<()>().await }
-                }
-            }
+            is_cut = tokio::select! {
+                _ = relay(near, far, &moved) => false,
+                // It fails where nobody changes the rules any more: then the gate ends.
+                changed = changes.wait_for(|rules| !is_open(rules)) => changed.is_ok(),
+            };
         }
-        let kind = if *is_cut.get_mut() { "egress_closed" } else { "egress" };
+        let kind = if is_cut { "egress_closed" } else { "egress" };
         let more = json!({
             "host": host, "port": port, "via": via,
             "bytes_out": moved.out.get(), "bytes_in": moved.back.get(),

@@ -20,11 +20,7 @@ use std::path::PathBuf;
 pub use gate::Resolver;
 pub use serve::serve;
 
-/// Where the gate is a proxy.
-pub const PROXY_PORT: u16 = 3128;
-
-/// Where the gate says that it is ready, inside its own container.
-pub const READY: &str = "127.0.0.1:3129";
+pub use claw_types::gate::{PROXY_PORT, READY};
 
 /// What a gate is told.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use crate::{pack, verify};
 pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Observed, ApplyError> {
     let project = plan.pod.as_str();
     let is_own = |labels: &BTreeMap<String, String>| {
-        labels.get(label::ROLE).is_some_and(|role| role == "proxy" || role == "egress")
+        labels.get(label::ROLE).is_some_and(|role| role == "proxy" || role == claw_types::gate::GATE)
     };
     let is_agent = |labels: &BTreeMap<String, String>| labels.contains_key(label::AGENT) || is_own(labels);
     let mut containers = docker.overview(project, &is_agent).await?;

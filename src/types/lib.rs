@@ -8,6 +8,7 @@ pub mod diag;
 pub mod doc;
 pub mod driver;
 pub mod files;
+pub mod gate;
 pub mod id;
 pub mod image;
 pub mod path;

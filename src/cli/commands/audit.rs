@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use claw_engine::docker::{LogOptions, Seen};
 use claw_engine::logs::read;
+use claw_types::gate::GATE;
 use claw_types::image::{INFRA_PROGRAM, label};
 use serde_json::{Value, json};
 
@@ -39,7 +40,7 @@ fn no_proxy() -> CommandError {
 async fn events(session: &Session<'_>, args: &AuditArgs) -> Result<Exit, CommandError> {
     let wanted = session.services(&args.services)?;
     let mut writers = session.containers(&[]).await?;
-    writers.retain(|seen| matches!(seen.label(label::ROLE), "proxy" | "egress"));
+    writers.retain(|seen| matches!(seen.label(label::ROLE), "proxy" | GATE));
     if writers.is_empty() {
         let message = "nothing of the pod writes down what its agents do: it has no agent, or does not run";
         return Err(CommandError::Usage(message.to_owned()));

@@ -172,16 +172,6 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
             "an agent can reach every port that this host has open on all addresses",
         ),
         look(
-            "datagrams to the host",
-            has_path_filter(),
-            if has_path_filter() {
-                "refused"
-            } else {
-                "taken from any network: `net.ipv4.conf.all.rp_filter` is not 1"
-            },
-            "an agent can send to the host's UDP ports, without an answer: `sysctl net.ipv4.conf.all.rp_filter=1` ends it",
-        ),
-        look(
             "names in internal networks",
             is_closed,
             names,
@@ -194,6 +184,15 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
             "agents share the host's kernel; gVisor (`runsc`) or Kata give them another",
         ),
     ];
+    // What this machine does is what the engine's does where they are one.
+    if facts.address.starts_with("unix:") || facts.address.starts_with('/') {
+        let found = match has_path_filter() {
+            true => "refused",
+            false => "taken from any network: `net.ipv4.conf.all.rp_filter` is not 1",
+        };
+        let cost = "an agent can send to the host's UDP ports, without an answer: `sysctl net.ipv4.conf.all.rp_filter=1` ends it";
+        walls.push(look("datagrams to the host", has_path_filter(), found, cost));
+    }
     if facts.is_podman {
         walls.push(look(
             "read-only containers",

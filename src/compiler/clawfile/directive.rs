@@ -194,6 +194,14 @@ pub fn egress(text: &str) -> Option<(String, Option<u16>)> {
     if is_host { Some((host.to_ascii_lowercase(), port)) } else { None }
 }
 
+/// Returns host and port of a way out, `host[:port] [private]`, and whether it may be in a private network.
+pub(crate) fn way_out(text: &str) -> Option<(String, Option<u16>, bool)> {
+    let (target, mode) = text.split_once(' ').unwrap_or((text, ""));
+    let is_private = mode.trim() == "private";
+    let (host, port) = egress(target).filter(|_| is_private || mode.trim().is_empty())?;
+    Some((host, port, is_private))
+}
+
 /// What can be done about a host that no agent reaches.
 pub(crate) const SHUT_HELP: &str = "name a host outside, or write `egress: open`; one in a private network is opened with `private`: `egress://10.0.0.5:11434 private`";
 

@@ -11,6 +11,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Content;
 use claw_types::driver::{DriverFacts, Lowered, Probe, SecretDelivery, SkillLayout};
 use claw_types::files::{FileSpec, FileTree};
+use claw_types::gate::GATE;
 use claw_types::id::{EnvName, UnitId};
 use claw_types::image::{INFRA_REPOSITORY, ImageRef, SHIM_PROGRAM, SHIM_PROTOCOL, label};
 use claw_types::path::PodPath;
@@ -381,7 +382,7 @@ fn agent(
     networks(&mut made, unit, layout);
     egress::tell(&mut made, unit, layout);
     if layout.gate(&unit.id).is_some() {
-        made.depends_on.insert(egress::GATE.to_owned(), proxy::started());
+        made.depends_on.insert(GATE.to_owned(), proxy::started());
     }
     if let Inference::Proxied { chain, .. } = &unit.inference {
         let first = chain.first().map(crate::resolve::proxy::service_name);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use claw_compose::model::{FileMount, FileObject, Mount, Project, Service};
 use claw_types::agent::{EnvValue, Inference, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::gate::GATE;
 use claw_types::id::ServiceName;
 use claw_types::image::label;
 use claw_types::provider::is_key_variable;
@@ -136,7 +137,7 @@ fn labels(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
 /// Names by which an agent finds what is claw's own lead nowhere else.
 fn names(name: &str, service: &Service, at: Span, diag: &mut Diagnostics) {
     let host = |entry: &str| entry.split([':', '=']).next().unwrap_or("").trim().to_ascii_lowercase();
-    let is_ours = |host: &String| host == "egress" || host == "cllama" || host.starts_with("cllama-");
+    let is_ours = |host: &String| host == GATE || host == "cllama" || host.starts_with("cllama-");
     for host in service.extra_hosts.iter().map(|entry| host(entry)).filter(is_ours) {
         let at = service.origin.of("extra_hosts", at);
         let error = Diagnostic::error(

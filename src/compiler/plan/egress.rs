@@ -9,6 +9,7 @@ use claw_types::agent::{AgentUnit, EgressRule};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 use claw_types::files::{FileSpec, FileTree};
+use claw_types::gate::{GATE, PROXY_PORT, READY};
 use claw_types::id::{ServiceName, UnitId};
 use claw_types::image::{INFRA_PROGRAM, INFRA_REPOSITORY, label};
 use claw_types::path::PodPath;
@@ -20,15 +21,6 @@ use super::proxy::{USER, check};
 use super::{Belongings, PlannedUnit};
 use crate::facts::Context;
 use crate::resolve::Pod;
-
-/// The gate's service, and its name on agents' networks.
-pub(super) const GATE: &str = "egress";
-
-/// Where the gate is a proxy.
-const PROXY_PORT: u16 = 3128;
-
-/// Where it says to its container's own probe that it is ready.
-const READY: &str = "http://127.0.0.1:3129/ready";
 
 /// The first port at which the gate listens for an agent's published ones.
 const FIRST_INBOUND: u16 = 20_000;
@@ -58,8 +50,8 @@ pub(super) fn gate(
     let mut made = Service {
         image: Some(format!("{INFRA_REPOSITORY}:{}", cx.version)),
         entrypoint: Some(Argv(vec![INFRA_PROGRAM.to_owned()])),
-        command: Some(Argv(vec!["egress".to_owned(), "serve".to_owned()])),
-        healthcheck: Some(Box::new(check(INFRA_PROGRAM, READY))),
+        command: Some(Argv(vec![GATE.to_owned(), "serve".to_owned()])),
+        healthcheck: Some(Box::new(check(INFRA_PROGRAM, &format!("http://{READY}/ready")))),
         restart: Some("unless-stopped".to_owned()),
         ..Service::default()
     };

@@ -51,10 +51,9 @@ pub(crate) fn words(block: &AgentBlock, at: Span, diag: &mut Diagnostics) {
     let hosts = block.egress.iter().flat_map(|egress| &egress.0);
     for host in hosts.filter(|host| host.value != "open") {
         let is_closed = matches!(host.value.as_str(), "closed" | "none" | "off" | "deny");
-        let (target, mode) = host.value.split_once(' ').unwrap_or((&host.value, ""));
-        let mode = mode.trim();
-        let named = directive::egress(target).filter(|_| matches!(mode, "" | "private"));
-        if let Some(why) = named.as_ref().and_then(|(name, _)| directive::shut(name, mode == "private")) {
+        let named = directive::way_out(&host.value);
+        let why = named.as_ref().and_then(|(name, _, is_private)| directive::shut(name, *is_private));
+        if let Some(why) = why.filter(|_| !is_closed) {
             let error = Diagnostic::error(Code::BadValue, host.span, format!("`{}` {why}", host.value));
             diag.push(error.help(directive::SHUT_HELP));
         } else if is_closed || named.is_none() {

@@ -64,10 +64,10 @@ pub(crate) fn reach(
     }
     let mut open_at = None;
     for text in row.block.egress.iter().flat_map(|texts| &texts.0) {
-        let (target, mode) = text.value.split_once(' ').unwrap_or((&text.value, ""));
-        open_at = open_at.or((target == "open").then_some(text.span));
-        if let Some((host, port)) = directive::egress(target).filter(|_| target != "open") {
-            add(&host, port, mode.trim() == "private", format!("egress: {target}"), ("egress", text.span));
+        if text.value == "open" {
+            open_at = open_at.or(Some(text.span));
+        } else if let Some((host, port, is_private)) = directive::way_out(&text.value) {
+            add(&host, port, is_private, format!("egress: {}", text.value), ("egress", text.span));
         }
     }
     Reach { services: services.into_iter().collect(), egress, open_at }

@@ -125,7 +125,10 @@ fn ways_out_are_told_apart() {
     let both = ["a.example.com:443 egress: a.example.com", "*.b.org:8443 egress: *.b.org:8443"].map(str::to_owned);
     assert_eq!(hosts("egress: [a.example.com, '*.b.org:8443']"), (both.to_vec(), false));
     let one = |text: &str| (vec![text.to_owned()], false);
-    assert_eq!(hosts("egress: ['10.1.2.3:11434 private']"), one("10.1.2.3:11434 private egress: 10.1.2.3:11434"));
+    assert_eq!(
+        hosts("egress: ['10.1.2.3:11434 private']"),
+        one("10.1.2.3:11434 private egress: 10.1.2.3:11434 private")
+    );
     assert_eq!(hosts("surfaces: ['egress://A.example.com']"), one("a.example.com:443 egress://a.example.com"));
     assert_eq!(
         hosts("surfaces: ['egress://db.lan:5432 private', 'egress://db.lan:5432']"),
