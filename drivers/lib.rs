@@ -14,12 +14,14 @@ mod reference;
 /// Every driver, in the order of their names.
 pub const ALL: &[&dyn Driver] = &[&generic::Generic, &openclaw::Openclaw, &reference::Reference];
 
-/// Returns the driver of a runtime.
+/// Returns the driver of a runtime, by any of its names.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {
-    ALL.iter().copied().find(|driver| driver.facts().name == runtime)
+    ALL.iter().copied().find(|driver| driver.facts().is_called(runtime))
 }
 
-/// Returns the names of all runtimes, in order.
+/// Returns the names that runtimes have, those they take beside their own too, in order.
 pub fn names() -> Vec<&'static str> {
-    ALL.iter().map(|driver| driver.facts().name).collect()
+    let mut names: Vec<&str> = ALL.iter().flat_map(|driver| driver.facts().names()).collect();
+    names.sort_unstable();
+    names
 }

@@ -6,27 +6,44 @@
 use std::collections::BTreeMap;
 
 use claw_types::agent::{AgentUnit, EnvValue, Inference};
-use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::diag::{Diagnostics, Reported};
 use claw_types::driver::{
     Driver, DriverFacts, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput, SecretDelivery, SkillLayout,
 };
 use claw_types::id::EnvName;
 use claw_types::provider::WireFormat;
+use claw_types::standing::{Standing, Standings, Versions};
 
 /// The driver.
 pub(crate) struct Generic;
 
 static FACTS: DriverFacts = DriverFacts {
     name: "generic",
+    aliases: &[],
     summary: "any image that reads /claw and its environment",
     source: "claw's own conventions",
+    versions: Versions { from: "0", to: "1" },
+    standing: Standings {
+        configuration: Standing::Ran,
+        contract: Standing::Ran,
+        fallbacks: Standing::Ran,
+        proxy: Standing::Ran,
+        channels: Standing::No,
+        schedules: Standing::No,
+        skills: Standing::Ran,
+        mcp: Standing::No,
+        settings: Standing::No,
+        health: Standing::Ran,
+        door: Standing::No,
+        drain: Standing::No,
+        hardened: Standing::Ran,
+    },
     user: (65532, 65532),
     home: "/tmp",
     skill_layout: SkillLayout::Directory,
     slots: &[],
     base: None,
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
-    has_schedules: false,
     platforms: &[],
     linked: &[],
     egress: &[],
@@ -34,7 +51,6 @@ static FACTS: DriverFacts = DriverFacts {
     memory_mib: 1024,
     stop_grace_seconds: 15,
     start_seconds: 30,
-    has_door: false,
     probe: ProbeKind::Running,
     probe_seconds: 5,
 };
@@ -44,28 +60,7 @@ impl Driver for Generic {
         &FACTS
     }
 
-    fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        for setting in &unit.settings {
-            diag.report(
-                Diagnostic::error(
-                    Code::RuntimeCannot,
-                    setting.path.span,
-                    "the runtime `generic` has no configuration to set",
-                )
-                .help("pass it through `environment:`, or give the image a CLAW_TYPE that has a configuration"),
-            );
-        }
-        if !unit.schedules.is_empty() {
-            diag.push(
-                Diagnostic::warning(
-                    Code::RuntimeCannot,
-                    unit.origin,
-                    format!("`{}` has schedules, and the runtime `generic` runs none", unit.service),
-                )
-                .help("the schedules stand in CLAWDAPUS.md; nothing fires them"),
-            );
-        }
-    }
+    fn check(&self, _unit: &AgentUnit, _diag: &mut Diagnostics) {}
 
     fn lower(&self, unit: &AgentUnit, _diag: &mut Diagnostics) -> Result<Lowered, Reported> {
         Ok(Lowered { env: environment(unit), probe: Probe::Running, ..Lowered::default() })

@@ -15,6 +15,7 @@ use claw_types::id::EnvName;
 use claw_types::path::{ContainerPath, PodPath};
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
+use claw_types::standing::{Standing, Standings, Versions};
 
 mod channels;
 mod config;
@@ -28,8 +29,25 @@ pub(crate) struct Openclaw;
 
 static FACTS: DriverFacts = DriverFacts {
     name: "openclaw",
+    aliases: &[],
     summary: "the personal agent with chat channels",
     source: "openclaw 2026.9.6 from npm, run",
+    versions: Versions { from: VERSION, to: VERSION },
+    standing: Standings {
+        configuration: Standing::Ran,
+        contract: Standing::Ran,
+        fallbacks: Standing::Read,
+        proxy: Standing::Ran,
+        channels: Standing::Read,
+        schedules: Standing::Ran,
+        skills: Standing::Ran,
+        mcp: Standing::Ran,
+        settings: Standing::Ran,
+        health: Standing::Ran,
+        door: Standing::Ran,
+        drain: Standing::Ran,
+        hardened: Standing::Ran,
+    },
     user: (10001, 10001),
     home: HOME,
     skill_layout: SkillLayout::Directory,
@@ -43,7 +61,6 @@ static FACTS: DriverFacts = DriverFacts {
         former: &["openclaw"],
     }),
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
-    has_schedules: true,
     platforms: channels::PLATFORMS,
     linked: &["whatsapp"],
     egress: &[],
@@ -51,7 +68,6 @@ static FACTS: DriverFacts = DriverFacts {
     memory_mib: 2048,
     stop_grace_seconds: 30,
     start_seconds: 300,
-    has_door: true,
     probe: ProbeKind::Http,
     probe_seconds: 10,
 };
@@ -119,7 +135,7 @@ impl Driver for Openclaw {
             needs: claw_types::driver::RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
             probe: Probe::Http { port: PORT, path: "/readyz" },
             detail: Some(program(&["openclaw", "health", "--json", "--timeout", "5000"])),
-            door: Some(Door { command: door() }),
+            door: Some(Door { command: door(), session: Some(5) }),
             after_start: vec![AfterStart {
                 what: "schedules",
                 has_content: !unit.schedules.is_empty(),

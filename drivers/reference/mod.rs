@@ -15,6 +15,7 @@ use claw_types::image::INFRA_PROGRAM;
 use claw_types::path::{ContainerPath, PodPath};
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
+use claw_types::standing::{Standing, Standings, Versions};
 use serde_json::Value;
 
 /// The driver.
@@ -22,15 +23,31 @@ pub(crate) struct Reference;
 
 static FACTS: DriverFacts = DriverFacts {
     name: "reference",
+    aliases: &[],
     summary: "claw's own small runtime, for demo and tests",
     source: "claw-reference in this executable",
+    versions: Versions { from: "0", to: "1" },
+    standing: Standings {
+        configuration: Standing::Ran,
+        contract: Standing::Ran,
+        fallbacks: Standing::Ran,
+        proxy: Standing::Ran,
+        channels: Standing::No,
+        schedules: Standing::Ran,
+        skills: Standing::Ran,
+        mcp: Standing::Ran,
+        settings: Standing::Ran,
+        health: Standing::Ran,
+        door: Standing::Ran,
+        drain: Standing::Ran,
+        hardened: Standing::Ran,
+    },
     user: (65532, 65532),
     home: STATE,
     skill_layout: SkillLayout::Directory,
     slots: &[],
     base: None,
     formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
-    has_schedules: true,
     platforms: &[],
     linked: &[],
     egress: &[],
@@ -38,7 +55,6 @@ static FACTS: DriverFacts = DriverFacts {
     memory_mib: 256,
     stop_grace_seconds: 15,
     start_seconds: 10,
-    has_door: true,
     probe: ProbeKind::Exec,
     probe_seconds: 5,
 };
@@ -109,13 +125,15 @@ impl Driver for Reference {
         let program = |command: &str| vec![INFRA_PROGRAM.to_owned(), "reference".to_owned(), command.to_owned()];
         let mut serve = program("serve");
         serve.push(MANIFEST.to_owned());
+        let conversation = ["--conversation", "main", "--"].map(str::to_owned);
+        let door = [program("ask"), conversation.into()].concat();
         Ok(Lowered {
             files,
             program: Some(serve),
             state: vec![StateVolume { key: "state", target: state }],
             probe: Probe::Exec(program("health")),
             // What follows is text, also where it begins like an option.
-            door: Some(Door { command: [program("ask"), vec!["--".to_owned()]].concat() }),
+            door: Some(Door { command: door, session: Some(4) }),
             drain: Some(Drain { command: program("drain"), seconds: 120 }),
             ..Lowered::default()
         })

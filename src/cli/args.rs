@@ -310,8 +310,13 @@ pub(crate) enum Command {
     #[command(after_help = "Example: claw verify || claw up -d")]
     Verify,
     /// Send one message to an agent and print its answer
-    #[command(after_help = "Example: claw ask writer \"What is new?\"\nExample: git diff | claw ask reviewer -")]
+    #[command(
+        after_help = "Example: claw ask writer \"What is new?\"\nExample: git diff | claw ask --session review reviewer -"
+    )]
     Ask {
+        /// Say it in the conversation of this name, where the runtime has several; else in claw's own
+        #[arg(long, value_name = "NAME")]
+        session: Option<String>,
         /// The agent
         agent: String,
         /// The message; `-` for standard input

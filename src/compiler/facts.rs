@@ -524,9 +524,11 @@ pub struct Context<'c> {
 }
 
 impl Context<'_> {
-    /// Returns the names of the runtimes.
+    /// Returns the names that runtimes have, those they take beside their own too, in order.
     pub fn runtimes(&self) -> Vec<&'static str> {
-        self.drivers.iter().map(|driver| driver.facts().name).collect()
+        let mut names: Vec<&str> = self.drivers.iter().flat_map(|driver| driver.facts().names()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Returns the images that claw builds for runtimes.

@@ -19,13 +19,13 @@ pub async fn health(address: &str) -> Result<(String, bool), ReferenceError> {
     Ok((document.to_string(), is_healthy))
 }
 
-/// Sends a message and returns the reply.
+/// Sends a message of a conversation and returns the reply.
 ///
 /// # Errors
 /// Where the agent does not answer, or answers with an error: then what it said.
-pub async fn ask(address: &str, text: &str) -> Result<String, ReferenceError> {
-    let request =
-        http(Duration::from_secs(300))?.post(format!("http://{address}/message")).json(&json!({"text": text}));
+pub async fn ask(address: &str, conversation: &str, text: &str) -> Result<String, ReferenceError> {
+    let message = json!({"conversation": conversation, "text": text});
+    let request = http(Duration::from_secs(300))?.post(format!("http://{address}/message")).json(&message);
     let document = answer(request).await?;
     match document["reply"].as_str() {
         Some(reply) => Ok(reply.to_owned()),

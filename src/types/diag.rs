@@ -122,6 +122,8 @@ codes! {
     MissingSecret = "missing-secret",
     /// Something the runtime cannot do.
     RuntimeCannot = "runtime-cannot",
+    /// A runtime, or a version of one, that its driver was not tried with.
+    UntestedRuntime = "untested-runtime",
     /// A setting that the runtime does not take.
     BadSetting = "bad-setting",
     /// A fact that only a build or an engine can tell.

@@ -10,6 +10,7 @@ use crate::image::SHIM_PROGRAM;
 use crate::path::{ContainerPath, PodPath};
 use crate::provider::WireFormat;
 use crate::secret::SecretRef;
+use crate::standing::{Alias, Standings, Versions};
 
 /// An adapter to one runtime.
 pub trait Driver: Sync {
@@ -34,10 +35,16 @@ pub trait Driver: Sync {
 pub struct DriverFacts {
     /// The name `CLAW_TYPE` gives.
     pub name: &'static str,
+    /// Other names that it takes too.
+    pub aliases: &'static [Alias],
     /// One line for tables.
     pub summary: &'static str,
     /// The runtime and version these facts were seen in.
     pub source: &'static str,
+    /// The versions that holds for.
+    pub versions: Versions,
+    /// How each capability is known.
+    pub standing: Standings,
     /// The user its processes run as, where the image names none: uid and gid.
     pub user: (u32, u32),
     /// The home directory.
@@ -50,8 +57,6 @@ pub struct DriverFacts {
     pub base: Option<BaseImage>,
     /// APIs it can speak to a model provider.
     pub formats: &'static [WireFormat],
-    /// Whether it runs schedules itself.
-    pub has_schedules: bool,
     /// Names of platforms it can speak on.
     pub platforms: &'static [&'static str],
     /// Those of them that a device is linked to by hand: they have no token.
@@ -66,12 +71,22 @@ pub struct DriverFacts {
     pub stop_grace_seconds: u32,
     /// Seconds it may take to become healthy.
     pub start_seconds: u32,
-    /// Whether `claw ask` can reach it.
-    pub has_door: bool,
     /// What its health is read from.
     pub probe: ProbeKind,
     /// Seconds between two probes.
     pub probe_seconds: u32,
+}
+
+impl DriverFacts {
+    /// Returns whether the runtime is called so, by its name or by another that it takes.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.names().any(|own| own == name)
+    }
+
+    /// Returns its name, then the others that it takes.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().map(|alias| alias.name))
+    }
 }
 
 /// An image that claw builds for a runtime, from a Dockerfile without a context.
@@ -148,6 +163,8 @@ pub struct Lowered {
     pub probe: Probe,
     /// A command that tells more than the probe and takes longer; asked where a person wants to know.
     pub detail: Option<Vec<String>>,
+    /// A command that prints the configuration as the runtime reads it: one JSON document, without secrets.
+    pub reading: Option<Vec<String>>,
     /// How a message gets in.
     pub door: Option<Door>,
     /// What is told to the runtime once it runs.
@@ -241,6 +258,17 @@ impl Probe {
 pub struct Door {
     /// The command without the text.
     pub command: Vec<String>,
+    /// The place in it of the word that names the conversation, where that may be another one.
+    pub session: Option<usize>,
+}
+
+impl Door {
+    /// Returns the command for a conversation; nothing where the runtime has one only.
+    pub fn into(&self, session: &str) -> Option<Vec<String>> {
+        let mut command = self.command.clone();
+        *command.get_mut(self.session?)? = session.to_owned();
+        Some(command)
+    }
 }
 
 /// What a probe printed.

@@ -17,3 +17,4 @@ pub mod provider;
 pub mod roster;
 pub mod secret;
 pub mod span;
+pub mod standing;

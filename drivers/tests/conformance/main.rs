@@ -1,6 +1,7 @@
 //! One suite over every driver: what each must be true to, whatever it drives.
 
 mod openclaw;
+mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,6 +102,25 @@ fn ids(platform: &str) -> [&'static str; 5] {
 pub(crate) fn everything(runtime: &str) -> AgentUnit {
     let mut unit = unit(runtime, false, 0, 1, true);
     let facts = claw_drivers::find(runtime).expect("a driver").facts();
+    on_every_platform(&mut unit);
+    if facts.standing.schedules.is_there() {
+        let (cron, message) = ("*/5 * * * *".to_owned(), "Say \"hello\"".to_owned());
+        unit.schedules.push(Schedule { id: "pulse".into(), cron, message, target: None });
+        unit.timezone = Some("Europe/Berlin".into());
+    }
+    if facts.slots.is_empty() || facts.slots.contains(&"fallback") {
+        let fallback =
+            ModelRef { provider: ProviderName::parse("demo").expect("a provider"), model: "small/m2".into() };
+        unit.models.insert(ModelSlot::parse("fallback").expect("a slot"), vec![fallback]);
+    }
+    let service = ServiceName::parse("db").expect("a name");
+    unit.surfaces.push(Surface::Service { service, ports: vec![8080], mcp: Some("http://db:8080/mcp".into()) });
+    unit
+}
+
+/// Gives a unit an account, its tokens and rules on every platform its runtime speaks on, and something to say there.
+fn on_every_platform(unit: &mut AgentUnit) {
+    let facts = claw_drivers::find(unit.runtime.as_str()).expect("a driver").facts();
     let env = |name: &str| EnvName::parse(name).expect("a name");
     for name in facts.platforms {
         let platform = Platform::parse(name).expect("a platform");
@@ -122,56 +142,68 @@ pub(crate) fn everything(runtime: &str) -> AgentUnit {
         }
         let target = Some(Target { platform, channel: channel.into() });
         let (cron, message) = ("0 9 * * 1-5".to_owned(), "Look at the market".to_owned());
-        unit.schedules.push(Schedule { id: format!("morning-{name}"), cron, message, target });
+        if facts.standing.schedules.is_there() {
+            unit.schedules.push(Schedule { id: format!("morning-{name}"), cron, message, target });
+        }
     }
-    if facts.has_schedules {
-        let (cron, message) = ("*/5 * * * *".to_owned(), "Say \"hello\"".to_owned());
-        unit.schedules.push(Schedule { id: "pulse".into(), cron, message, target: None });
-        unit.timezone = Some("Europe/Berlin".into());
+}
+
+/// Every kind of unit that there is of a runtime: direct or behind a proxy, alone or one of three, with skills or without, on no
+/// platform or on every one.
+fn kinds(runtime: &str) -> Vec<(String, AgentUnit)> {
+    let mut kinds = Vec::new();
+    for (is_proxied, has_skill, is_heard) in (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0)) {
+        for (index, of) in [(0, 1), (0, 3), (2, 3)] {
+            let mut unit = unit(runtime, is_proxied, index, of, has_skill);
+            if is_heard {
+                on_every_platform(&mut unit);
+            }
+            let case =
+                format!("{runtime}: proxied {is_proxied}, skill {has_skill}, platforms {is_heard}, {index} of {of}");
+            kinds.push((case, unit));
+        }
     }
-    let fallback = ModelRef { provider: ProviderName::parse("demo").expect("a provider"), model: "small/m2".into() };
-    unit.models.insert(ModelSlot::parse("fallback").expect("a slot"), vec![fallback]);
-    let service = ServiceName::parse("db").expect("a name");
-    unit.surfaces.push(Surface::Service { service, ports: vec![8080], mcp: Some("http://db:8080/mcp".into()) });
-    unit
+    kinds
 }
 
 #[test]
 fn every_driver_lowers_every_kind_of_unit_the_same_way_twice() {
     for driver in claw_drivers::ALL {
-        let name = driver.facts().name;
-        for (is_proxied, has_skill, (index, of)) in [false, true]
-            .into_iter()
-            .flat_map(|p| [false, true].into_iter().flat_map(move |s| [(0, 1), (0, 3), (2, 3)].map(|r| (p, s, r))))
-        {
-            let unit = unit(name, is_proxied, index, of, has_skill);
+        for (case, unit) in kinds(driver.facts().name) {
             let mut diag = Diagnostics::new();
             driver.check(&unit, &mut diag);
             let first = driver.lower(&unit, &mut diag).expect("lowered");
-            assert_eq!(first, driver.lower(&unit, &mut diag).expect("lowered again"), "{name}");
-            assert!(!diag.has_errors(), "{name}: {diag:?}");
-            for (path, file) in first.files.iter() {
-                assert!(
-                    !["claw/AGENTS.md", "claw/CLAWDAPUS.md"].contains(&path.as_str()),
-                    "{name} writes the contract"
-                );
-                assert!(file.mode.bits() & 0o222 == 0, "{name}: {path} can be written");
-                let is_private = file.mode.bits() & 0o077 == 0;
-                assert!(!file.content.is_sealed() || is_private, "{name}: {path} holds a secret and is not private");
-                assert!(
-                    !is_proxied || !file.content.masked().contains("DEMO_API_KEY"),
-                    "{name}: a provider key beside a proxy"
-                );
-            }
-            for value in first.env.values() {
-                let EnvValue::Secret(secret) = value else { continue };
-                assert!(
-                    !is_proxied || matches!(secret, SecretRef::ProxyToken(_) | SecretRef::Minted(..)),
-                    "{name}: {secret} beside a proxy"
-                );
-            }
+            assert_eq!(first, driver.lower(&unit, &mut diag).expect("lowered again"), "{case}");
+            assert!(!diag.has_errors(), "{case}: {diag:?}");
+            promises(&case, &unit, &first);
         }
     }
+}
+
+/// What holds of everything that a driver makes, whatever its runtime.
+fn promises(case: &str, unit: &AgentUnit, lowered: &claw_types::driver::Lowered) {
+    let is_proxied = matches!(unit.inference, Inference::Proxied { .. });
+    for (path, file) in lowered.files.iter() {
+        assert!(!["claw/AGENTS.md", "claw/CLAWDAPUS.md"].contains(&path.as_str()), "{case}: writes the contract");
+        assert!(file.mode.bits() & 0o222 == 0, "{case}: {path} can be written");
+        let is_private = file.mode.bits() & 0o077 == 0;
+        assert!(!file.content.is_sealed() || is_private, "{case}: {path} holds a secret and is not private");
+        let text = file.content.masked();
+        assert!(!is_proxied || !text.contains("DEMO_API_KEY"), "{case}: a provider key beside a proxy");
+        assert!(!is_proxied || !text.contains("http://p:1"), "{case}: a provider's address beside a proxy");
+    }
+    for value in lowered.env.values() {
+        let EnvValue::Secret(secret) = value else { continue };
+        assert!(
+            !is_proxied || matches!(secret, SecretRef::ProxyToken(_) | SecretRef::Minted(..)),
+            "{case}: {secret} beside a proxy"
+        );
+    }
+    let facts = claw_drivers::find(unit.runtime.as_str()).expect("a driver").facts();
+    assert_eq!(lowered.door.is_some(), facts.standing.door.is_there(), "{case}: a door, and what its facts say");
+    assert_eq!(lowered.drain.is_some(), facts.standing.drain.is_there(), "{case}: a drain, and what its facts say");
+    let session = lowered.door.as_ref().and_then(|door| door.session.map(|at| door.command.get(at).is_some()));
+    assert_ne!(session, Some(false), "{case}: its door has no such word");
 }
 
 #[test]
@@ -195,8 +227,9 @@ fn every_driver_reads_health_from_an_answer_and_from_none() {
 #[test]
 fn drivers_are_listed_by_name_and_found_by_it() {
     let names = claw_drivers::names();
-    assert!(names.is_sorted());
-    assert!(names.iter().all(|name| claw_drivers::find(name).is_some_and(|driver| driver.facts().name == *name)));
+    assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+    assert!(claw_drivers::ALL.is_sorted_by_key(|driver| driver.facts().name));
+    assert!(names.iter().all(|name| claw_drivers::find(name).is_some_and(|driver| driver.facts().is_called(name))));
     assert!(claw_drivers::find("nobody").is_none());
 }
 
@@ -220,7 +253,7 @@ fn shown(lowered: &claw_types::driver::Lowered) -> String {
     text.extend(lowered.secrets.iter().map(|secret| format!("reads {secret}\n")));
     text.push_str(&format!("program {:?}\nprobe {:?}\ndoor {:?}\n", lowered.program, lowered.probe, lowered.door));
     text.push_str(&format!("detail {:?}\nafter start {:?}\n", lowered.detail, lowered.after_start));
-    text.push_str(&format!("drain {:?}\n", lowered.drain));
+    text.push_str(&format!("drain {:?}\nreading {:?}\n", lowered.drain, lowered.reading));
     text.push_str(&format!(
         "writable {:?}, programs in temporary files: {}\n",
         lowered.needs.writable, lowered.needs.exec_tmp
@@ -253,50 +286,6 @@ fn every_driver_makes_of_its_cases_what_was_read_and_accepted() {
             assert_eq!(made, expected, "{}: `make snap` after reading why", path.display());
         }
     }
-}
-
-#[test]
-fn the_table_of_drivers_is_current() {
-    let mut page = "# Drivers\n\nWhat each runtime can do, from its driver's facts. A new driver is a folder below `drivers/` and two lines in\n\
-        `drivers/lib.rs`; its own page says more.\n\n\
-        | runtime | what it is | facts from | wire formats | model slots | platforms | schedules | `claw ask` | secrets | health | memory | user | image of claw's |\n\
-        |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
-        .to_owned();
-    for driver in claw_drivers::ALL {
-        let facts = driver.facts();
-        let formats: Vec<&str> = facts.formats.iter().map(|format| format.name()).collect();
-        let yes = |is_so: bool| if is_so { "yes" } else { "no" };
-        let secrets = match facts.secrets {
-            claw_types::driver::SecretDelivery::Files => "files",
-            claw_types::driver::SecretDelivery::Environment => "environment, by the shim",
-        };
-        let probe = match facts.probe {
-            ProbeKind::Running => "the engine's word",
-            ProbeKind::Exec => "a probe inside",
-            ProbeKind::Http => "an endpoint inside",
-        };
-        let list = |names: &[&str], none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
-        let base = facts.base.as_ref().map_or("none".to_owned(), |base| format!("`{}`", base.name()));
-        page.push_str(&format!(
-            "| [{name}](../drivers/{name}/README.md) | {} | {} | {} | {} | {} | {} | {} | {secrets} | {probe} | {} MiB | {}:{} | {base} |\n",
-            facts.summary,
-            facts.source,
-            list(&formats, "none"),
-            list(facts.slots, "any"),
-            list(facts.platforms, "none"),
-            yes(facts.has_schedules),
-            yes(facts.has_door),
-            facts.memory_mib,
-            facts.user.0,
-            facts.user.1,
-            name = facts.name,
-        ));
-    }
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/drivers.md");
-    if is_snapping() {
-        std::fs::write(&path, &page).expect("written");
-    }
-    assert_eq!(page, std::fs::read_to_string(path).unwrap_or_default(), "`make snap` after reading why");
 }
 
 #[test]

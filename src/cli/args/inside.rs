@@ -50,6 +50,9 @@ pub(crate) enum Reference {
     Drain,
     /// Send a message to the agent in this container
     Ask {
+        /// The conversation it is part of
+        #[arg(long, default_value = "main")]
+        conversation: String,
         /// The message
         text: String,
     },

@@ -75,8 +75,8 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             listing::port(global, (service, port), (protocol, *index), ui)
         }
         Command::Verify => session::with(global, "verify", ui, async |session| verify::run(&session).await),
-        Command::Ask { agent, text } => {
-            session::with(global, "ask", ui, async |session| ask::run(&session, agent, text).await)
+        Command::Ask { session: name, agent, text } => {
+            session::with(global, "ask", ui, async |session| ask::run(&session, agent, name.as_deref(), text).await)
         }
         Command::Inspect { agent } => {
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)

@@ -18,7 +18,9 @@ pub(crate) fn run(command: &Reference, ui: &Ui) -> Result<Exit, CommandError> {
                 return Ok(if is_healthy { Exit::Done } else { Exit::Failed });
             }
             Reference::Drain => client::drain(client::LOCAL).await?,
-            Reference::Ask { text } => ui.bare(&format!("{}\n", client::ask(client::LOCAL, text).await?)),
+            Reference::Ask { conversation, text } => {
+                ui.bare(&format!("{}\n", client::ask(client::LOCAL, conversation, text).await?));
+            }
         }
         Ok(Exit::Done)
     })

@@ -6,6 +6,7 @@ use claw_types::id::{ModelSlot, ProviderName, ProxyType};
 use claw_types::path::ContainerPath;
 use claw_types::platform::{self, Platform};
 use claw_types::span::{Span, Spanned};
+use claw_types::standing::runtime_and_version;
 
 /// The keyword of every directive.
 pub(crate) const KEYWORDS: &[&str] = &[
@@ -337,13 +338,14 @@ fn directive(args: &Arguments<'_>, runtimes: &[&str]) -> Result<Directive, Diagn
     };
     match args.keyword.as_str() {
         "CLAW_TYPE" => {
-            let runtime = one("CLAW_TYPE <runtime>")?;
-            if !runtimes.contains(&runtime.as_str()) {
+            let wanted = one("CLAW_TYPE <runtime>[@<version>]")?;
+            let (runtime, _) = runtime_and_version(&wanted);
+            if !runtimes.contains(&runtime) {
                 let error = Diagnostic::error(Code::UnknownRuntime, span, format!("there is no runtime `{runtime}`"));
                 let help = format!("there are `{}`", runtimes.join("`, `"));
-                return Err(error.help(help).suggest(&runtime, runtimes.iter().copied()));
+                return Err(error.help(help).suggest(runtime, runtimes.iter().copied()));
             }
-            Ok(Directive::ClawType(runtime))
+            Ok(Directive::ClawType(wanted))
         }
         "AGENT" => one("AGENT <file>").map(Directive::Agent),
         "PERSONA" => one("PERSONA <path or reference>").map(Directive::Persona),

@@ -119,7 +119,7 @@ fn whole(instructions: &[Instruction], directives: &[Spanned<Directive>], source
         diag.push(error.help("add `CLAW_TYPE <runtime>` after `FROM`"));
     }
     let runtime = directives.iter().find_map(|each| match &each.value {
-        Directive::ClawType(runtime) => Some(runtime.as_str()),
+        Directive::ClawType(wanted) => Some(claw_types::standing::runtime_and_version(wanted).0),
         _ => None,
     });
     let mut seen: BTreeMap<String, Span> = BTreeMap::new();

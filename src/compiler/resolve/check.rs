@@ -12,7 +12,9 @@ use claw_types::roster::Roster;
 use claw_types::secret::SecretRef;
 use claw_types::span::Span;
 
+use super::capability::able;
 use super::{Agent, Row, identity};
+use crate::facts::Context;
 use crate::pod::PodBlock;
 
 /// Records what is wrong with the keys at the top of `x-claw`.
@@ -108,7 +110,7 @@ pub(crate) fn tokens(agents: &BTreeMap<ServiceName, Agent>, diag: &mut Diagnosti
 }
 
 /// Records platforms that an agent has an account on and cannot speak on: its runtime does not, or it has no token.
-pub(crate) fn voices(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
+pub(crate) fn voices(row: &Row<'_>, unit: &AgentUnit, cx: &Context<'_>, diag: &mut Diagnostics) {
     let facts = row.driver.facts();
     let names: BTreeSet<&str> = unit.env.keys().map(AsRef::as_ref).collect();
     for platform in unit.identities.keys() {
@@ -116,7 +118,10 @@ pub(crate) fn voices(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
         if !facts.platforms.contains(&platform.name()) {
             let message = format!("the runtime `{}` does not speak on `{platform}`", facts.name);
             let warning = Diagnostic::warning(Code::RuntimeCannot, at, message);
-            diag.push(warning.help("the account is told to the other services, and nothing else comes of it"));
+            let others = able(cx, |other| other.platforms.contains(&platform.name()));
+            let others = others.map(|names| format!("; it is heard by {names}")).unwrap_or_default();
+            let help = format!("the account is told to the other services, and nothing else comes of it{others}");
+            diag.push(warning.help(help));
             continue;
         }
         let is_linked = facts.linked.contains(&platform.name());

@@ -11,11 +11,12 @@ use claw_types::provider::{self, WireFormat};
 use claw_types::secret::SecretRef;
 use claw_types::span::{Span, Spanned};
 
+use super::capability::able;
 use super::proxy::{self, Gateway, Proxied, ProxyKey};
 use super::{Row, Shared, secret};
 use crate::clawfile::Directive;
 use crate::clawfile::label::{Declared, noted};
-use crate::facts::{Facts, Need};
+use crate::facts::{Context, Facts, Need};
 use crate::pod::{AgentBlock, PodBlock, ProviderBlock};
 
 /// A model as it is named: where, and by which label of an image.
@@ -96,7 +97,7 @@ pub(crate) fn models(row: &Row<'_>, diag: &mut Diagnostics) -> Models {
 }
 
 /// Records slots that the runtime does not have, where they are named.
-pub(crate) fn slots(row: &Row<'_>, models: &Models, diag: &mut Diagnostics) {
+pub(crate) fn slots(row: &Row<'_>, models: &Models, cx: &Context<'_>, diag: &mut Diagnostics) {
     let facts = row.driver.facts();
     for (slot, wanted) in
         models.iter().filter(|(slot, _)| !facts.slots.is_empty() && !facts.slots.contains(&slot.as_str()))
@@ -104,7 +105,9 @@ pub(crate) fn slots(row: &Row<'_>, models: &Models, diag: &mut Diagnostics) {
         let (at, label) = wanted.first().map_or((row.at, None), |wanted| (wanted.at, wanted.label.as_deref()));
         let message = format!("the runtime `{}` has no model slot `{slot}`", facts.name);
         let error = Diagnostic::error(Code::RuntimeCannot, at, message);
-        let help = format!("it has `{}`", facts.slots.join("`, `"));
+        let others = able(cx, |other| other.slots.contains(&slot.as_str()));
+        let others = others.map(|names| format!("; {names} have `{slot}`")).unwrap_or_default();
+        let help = format!("it has `{}`{others}", facts.slots.join("`, `"));
         diag.push(noted(error.help(help).suggest(slot.as_str(), facts.slots.iter().copied()), label));
     }
 }
@@ -389,7 +392,7 @@ pub(crate) fn settings(row: &Row<'_>, diag: &mut Diagnostics) -> Vec<Setting> {
     let mut settings = Vec::new();
     for each in row.directives() {
         let Directive::Configure { runtime, path, value } = &each.value else { continue };
-        if *runtime != row.driver.facts().name {
+        if !row.driver.facts().is_called(runtime) {
             let own = row.driver.facts().name;
             let message = format!("this configures `{runtime}`, and the agent's runtime is `{own}`");
             let error = Diagnostic::error(Code::BadSetting, each.span, message);

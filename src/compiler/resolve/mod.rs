@@ -14,6 +14,7 @@ use claw_types::id::{PodName, ProxyType, RuntimeName, SecretName, ServiceName, U
 use claw_types::image::{ImageRef, label};
 use claw_types::roster::Roster;
 use claw_types::span::{Span, Spanned};
+use claw_types::standing::runtime_and_version;
 
 use crate::clawfile::label::Declared;
 use crate::clawfile::{Clawfile, Directive};
@@ -22,6 +23,7 @@ use crate::plan::Pool;
 use crate::pod::{AgentBlock, PodBlock, makes_agent};
 
 pub(crate) mod agentish;
+mod capability;
 mod channel;
 mod check;
 mod contract;
@@ -44,6 +46,7 @@ pub use proxy::{Gateway, Governance, PolicyService, ProxySpec};
 pub use secret::SecretSource;
 
 use agentish::Agentish;
+use capability::Wanted;
 use emitted::Image;
 use image::{FromImage, from_image};
 
@@ -304,7 +307,12 @@ fn rows<'l>(
             continue;
         };
         if let Some((service, driver)) = named(&agentish, &runtime, at, cx, diag) {
-            rows.push(Row { agentish, at, image, block, service, driver });
+            let (name, version) = runtime_and_version(&runtime.value);
+            let wanted = Wanted { name: name.to_owned(), version: version.map(str::to_owned) };
+            let runtime = Spanned::new(wanted, runtime.span);
+            let row = Row { agentish, at, image, block, service, driver, runtime };
+            capability::tried(&row, diag);
+            rows.push(row);
         }
     }
     rows
@@ -318,9 +326,15 @@ pub(crate) struct Row<'l> {
     pub(crate) block: AgentBlock,
     pub(crate) service: ServiceName,
     pub(crate) driver: &'static dyn Driver,
+    pub(crate) runtime: Spanned<Wanted>,
 }
 
 impl Row<'_> {
+    /// Returns where a key of its `x-claw` stands; its service where it is not there.
+    pub(crate) fn place(&self, key: &str) -> Span {
+        self.block.origin.of(key, self.at)
+    }
+
     pub(crate) fn directives(&self) -> impl Iterator<Item = &Declared> {
         self.image.directives.iter()
     }
@@ -438,13 +452,13 @@ fn named(
         diag.push(error.help("add `type: <runtime>` to its `x-claw`, or build it from a Clawfile with `CLAW_TYPE`"));
         return None;
     }
-    let driver = cx.drivers.iter().copied().find(|driver| driver.facts().name == runtime.value);
+    let (name, _) = runtime_and_version(&runtime.value);
+    let driver = capability::driver(cx, name);
     if driver.is_none() {
-        let error =
-            Diagnostic::error(Code::UnknownRuntime, runtime.span, format!("there is no runtime `{}`", runtime.value));
+        let error = Diagnostic::error(Code::UnknownRuntime, runtime.span, format!("there is no runtime `{name}`"));
         let names = cx.runtimes();
         let help = format!("there are `{}`", names.join("`, `"));
-        diag.push(error.help(help).suggest(&runtime.value, names));
+        diag.push(error.help(help).suggest(name, names));
     }
     driver.map(|driver| (service, driver))
 }
@@ -458,7 +472,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     };
     let contract: Option<Contract> = contract::contract(row, facts, cx, diag).ok();
     let models = inference::models(row, diag);
-    inference::slots(row, &models, diag);
+    inference::slots(row, &models, cx, diag);
     let inference = inference::inference(row, shared, &models, facts, diag);
     let surfaces = surface::surfaces(row, shared, diag);
     let identities = shared.roster.identities.get(&row.service).cloned().unwrap_or_default();
@@ -507,8 +521,9 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         env,
         origin: row.at,
     };
+    capability::check(row, &unit, cx, diag);
     row.driver.check(&unit, diag);
-    check::voices(row, &unit, diag);
+    check::voices(row, &unit, cx, diag);
     let allow = row.block.allow.0.iter().map(|word| word.value.clone()).collect();
     let agent = Agent { unit, count, allow, proxied };
     check::replicas(&agent, service, row.at, diag);

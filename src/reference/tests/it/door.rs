@@ -65,14 +65,14 @@ async fn a_message_has_at_most_one_mebibyte() {
 async fn the_client_says_what_the_agent_said_or_that_it_said_nothing() {
     let agent = agent("client", |document| document["models"] = Value::Array(Vec::new())).await;
     let said = |error: claw_reference::ReferenceError| error.to_string();
-    let error = client::ask(&agent.address, "hi").await.map_err(said);
+    let error = client::ask(&agent.address, "main", "hi").await.map_err(said);
     assert_eq!(error, Err("no model answered: none is declared".to_owned()));
-    let error = client::ask(&agent.address, "").await.map_err(said);
+    let error = client::ask(&agent.address, "main", "").await.map_err(said);
     assert_eq!(error, Err("`text` is empty".to_owned()));
     let other = start(axum::Router::new()).await;
-    let error = client::ask(&other, "hi").await.map_err(said);
+    let error = client::ask(&other, "main", "hi").await.map_err(said);
     assert_eq!(error, Err("the agent answered 404 Not Found without JSON".to_owned()));
-    let error = client::ask("127.0.0.1:1", "hi").await.map_err(said);
+    let error = client::ask("127.0.0.1:1", "main", "hi").await.map_err(said);
     assert_eq!(error, Err("no answer from the agent: it cannot be reached".to_owned()));
 }
 
@@ -81,7 +81,7 @@ async fn an_agent_that_is_drained_ends_what_it_began_and_takes_nothing_new() {
     let agent = agent("drained", |_| {}).await;
     let ask = |text: &'static str| {
         let address = agent.address.clone();
-        tokio::spawn(async move { client::ask(&address, text).await.map_err(|error| error.to_string()) })
+        tokio::spawn(async move { client::ask(&address, "main", text).await.map_err(|error| error.to_string()) })
     };
     let long = ask("think 2");
     let waiting = ask("after that");

@@ -89,39 +89,45 @@ async fn agent(name: &str, change: impl FnOnce(&mut Value)) -> Running {
 async fn a_conversation_is_remembered_streamed_or_not() {
     for stream in [true, false] {
         let agent = agent(&format!("memory-{stream}"), |document| document["settings"]["stream"] = json!(stream)).await;
-        assert_eq!(client::ask(&agent.address, "hello ü").await.expect("a reply"), "I am Writer. Turn 1: hello ü");
-        assert_eq!(client::ask(&agent.address, "again").await.expect("a reply"), "I am Writer. Turn 2: again");
+        assert_eq!(
+            client::ask(&agent.address, "main", "hello ü").await.expect("a reply"),
+            "I am Writer. Turn 1: hello ü"
+        );
+        assert_eq!(client::ask(&agent.address, "main", "again").await.expect("a reply"), "I am Writer. Turn 2: again");
     }
 }
 
 #[tokio::test]
 async fn memory_survives_a_restart_and_a_torn_line() {
     let first = agent("restart", |_| {}).await;
-    client::ask(&first.address, "one").await.expect("a reply");
+    client::ask(&first.address, "main", "one").await.expect("a reply");
     let file = first.folder.join("state/conversations/main.jsonl");
     let mut text = std::fs::read_to_string(&file).expect("remembered");
     text.push_str("{\"role\": \"us");
     std::fs::write(&file, text).expect("written");
     let state = first.folder.join("state").display().to_string();
     let second = agent("restart-2", |document| document["state"] = json!(state)).await;
-    assert_eq!(client::ask(&second.address, "two").await.expect("a reply"), "I am Writer. Turn 2: two");
-    assert_eq!(client::ask(&second.address, "three").await.expect("a reply"), "I am Writer. Turn 3: three");
+    assert_eq!(client::ask(&second.address, "main", "two").await.expect("a reply"), "I am Writer. Turn 2: two");
+    assert_eq!(client::ask(&second.address, "main", "three").await.expect("a reply"), "I am Writer. Turn 3: three");
 }
 
 #[tokio::test]
 async fn tools_reach_what_was_declared_and_nothing_else() {
     let agent = agent("tools", |_| {}).await;
-    assert_eq!(client::ask(&agent.address, "use skill review").await.expect("a reply"), "The tool said: look twice\n");
-    let hostile = client::ask(&agent.address, "use skill ../secret").await.expect("a reply");
+    assert_eq!(
+        client::ask(&agent.address, "main", "use skill review").await.expect("a reply"),
+        "The tool said: look twice\n"
+    );
+    let hostile = client::ask(&agent.address, "main", "use skill ../secret").await.expect("a reply");
     assert_eq!(hostile, "The tool said: error: `../secret` is not a skill");
-    let outside = client::ask(&agent.address, "fetch http://127.0.0.1:1/x").await.expect("a reply");
+    let outside = client::ask(&agent.address, "main", "fetch http://127.0.0.1:1/x").await.expect("a reply");
     assert_eq!(outside, "The tool said: error: `127.0.0.1:1` is not one of your services");
 }
 
 #[tokio::test]
 async fn a_fallback_answers_when_the_primary_does_not() {
     let agent = agent("fallback", |document| document["models"][0]["model"] = json!("broken")).await;
-    assert_eq!(client::ask(&agent.address, "hi").await.expect("a reply"), "I am Writer. Turn 1: hi");
+    assert_eq!(client::ask(&agent.address, "main", "hi").await.expect("a reply"), "I am Writer. Turn 1: hi");
     let (text, is_healthy) = client::health(&agent.address).await.expect("health");
     assert!(is_healthy && text.contains("\"conversations\":1"), "{text}");
 }
@@ -133,7 +139,7 @@ async fn when_no_model_answers_the_reason_is_told_and_nothing_is_remembered() {
         document["models"][1]["model"] = json!("broken");
     })
     .await;
-    let error = client::ask(&agent.address, "hi").await.expect_err("no answer").to_string();
+    let error = client::ask(&agent.address, "main", "hi").await.expect_err("no answer").to_string();
     assert!(error.contains("broken: answered 500"), "{error}");
     let (text, _) = client::health(&agent.address).await.expect("health");
     assert!(text.contains("\"conversations\":0") && text.contains("last_error\":\"no model answered"), "{text}");

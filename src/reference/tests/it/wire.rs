@@ -20,7 +20,7 @@ async fn anthropic(name: &str, stream: bool) -> Running {
 async fn anthropic_messages_converse_and_use_tools_streamed_or_not() {
     for stream in [true, false] {
         let agent = anthropic(&format!("anthropic-{stream}"), stream).await;
-        let ask = async |text: &str| client::ask(&agent.address, text).await.expect("a reply");
+        let ask = async |text: &str| client::ask(&agent.address, "main", text).await.expect("a reply");
         assert_eq!(ask("hello ü").await, "I am Writer. Turn 1: hello ü");
         assert_eq!(ask("use skill review").await, "The tool said: look twice\n");
         // Three messages are sent along: the first of them is an answer, which the API takes no conversation to begin with.
@@ -79,7 +79,7 @@ async fn ask(name: &str, address: &str, format: &str, stream: bool) -> Result<St
         }]);
     })
     .await;
-    client::ask(&agent.address, "hi").await.map_err(|error| error.to_string())
+    client::ask(&agent.address, "main", "hi").await.map_err(|error| error.to_string())
 }
 
 fn bytewise(text: &str) -> Vec<Vec<u8>> {

@@ -1,0 +1,289 @@
+//! The real openclaw: on a network of its own, hardened by `claw up`, and behind the proxy.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{KEY, is_asked, library, reached, up, write};
+use crate::engine::{Pod, docker};
+use crate::{Folder, claw_with, root};
+
+/// The image that claw builds.
+const IMAGE: &str = "claw/openclaw";
+
+/// Copies the files of a unit, and moves the places its configuration names below a folder.
+fn moved(folder: &Path, unit: &Path) {
+    let to = folder.display();
+    let text = std::fs::read_to_string(unit.join("claw/openclaw.json")).expect("the configuration");
+    let text = text
+        .replace("/run/secrets/", &format!("{to}/secrets/"))
+        .replace("/claw/skills", &format!("{}/claw/skills", unit.display()))
+        .replace("/var/lib/openclaw", &format!("{to}/state"));
+    std::fs::write(folder.join("openclaw.json"), &text).expect("written");
+    std::fs::create_dir_all(folder.join("state/workspace")).expect("a folder");
+    std::fs::create_dir_all(folder.join("home")).expect("a folder");
+    std::fs::copy(unit.join("claw/AGENTS.md"), folder.join("state/workspace/AGENTS.md")).expect("copied");
+    let config: Value = serde_json::from_str(&text).expect("JSON");
+    for provider in config["secrets"]["providers"].as_object().expect("secrets").values() {
+        let path = Path::new(provider["path"].as_str().expect("a path"));
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        let value = if path.ends_with("DEMO_KEY") { KEY } else { "a-token-of-the-gateway-0123456789" };
+        std::fs::write(path, value).expect("written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+        std::fs::set_permissions(path, mode).expect("private");
+    }
+}
+
+#[test]
+fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
+    if !is_asked() {
+        return;
+    }
+    let folder = Folder::new("openclaw-loopback");
+    write(
+        &|name, text| _ = folder.write(name, text),
+        IMAGE,
+        "'http://127.0.0.1:8701/v1', key: '${DEMO_KEY}'",
+        "[{schedule: '0 9 * * *', name: morning, message: Good morning}]",
+        "[]",
+    );
+    library(&|name, text| _ = folder.write(name, text));
+    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
+    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
+    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    moved(&folder.0, &unit);
+    let script = "set -e\n\
+        ip link set lo up\n\
+        \"$CLAW\" reference provider --listen 127.0.0.1:8701 --record requests & provider=$!\n\
+        openclaw gateway run >gateway.log 2>&1 & gateway=$!\n\
+        trap 'kill $provider $gateway 2>/dev/null; wait' EXIT\n\
+        tries=0\n\
+        until \"$CLAW\" shim probe http://127.0.0.1:18789/readyz >ready.json 2>/dev/null; do\n\
+            tries=$((tries + 1)); [ $tries -lt 600 ] || { tail -n 30 gateway.log >&2; exit 1; }; sleep 0.5\n\
+        done\n\
+        openclaw health --json --timeout 20000 >health.json\n\
+        node \"$UNIT/claw/schedules.mjs\" \"$UNIT/claw/schedules.json\" >schedules.json\n\
+        openclaw agent --agent main --session-key agent:main:claw --message 'hello keeper' >answer.txt\n";
+    let bin = root().join(".runtimes/openclaw/bin");
+    let output = Command::new("unshare")
+        .args(["--net", "--", "sh", "-c", script])
+        .current_dir(&folder.0)
+        .env_clear()
+        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", bin.display()))
+        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
+        .env("UNIT", &unit)
+        .env("HOME", folder.0.join("home"))
+        .env("OPENCLAW_CONFIG_PATH", folder.0.join("openclaw.json"))
+        .env("OPENCLAW_CONFIG_READONLY", "1")
+        .env("OPENCLAW_STATE_DIR", folder.0.join("state"))
+        .env("OPENCLAW_NO_AUTO_UPDATE", "1")
+        .env("OPENCLAW_OFFLINE", "1")
+        .env("OPENCLAW_DISABLE_BONJOUR", "1")
+        .env("DO_NOT_TRACK", "1")
+        .output()
+        .expect("unshare runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    let health = |stdout: String| {
+        let output = claw_types::driver::ProbeOutput { exit_code: 0, stdout, stderr: String::new() };
+        claw_drivers::find("openclaw").expect("a driver").read_health(&output)
+    };
+    assert_eq!(health(read("ready.json")).status.name(), "healthy", "{}", read("ready.json"));
+    assert_eq!(health(read("health.json")).status.name(), "healthy", "{}", read("health.json"));
+    assert_eq!(
+        read("schedules.json").trim(),
+        "{\"ok\":true,\"created\":1,\"updated\":0,\"unchanged\":0,\"removed\":0}"
+    );
+    // The scripted model says who its first words say it is.
+    assert!(read("answer.txt").starts_with("I am "), "{}", read("answer.txt"));
+    reached(&read("requests"), KEY);
+}
+
+/// The names of the jobs that openclaw has by claw's keys or by hand.
+fn jobs(pod: &Pod) -> Vec<String> {
+    let list = docker(&["exec", &pod.container("keeper"), "openclaw", "cron", "list", "--all", "--json"]);
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let own = |job: &&Value| job["declarationKey"].is_string() || job["name"] == "by-hand";
+    let name = |job: &Value| {
+        format!("{}: {}", job["name"].as_str().unwrap_or(""), job["payload"]["message"].as_str().unwrap_or(""))
+    };
+    let mut names: Vec<String> = list["jobs"].as_array().expect("jobs").iter().filter(own).map(name).collect();
+    names.retain(|name| !name.starts_with("heartbeat") && !name.starts_with("skill-"));
+    names.sort();
+    names
+}
+
+/// Writes the pod with these schedules.
+fn put(pod: &Pod, invoke: &str) {
+    let write_into = |name: &str, text: &str| _ = pod.write(name, text);
+    write(&write_into, IMAGE, "'http://provider:8701/v1'", invoke, "['service://library']");
+}
+
+#[test]
+fn openclaw_runs_hardened_by_claw_up() {
+    if !is_asked() {
+        return;
+    }
+    let pod = Pod::new("openclaw");
+    crate::engine::surfaces::busybox();
+    library(&|name, text| _ = pod.write(name, text));
+    put(
+        &pod,
+        "[{schedule: '0 9 * * *', name: morning, message: Good morning}, {schedule: '0 18 * * *', name: evening, message: Good night}]",
+    );
+    up(&pod);
+    answers(&pod);
+    held(&pod);
+    schedules(&pod);
+    drained(&pod);
+    foreign(&pod);
+    // A new token of its gateway is a new container, of this agent alone.
+    let (agent, provider) = (pod.id("keeper"), pod.id("provider"));
+    pod.ok(&["secrets", "rotate", "keeper"]);
+    up(&pod);
+    assert_ne!(pod.id("keeper"), agent);
+    assert_eq!(pod.id("provider"), provider);
+    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
+}
+
+/// It is well, and a turn reaches the provider with all it was given.
+fn answers(pod: &Pod) {
+    let health = pod.ok(&["health"]);
+    assert!(health.contains("healthy") && health.contains("ready, no channels"), "{health}");
+    let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
+    assert!(answer.starts_with("I am "), "{answer}");
+    let record = pod.folder.0.join("requests");
+    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
+    let record = std::fs::read_to_string(&record).expect("a record");
+    // A server that wants no key is asked with none of ours.
+    reached(&record, "none");
+    // Its services are there too: the manual in the contract, and the MCP server, which openclaw asked for its tools.
+    assert!(record.contains("Look books up in the library"));
+    let asked = pod.ok(&["logs", "library"]);
+    assert!(asked.contains("url:/cgi-bin/mcp"), "{asked}");
+}
+
+/// It is held as planned, cannot write its contract, and nothing shows its secrets.
+fn held(pod: &Pod) {
+    pod.ok(&["verify"]);
+    let container = pod.container("keeper");
+    let contract = "/var/lib/openclaw/workspace/AGENTS.md";
+    for script in [
+        format!("echo x >> {contract}"),
+        format!("rm {contract}"),
+        "echo x > /etc/x".to_owned(),
+        "echo x >> /claw/openclaw.json".to_owned(),
+    ] {
+        let run = Command::new("docker").args(["exec", &container, "sh", "-c", &script]).output().expect("docker runs");
+        assert!(!run.status.success(), "{script}");
+    }
+    let inspected = docker(&["inspect", &container]);
+    for marker in [KEY, "marker-of-a-token"] {
+        assert!(!inspected.contains(marker));
+    }
+    let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=";
+    assert_eq!(docker(&["exec", &container, "sh", "-c", script]), "HOUSE_TOKEN=marker-of-a-token");
+}
+
+/// It ends the turn it is in before it is stopped, and then takes nothing new.
+fn drained(pod: &Pod) {
+    let asked = {
+        let name = pod.name.clone();
+        let folder = pod.folder.0.clone();
+        std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
+    };
+    // The turn has reached the model.
+    let began = std::time::Instant::now();
+    let reached = || {
+        let to = pod.folder.0.join("requests-of-the-drain");
+        docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &to.display().to_string()]);
+        std::fs::read_to_string(&to).expect("a record").contains("think 20")
+    };
+    while !reached() {
+        assert!(began.elapsed().as_secs() < 60, "the turn never reaches the model");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    let run = pod.run(&["stop", "keeper"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(
+        run.stderr.contains("takes nothing new")
+            && !run.stderr.contains("drain: ")
+            && !run.stderr.contains("drain exited"),
+        "{run:?}"
+    );
+    let answer = asked.join().expect("ended");
+    assert!(answer.stdout.starts_with("I am "), "{answer:?}");
+    pod.ok(&["start", "keeper"]);
+    up(pod);
+}
+
+/// An image of openclaw that claw did not make is an agent by its `type`.
+fn foreign(pod: &Pod) {
+    let name = format!("{}-foreign:1", pod.name);
+    docker(&["tag", "claw/openclaw", &name]);
+    let path = pod.folder.0.join("claw-pod.yml");
+    let text = std::fs::read_to_string(&path).expect("the pod file");
+    let text = text.replace("image: claw/openclaw", &format!("image: {name}"));
+    pod.write("claw-pod.yml", &text.replace("    x-claw:\n", "    x-claw:\n      type: openclaw\n"));
+    up(pod);
+    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
+    put(pod, "[]");
+    up(pod);
+    docker(&["rmi", &name]);
+}
+
+/// Schedules follow the pod file; what was made by hand stays.
+fn schedules(pod: &Pod) {
+    let by_hand = "openclaw cron add --cron '0 1 * * *' --name by-hand --agent main --session isolated --message x \
+                   --no-deliver --json";
+    docker(&["exec", &pod.container("keeper"), "sh", "-c", by_hand]);
+    assert_eq!(jobs(pod), ["by-hand: x", "evening: Good night", "morning: Good morning"]);
+    assert_eq!(pod.ok(&["plan"]).trim(), "nothing to do");
+    put(pod, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
+    assert!(up(pod).contains("tell keeper its schedules"));
+    assert_eq!(jobs(pod), ["by-hand: x", "morning: Good day"]);
+    put(pod, "[]");
+    up(pod);
+    assert_eq!(jobs(pod), ["by-hand: x"]);
+}
+
+#[test]
+fn openclaw_behind_the_proxy_holds_no_key_and_is_answered() {
+    if !is_asked() {
+        return;
+    }
+    let pod = Pod::new("openclaw-proxied");
+    crate::engine::surfaces::busybox();
+    let keep = |name: &str, text: &str| {
+        let text = text.replace("      models: {", "      cllama: passthrough\n      models: {");
+        pod.write(name, &text);
+    };
+    library(&|name, text| _ = pod.write(name, text));
+    write(&keep, IMAGE, "'http://provider:8701/v1', key: '${DEMO_KEY}'", "[]", "[]");
+    up(&pod);
+    let answer = pod.ok(&["ask", "keeper", "hello keeper"]);
+    assert!(answer.starts_with("I am "), "{answer}");
+    let record = pod.folder.0.join("requests");
+    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
+    reached(&std::fs::read_to_string(&record).expect("a record"), KEY);
+    // The proxy has the key, and says who asked; the agent has neither the key nor another way.
+    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
+    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        (&line["claw_id"], &line["provider"], &line["end"]),
+        (&"keeper".into(), &"demo".into(), &"complete".into())
+    );
+    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/openclaw.json 2>/dev/null";
+    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
+    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
+    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
+    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
+}
