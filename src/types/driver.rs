@@ -163,7 +163,9 @@ pub struct Lowered {
     pub probe: Probe,
     /// A command that tells more than the probe and takes longer; asked where a person wants to know.
     pub detail: Option<Vec<String>>,
-    /// A command that prints the configuration as the runtime reads it: one JSON document, without secrets.
+    /// A command that prints the configuration as the runtime reads it: one JSON object without secrets, with `endpoints` (the base
+    /// URLs of models it would ask), `models` (their names as it would ask for them), `ignored` (keys it does not know), `warnings`
+    /// (what it says itself) and `configuration` (the whole).
     pub reading: Option<Vec<String>>,
     /// How a message gets in.
     pub door: Option<Door>,
