@@ -121,6 +121,7 @@ impl Driver for Openclaw {
         add("claw/openclaw.json", config.to_json(), diag);
         add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
         add("claw/schedules.mjs", Content::text(schedules::SCRIPT), diag);
+        add("claw/reading.mjs", Content::text(include_str!("reading.mjs")), diag);
         let path = |text: &str, diag: &mut Diagnostics| {
             ContainerPath::parse(text)
                 .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))
@@ -135,6 +136,7 @@ impl Driver for Openclaw {
             needs: claw_types::driver::RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
             probe: Probe::Http { port: PORT, path: "/readyz" },
             detail: Some(program(&["openclaw", "health", "--json", "--timeout", "5000"])),
+            reading: Some(program(&["node", "/claw/reading.mjs"])),
             door: Some(Door { command: door(), session: Some(5) }),
             after_start: vec![AfterStart {
                 what: "schedules",

@@ -133,6 +133,7 @@ impl Driver for Reference {
             state: vec![StateVolume { key: "state", target: state }],
             probe: Probe::Exec(program("health")),
             // What follows is text, also where it begins like an option.
+            reading: Some(program("reading")),
             door: Some(Door { command: door, session: Some(4) }),
             drain: Some(Drain { command: program("drain"), seconds: 120 }),
             ..Lowered::default()

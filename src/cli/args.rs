@@ -322,6 +322,12 @@ pub(crate) enum Command {
         /// The message; `-` for standard input
         text: String,
     },
+    /// What an agent's runtime read, how it is, what went wrong last, and what `up` would change
+    #[command(after_help = "Example: claw diagnose writer\nIt exits with 3 where something is wrong")]
+    Diagnose {
+        /// Agents; all where none is named
+        agents: Vec<String>,
+    },
     /// Everything that was decided about an agent, and what runs of it
     #[command(after_help = "Example: claw inspect writer")]
     Inspect {

@@ -1,11 +1,14 @@
 //! The agent's configuration: `/claw/reference.json`, as the driver `reference` writes it. Unknown keys are errors.
 
-use serde::Deserialize;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::ReferenceError;
 
 /// What the agent is told.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// 1.
@@ -39,7 +42,7 @@ pub struct Manifest {
 }
 
 /// A model and how it is reached.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Its slot.
@@ -55,7 +58,7 @@ pub struct Model {
 }
 
 /// A service the agent may reach.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// Its host name.
@@ -65,7 +68,7 @@ pub struct Service {
 }
 
 /// A message at a time.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// Unique in the agent; its conversation is `schedule-<id>`.
@@ -79,7 +82,7 @@ pub struct Schedule {
 }
 
 /// Settings of `CONFIGURE reference config set`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Answers are streamed from the provider.
@@ -107,6 +110,21 @@ impl Default for Settings {
 pub fn read(path: &str) -> Result<Manifest, ReferenceError> {
     let text = read_file(path)?;
     serde_json::from_str(&text).map_err(|source| ReferenceError::Manifest { path: path.to_owned(), source })
+}
+
+/// Returns the configuration as the agent reads it, every default in it: one line of JSON, without secrets, as drivers promise it.
+///
+/// # Errors
+/// Where the file cannot be read or is no configuration.
+pub fn reading(path: &str) -> Result<String, ReferenceError> {
+    let manifest = read(path)?;
+    let endpoints: BTreeSet<&str> = manifest.models.iter().map(|model| model.base_url.as_str()).collect();
+    let models: Vec<&str> = manifest.models.iter().map(|model| model.model.as_str()).collect();
+    // A key that is not known is an error: there are none to tell of.
+    let none: [&str; 0] = [];
+    let reading =
+        json!({"endpoints": endpoints, "models": models, "ignored": none, "warnings": none, "configuration": manifest});
+    Ok(reading.to_string())
 }
 
 pub(crate) fn read_file(path: &str) -> Result<String, ReferenceError> {

@@ -5,6 +5,7 @@ mod cis;
 mod commands;
 mod converge;
 mod deep;
+mod diagnose;
 mod eject;
 mod escape;
 mod faults;

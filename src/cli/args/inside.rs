@@ -46,6 +46,12 @@ pub(crate) enum Reference {
     },
     /// Print the health of the agent in this container
     Health,
+    /// Print the configuration as the agent in this container reads it
+    Reading {
+        /// Its configuration
+        #[arg(default_value = "/claw/reference.json")]
+        manifest: String,
+    },
     /// Have the agent in this container take nothing new, and wait until it has done what it had begun
     Drain,
     /// Send a message to the agent in this container

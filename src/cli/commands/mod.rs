@@ -15,6 +15,7 @@ pub(crate) mod cllama;
 mod compile;
 mod config;
 mod cp;
+mod diagnose;
 mod doctor;
 mod down;
 pub(crate) mod egress;
@@ -78,6 +79,9 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Ask { session: name, agent, text } => {
             session::with(global, "ask", ui, async |session| ask::run(&session, agent, name.as_deref(), text).await)
         }
+        Command::Diagnose { agents } => {
+            session::with(global, "diagnose", ui, async |session| diagnose::run(&session, agents).await)
+        }
         Command::Inspect { agent } => {
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)
         }
@@ -123,6 +127,7 @@ const KNOWN: &[&str] = &[
     "compile",
     "config",
     "cp",
+    "diagnose",
     "doctor",
     "down",
     "egress",

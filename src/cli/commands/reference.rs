@@ -1,6 +1,6 @@
 //! What runs inside containers: `claw reference`, `claw shim` and `claw hostile`.
 
-use claw_reference::{client, provider, serve};
+use claw_reference::{client, manifest as configuration, provider, serve};
 
 use crate::args::{Reference, Shim};
 use crate::exit::{CommandError, Exit};
@@ -17,6 +17,7 @@ pub(crate) fn run(command: &Reference, ui: &Ui) -> Result<Exit, CommandError> {
                 ui.bare(&format!("{text}\n"));
                 return Ok(if is_healthy { Exit::Done } else { Exit::Failed });
             }
+            Reference::Reading { manifest } => ui.bare(&format!("{}\n", configuration::reading(manifest)?)),
             Reference::Drain => client::drain(client::LOCAL).await?,
             Reference::Ask { conversation, text } => {
                 ui.bare(&format!("{}\n", client::ask(client::LOCAL, conversation, text).await?));

@@ -73,6 +73,7 @@ fn every_document_has_the_form_its_page_says() {
         &["verify"],
         &["run", "-d", "writer"],
         &["ask", "writer", "hi"],
+        &["diagnose"],
         &["doctor"],
         &["version"],
         &["explain", "bad-name"],
