@@ -35,7 +35,7 @@ fn what_an_agent_reads_and_what_would_change_is_told() {
     let files = agent["changes"]["files"].to_string();
     assert!(files.contains(r#"claw/reference.json: models: [{"#) && files.contains("echo-2"), "{files}");
     let steps = agent["changes"]["steps"].to_string();
-    assert!(steps.contains("create container"), "{steps}");
+    assert!(steps.contains("create-container"), "{steps}");
     pod.ok(&["stop", "writer"]);
     let stopped = pod.run(&["diagnose"]);
     assert!(stopped.stdout.contains("it is stopped: exited with 0"), "{stopped:?}");
