@@ -7,6 +7,7 @@
 
 use claw_types::driver::Driver;
 
+mod common;
 mod generic;
 mod openclaw;
 mod reference;

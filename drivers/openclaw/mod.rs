@@ -21,7 +21,6 @@ mod channels;
 mod config;
 mod health;
 mod schedules;
-mod schema;
 mod settings;
 
 /// The driver.
@@ -103,7 +102,7 @@ impl Driver for Openclaw {
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         models(unit, diag);
         channels::check(unit, diag);
-        settings::check(unit, diag);
+        settings::rules().check(unit, diag);
     }
 
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
@@ -117,7 +116,7 @@ impl Driver for Openclaw {
             }
         };
         let mut config = config::config(unit);
-        settings::apply(unit, &mut config, diag);
+        settings::rules().apply(unit, &mut config, diag);
         add("claw/openclaw.json", config.to_json(), diag);
         add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
         add("claw/schedules.mjs", Content::text(schedules::SCRIPT), diag);

@@ -2,11 +2,8 @@
 
 use std::sync::LazyLock;
 
-use claw_types::agent::{AgentUnit, Setting};
-use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::doc::Doc;
-
-use super::schema::Schema;
+use crate::common::schema::Schema;
+use crate::common::settings::Rules;
 
 /// Keys, types and bounds of `openclaw config schema` (2026.9.6 with its channel plugins), by `reduce_schema.py` beside it.
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse(include_str!("schema.json")));
@@ -166,19 +163,8 @@ const OPEN: &[&str] = &[
 /// Maps that claw writes keys into: setting one as a whole would take them away.
 const WRITTEN: &[&str] = &["agents", "agents.defaults", "channels", "tools", "tools.exec"];
 
-/// Returns why a setting is claw's to decide.
-fn owned(path: &str, value: &Doc) -> Option<&'static str> {
-    if WRITTEN.contains(&path) {
-        return Some("set its keys one by one");
-    }
-    let is_below = |above: &str| path == above || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
-    let holds = |below: &str| {
-        let rest = below.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'));
-        rest.is_some_and(|rest| has(value, rest))
-    };
-    if let Some((_, why)) = OWNED.iter().find(|(own, _)| is_below(own) || holds(own)) {
-        return Some(why);
-    }
+/// Returns why a path of a channel is claw's to decide.
+fn channel(path: &str) -> Option<&'static str> {
     let mut parts = path.split('.');
     if parts.next() != Some("channels") {
         return None;
@@ -189,95 +175,31 @@ fn owned(path: &str, value: &Doc) -> Option<&'static str> {
         .then_some("tokens, people and groups stand in the pod: `environment:`, `handles`, the surface of the channel")
 }
 
-/// Returns whether the last key of a path holds a secret, by the names openclaw gives such keys.
-fn is_secret(path: &str) -> bool {
-    let key = path.rsplit('.').next().unwrap_or(path).to_ascii_lowercase();
-    ["apikey", "token", "secret", "password", "authorization"].iter().any(|end| key.ends_with(end))
-}
-
-fn holds_secret(value: &Doc) -> bool {
-    match value {
-        Doc::Map(entries) => entries.iter().any(|(key, value)| is_secret(key) || holds_secret(value)),
-        Doc::List(items) => items.iter().any(holds_secret),
-        _ => false,
-    }
-}
-
-/// Returns whether a value has something at a dotted path.
-fn has(value: &Doc, path: &str) -> bool {
-    let mut here = value;
-    for part in path.split('.') {
-        let Doc::Map(entries) = here else { return false };
-        let Some(next) = entries.get(part) else { return false };
-        here = next;
-    }
-    true
-}
-
-/// Records settings that openclaw does not have, cannot take, or that are claw's to decide.
-pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for setting in &unit.settings {
-        if let Some(error) = refused(setting) {
-            diag.push(error);
-        }
-    }
-}
-
-fn refused(setting: &Setting) -> Option<Diagnostic> {
-    let path = setting.path.value.as_str();
-    let error = |message: String| Diagnostic::error(Code::BadSetting, setting.path.span, message);
-    let nodes = match SCHEMA.at(path) {
-        Ok(nodes) => nodes,
-        Err(unknown) => {
-            let below = if unknown.below.is_empty() { String::new() } else { format!(" below `{}`", unknown.below) };
-            let error = error(format!("openclaw has no key `{}`{below}", unknown.part));
-            let near = unknown.known.iter().map(String::as_str);
-            return Some(if unknown.known.is_empty() {
-                error.help(format!("`{}` takes a plain value", unknown.below))
-            } else {
-                error.help("`openclaw config schema` lists its keys").suggest(&unknown.part, near)
-            });
-        }
-    };
-    if let Some(why) = owned(path, &setting.value) {
-        // What was written may be a secret all the same.
-        return Some(error(format!("`{path}` is claw's to decide")).help(why).masked());
-    }
-    if is_secret(path) || holds_secret(&setting.value) {
-        let error = error(format!("`{path}` would put a secret into the image and into a file that all can read"));
-        return Some(error.help("openclaw reads it as a variable: write it into `environment:` of the pod").masked());
-    }
-    let is_open =
-        OPEN.iter().any(|open| path == *open || path.strip_prefix(open).is_some_and(|rest| rest.starts_with('.')));
-    if !is_open {
-        let help = "what can be set stands in `drivers/openclaw/README.md`: nothing that opens a way in, gives a power or names a server";
-        return Some(error(format!("`{path}` is claw's to decide")).help(help).masked());
-    }
-    let (place, expected) = SCHEMA.misfit(&nodes, &setting.value)?;
-    let whole = if place.is_empty() { path.to_owned() } else { format!("{path}.{place}") };
-    Some(error(format!("`{whole}` does not fit openclaw's schema")).help(format!("it takes {expected}")))
-}
-
-/// Puts the settings into a configuration, in the order written.
-pub(super) fn apply(unit: &AgentUnit, config: &mut Doc, diag: &mut Diagnostics) {
-    for setting in &unit.settings {
-        if config.set_path(&setting.path.value, setting.value.clone()).is_err() {
-            let message = format!("`{}` is no path", setting.path.value);
-            let error = Diagnostic::error(Code::BadSetting, setting.path.span, message);
-            diag.push(error.help("write keys with `.` between them, such as `agents.defaults.timeoutSeconds`"));
-        }
+/// Returns what can be set.
+pub(super) fn rules() -> Rules<'static> {
+    Rules {
+        runtime: "openclaw",
+        schema: &SCHEMA,
+        listed: "`openclaw config schema`",
+        owned: OWNED,
+        owns: channel,
+        open: OPEN,
+        written: WRITTEN,
+        example: "agents.defaults.timeoutSeconds",
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use claw_types::agent::Setting;
+    use claw_types::doc::Doc;
     use claw_types::span::{FileId, Span, Spanned};
 
     use super::*;
 
     fn judged(path: &str, value: Doc) -> String {
         let path = Spanned::new(path.to_owned(), Span::start_of(FileId(0)));
-        refused(&Setting { path, value }).map_or_else(String::new, |error| error.message)
+        rules().refused(&Setting { path, value }).map_or_else(String::new, |error| error.message)
     }
 
     #[test]

@@ -7,24 +7,24 @@ use claw_types::doc::Doc;
 use serde_json::Value;
 
 /// A schema.
-pub(super) struct Schema {
+pub(crate) struct Schema {
     root: Value,
 }
 
 /// Why a path leads nowhere.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unknown {
+pub(crate) struct Unknown {
     /// The part of the path that is no key.
-    pub(super) part: String,
+    pub(crate) part: String,
     /// What stands before it, dotted; empty at the top.
-    pub(super) below: String,
+    pub(crate) below: String,
     /// The keys there are instead, in order.
-    pub(super) known: Vec<String>,
+    pub(crate) known: Vec<String>,
 }
 
 impl Schema {
     /// Returns the schema of a text; one that lets everything pass where the text is none.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         Self { root: serde_json::from_str(text).unwrap_or(Value::Bool(true)) }
     }
 
@@ -46,7 +46,7 @@ impl Schema {
     }
 
     /// Returns what a path may hold: alternatives of schemas.
-    pub(super) fn at(&self, path: &str) -> Result<Vec<&Value>, Unknown> {
+    pub(crate) fn at(&self, path: &str) -> Result<Vec<&Value>, Unknown> {
         let mut nodes = self.alternatives(&self.root);
         let mut below: Vec<&str> = Vec::new();
         for part in path.split('.') {
@@ -65,7 +65,7 @@ impl Schema {
     }
 
     /// Returns why a value fits none of some alternatives: what is expected, and where below the value.
-    pub(super) fn misfit(&self, nodes: &[&Value], value: &Doc) -> Option<(String, String)> {
+    pub(crate) fn misfit(&self, nodes: &[&Value], value: &Doc) -> Option<(String, String)> {
         let mut nearest: Option<(String, String)> = None;
         for node in nodes {
             let why = self.misfit_one(node, value)?;
