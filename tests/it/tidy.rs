@@ -32,7 +32,10 @@ fn names_other_driver(path: &str, text: &str, drivers: &BTreeSet<String>) -> Opt
     let other = drivers.iter().filter(|name| *name != own);
     other
         .into_iter()
-        .find(|name| text.contains(&format!("crate::{name}")) || text.contains(&format!("super::{name}")))
+        .find(|name| {
+            let module = name.replace('-', "_");
+            text.contains(&format!("crate::{module}")) || text.contains(&format!("super::{module}"))
+        })
         .map(|name| format!("{path} names {name}"))
 }
 
