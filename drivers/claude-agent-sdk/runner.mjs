@@ -366,6 +366,9 @@ function redacted(conf, written) {
   return key.length > 3 ? written.replaceAll(key, '<key>') : written;
 }
 
+// Names of models behind a proxy are none that the program knows, which it says each time.
+const isNoise = (words) => words.startsWith('[claude-code:unrecognized_model]');
+
 // Has one turn; `known` is the session it goes on with. Nothing is kept here but what the program keeps itself.
 async function haveTurn(sdk, conf, known, prompt, abortController, onWord) {
   const session = known ?? randomUUID();
@@ -402,6 +405,7 @@ async function inspect(sdk, conf) {
       agents: (about.agents ?? []).map((each) => each.name),
       key_from: account?.apiKeySource ?? account?.tokenSource ?? null,
       mcp_servers: servers.map(({ name: key, status, error, tools }) => ({ name: key, status, error: error && short(error), tools: tools?.map((each) => each.name) })),
+      said: said.map((words) => redacted(conf, short(words))).filter((words) => words && !isNoise(words)),
       skills: (about.commands ?? []).map((each) => each.name).filter((each) => options(conf).skills.includes(each)),
     };
   } finally {
@@ -461,7 +465,7 @@ class Agent {
     const limit = this.conf.settings.turn_seconds;
     let isLate = false;
     const timer = setTimeout(() => { isLate = true; abort.abort(); }, limit * 1000);
-    const onWord = (words) => { if (words) log('program', { session, text: words }); };
+    const onWord = (words) => { if (words && !isNoise(words)) log('program', { session, text: words }); };
     const known = isNew ? undefined : this.sessions[session];
     try {
       const answer = await haveTurn(this.sdk, this.conf, known, prompt, abort, onWord).catch((e) => {
@@ -678,7 +682,8 @@ function call(method, route, body) {
   });
 }
 
-// The configuration as it is read, what the SDK is told by it, and what the program made of that.
+// The configuration as it is read, what the SDK is told by it, and what the program made of that. A key that is not known is no
+// part of it: such a file is refused.
 async function reading(file, isThrowAway) {
   const conf = readConfig(file);
   const sdk = await loadSdk();
@@ -689,7 +694,15 @@ async function reading(file, isThrowAway) {
     const at = isThrowAway ? { ...conf, root: folder, state: folder, work: folder, directories: [], mcp_servers: {} } : { ...conf, state: folder };
     const program = await inspect(sdk, at);
     const own = Object.fromEntries(Object.entries(env).filter(([key]) => !isForeign(key)).sort());
-    return { file, sdk: sdk.version, configuration: conf, options: { ...others, env: own }, program };
+    const { primary, fallback, fast, subagent } = conf.models;
+    const broken = program.mcp_servers.filter(({ status }) => status === 'failed').map((each) => `MCP server ${each.name}: ${each.error ?? each.status}`);
+    return {
+      endpoints: [conf.endpoint.base_url],
+      models: [...new Set([primary, ...fallback, fast, subagent].filter(Boolean))],
+      ignored: [],
+      warnings: [...program.said, ...broken],
+      configuration: { file, sdk: sdk.version, read: conf, options: { ...others, env: own }, program },
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
