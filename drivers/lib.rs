@@ -7,13 +7,16 @@
 
 use claw_types::driver::Driver;
 
+#[path = "claude-agent-sdk/mod.rs"]
+mod claude_agent_sdk;
 mod common;
 mod generic;
 mod openclaw;
 mod reference;
 
 /// Every driver, in the order of their names.
-pub const ALL: &[&dyn Driver] = &[&generic::Generic, &openclaw::Openclaw, &reference::Reference];
+pub const ALL: &[&dyn Driver] =
+    &[&claude_agent_sdk::ClaudeAgentSdk, &generic::Generic, &openclaw::Openclaw, &reference::Reference];
 
 /// Returns the driver of a runtime, by any of its names.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {

@@ -2,7 +2,8 @@
 //! nothing from outside.
 //!
 //! It says who the system prompt says it is, how many turns it was shown, and what was asked. `use skill NAME` and
-//! `fetch URL` in a message make it call the tools; `think SECONDS` makes it answer so much later, a minute at most.
+//! `fetch URL` in a message make it call the tools, `call NAME {…}` makes it call any tool; `think SECONDS` makes it answer so
+//! much later, a minute at most. The model `broken` fails, `overloaded` says that it has too much to do.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -115,6 +116,13 @@ async fn think(messages: &[Value]) {
     }
 }
 
+/// Returns the tool that a message wants called, and with what: `call NAME {…}`.
+fn called(text: &str) -> Option<(&str, Value)> {
+    let (name, rest) = text.split_once("call ")?.1.split_once(' ')?;
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+    values.next()?.ok().filter(Value::is_object).map(|arguments| (name, arguments))
+}
+
 fn answer(messages: &[Value]) -> Value {
     let last = messages.last().map(text).unwrap_or_default();
     if messages.last().is_some_and(|message| message["role"] == "tool") {
@@ -125,6 +133,9 @@ fn answer(messages: &[Value]) -> Value {
         json!({"role": "assistant", "content": "", "tool_calls": [{"id": "call-1", "type": "function", "function": function}]})
     };
     let after = |words: &str| last.split_once(words).and_then(|(_, rest)| rest.split_whitespace().next());
+    if let Some((name, arguments)) = called(&last) {
+        return call(name, arguments);
+    }
     if let Some(name) = after("use skill ") {
         return call("read_skill", json!({"name": name}));
     }
@@ -190,7 +201,13 @@ async fn messages(headers: HeaderMap, Json(request): Json<Value>) -> Response {
     if request["model"] == "broken" {
         return wrong(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "broken");
     }
-    let mut asked = vec![json!({"role": "system", "content": request["system"]})];
+    if request["model"] == "overloaded" {
+        let status = StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        return wrong(status, "overloaded_error", "overloaded");
+    }
+    let (reminders, turns) = said(turns);
+    let system = [reminders, text(&json!({"content": request["system"]}))].join("\n");
+    let mut asked = vec![json!({"role": "system", "content": system})];
     asked.extend(turns.iter().map(from_anthropic));
     think(&asked).await;
     let message = answer(&asked);
@@ -215,6 +232,29 @@ async fn messages(headers: HeaderMap, Json(request): Json<Value>) -> Response {
         None => json!([{"type": "text", "text": text}]),
     };
     Json(whole).into_response()
+}
+
+/// Returns what a client adds to a conversation of its own accord, and the conversation without that: messages of the system,
+/// and blocks of the user's that say they are reminders of the system.
+fn said(turns: &[Value]) -> (String, Vec<Value>) {
+    let mut reminders = Vec::new();
+    let mut rest = Vec::new();
+    for turn in turns {
+        if turn["role"] == "system" {
+            reminders.push(text(turn));
+            continue;
+        }
+        let mut turn = turn.clone();
+        if let Some(blocks) = turn["content"].as_array_mut() {
+            blocks.retain(|block| {
+                let reminder = block["text"].as_str().filter(|text| text.starts_with("<system-reminder>"));
+                reminders.extend(reminder.map(ToOwned::to_owned));
+                reminder.is_none()
+            });
+        }
+        rest.push(turn);
+    }
+    (reminders.join("\n"), rest)
 }
 
 /// A message as a chat completion has it: its text, or a tool's result.

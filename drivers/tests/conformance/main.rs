@@ -1,5 +1,6 @@
 //! One suite over every driver: what each must be true to, whatever it drives.
 
+mod claude_agent_sdk;
 mod openclaw;
 mod table;
 
@@ -23,7 +24,10 @@ fn unit(runtime: &str, is_proxied: bool, index: u32, of: u32, has_skill: bool) -
     let id = UnitId::parse(&id).expect("an id");
     let provider = ProviderName::parse("demo").expect("a provider");
     let key = Some(SecretRef::Env(EnvName::parse("DEMO_API_KEY").expect("a name")));
-    let upstream = Upstream { base_url: "http://p:1/v1".into(), format: WireFormat::OpenAi, key, service: None };
+    // The first format that the runtime speaks: some speak one only.
+    let format = claw_drivers::find(runtime).expect("a driver").facts().formats.first().copied();
+    let format = format.unwrap_or(WireFormat::OpenAi);
+    let upstream = Upstream { base_url: "http://p:1/v1".into(), format, key, service: None };
     let inference = if is_proxied {
         Inference::Proxied {
             chain: vec![ProxyType::parse("passthrough").expect("a type")],

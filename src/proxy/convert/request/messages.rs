@@ -158,6 +158,8 @@ fn read_message(message: Located<Value>, items: &mut Vec<Located<Item>>) -> Resu
     let role = match fields.need_text("role")?.as_str() {
         "user" => Role::User,
         "assistant" => Role::Assistant,
+        // Between turns, as newer models take it.
+        "system" => Role::System,
         other => return Err(fields.refuse("role", format!("unknown role `{other}`"))),
     };
     let content = fields.need("content")?;
