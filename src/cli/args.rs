@@ -8,10 +8,12 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 mod cllama;
 mod egress;
 mod inside;
+mod persona;
 
 pub(crate) use cllama::{AuditArgs, Cllama, ServeArgs};
 pub(crate) use egress::{Egress, GateArgs};
 pub(crate) use inside::{Reference, Shim};
+pub(crate) use persona::{Persona, PullArgs};
 
 /// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.
 #[derive(Debug, Parser)]
@@ -339,6 +341,11 @@ pub(crate) enum Command {
     Secrets {
         #[command(subcommand)]
         command: Secrets,
+    },
+    /// What agents have made of their personas, and personas in registries
+    Persona {
+        #[command(subcommand)]
+        command: Persona,
     },
     /// What the pod's proxy and gate wrote down: calls, costs, ways out, refusals
     #[command(after_help = "Example: claw audit writer --since 2h\nExample: claw audit --costs --by day")]

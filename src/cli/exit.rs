@@ -85,6 +85,9 @@ pub(crate) enum CommandError {
     /// The shim could not do what it was told.
     #[error("{0}")]
     Shim(std::io::Error),
+    /// A persona cannot be used.
+    #[error("the persona `{0}` {1}")]
+    Persona(String, claw_engine::persona::PersonaError),
     /// Nothing was tried.
     #[error(transparent)]
     Hostile(#[from] claw_hostile::HostileError),
@@ -160,6 +163,7 @@ impl CommandError {
             | CommandError::Apply(_)
             | CommandError::Halfway { .. }
             | CommandError::Shim(_)
+            | CommandError::Persona(..)
             | CommandError::Deep(_)
             | CommandError::Start(_) => Exit::Failed,
             CommandError::Hostile(claw_hostile::HostileError::Listen(_)) => Exit::Failed,
@@ -185,6 +189,7 @@ impl CommandError {
             CommandError::Apply(_) | CommandError::Halfway { .. } => "apply",
             CommandError::Vault(_) => "secret",
             CommandError::Shim(_) | CommandError::Exec(_) => "shim",
+            CommandError::Persona(..) => "persona",
             CommandError::Hostile(_) => "hostile",
             CommandError::Deep(_) => "doctor",
             CommandError::Start(_) => "start",

@@ -11,9 +11,11 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::{BaseImage, DriverFacts};
 use claw_types::image::{INFRA_PROGRAM, INFRA_REPOSITORY, ImageFacts, ImageRef, label};
 use claw_types::path::{ContainerPath, PodPath};
+use claw_types::persona::{Archive, PersonaSource};
 use claw_types::platform::Platform;
 use claw_types::secret::is_secret_name;
 use claw_types::span::{FileId, SourceMap, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::clawfile;
 use crate::pod::makes_agent;
@@ -79,6 +81,8 @@ pub enum Need {
     IsSet(String),
     /// Whether the file of a secret is there; its content is secret.
     HasSecretFile(String),
+    /// The files of a persona: its name as written.
+    Persona(String),
     /// The text of a file inside the pod's directory.
     File(PodPath),
     /// A compose file that another one extends or includes: absolute, or from the pod's directory.
@@ -138,6 +142,47 @@ impl FileFact {
             FileFact::NotText => Found::NotText,
         }
     }
+}
+
+/// What became of a persona.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PersonaFact {
+    /// It is there.
+    Known(KnownPersona),
+    /// There is nothing of its name.
+    Missing,
+    /// It cannot be used: why, as a message goes on after its name.
+    Unusable(String),
+}
+
+/// A persona that is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownPersona {
+    /// The digest of its archive.
+    pub digest: String,
+    /// The digest of the manifest of the artifact it is, where it is one.
+    pub artifact: Option<String>,
+    /// Its files; nothing where the lock alone tells of them.
+    pub archive: Option<Archive>,
+    /// Those of its files that are texts.
+    pub texts: Vec<FileId>,
+}
+
+impl KnownPersona {
+    /// Returns what a lock tells of a persona.
+    pub fn locked(pin: &LockedPersona) -> Self {
+        Self { digest: pin.content.clone(), artifact: Some(pin.digest.clone()), ..Self::default() }
+    }
+}
+
+/// What a lock says of a persona.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedPersona {
+    /// The digest of the artifact's manifest.
+    pub digest: String,
+    /// The digest of the archive of its files.
+    pub content: String,
 }
 
 /// What became of a manual inside an image.
@@ -224,6 +269,10 @@ pub struct Facts {
     pub images: BTreeMap<ImageRef, Option<ImageFacts>>,
     /// Manuals by image and path.
     pub manuals: BTreeMap<(ImageRef, ContainerPath), ManualFact>,
+    /// Personas by their names as written.
+    pub personas: BTreeMap<String, PersonaFact>,
+    /// Which artifact each persona is that the lock has, by its name as written.
+    pub persona_pins: BTreeMap<String, LockedPersona>,
     /// Paths of the host as written.
     pub host_paths: BTreeMap<String, HostFact>,
     /// Whose they are, where they are there.
@@ -242,6 +291,7 @@ impl Facts {
             Need::Variable(name) => self.variables.contains_key(name),
             Need::IsSet(name) => self.set.contains_key(name),
             Need::HasSecretFile(path) => self.secret_files.contains_key(path),
+            Need::Persona(name) => self.personas.contains_key(name),
             Need::File(path) => self.files.contains_key(path),
             Need::ComposeFile(path) => self.compose_files.contains_key(path),
             Need::EnvFile(path) => self.env_files.contains_key(path),
@@ -260,6 +310,13 @@ impl Facts {
             match need {
                 Need::Image(image) => drop(self.images.insert(image, None)),
                 Need::Manual(image, path) => drop(self.manuals.insert((image, path), ManualFact::Missing)),
+                Need::Persona(name) if matches!(PersonaSource::parse(&name), Ok(PersonaSource::Registry(_))) => {
+                    let fact = match self.persona_pins.get(&name) {
+                        Some(pin) => PersonaFact::Known(KnownPersona::locked(pin)),
+                        None => PersonaFact::Unusable("is not in `claw.lock`, and nothing else was asked".to_owned()),
+                    };
+                    self.personas.insert(name, fact);
+                }
                 other => drop(left.insert(other)),
             }
         }
@@ -276,6 +333,11 @@ impl Facts {
             Need::HasSecretFile(path) => drop(self.secret_files.insert(path, true)),
             Need::ComposeFile(path) => drop(self.compose_files.insert(path, FileFact::Missing)),
             Need::EnvFile(path) => drop(self.env_files.insert(path, None)),
+            Need::Persona(name) => {
+                let texts = vec![text];
+                let persona = KnownPersona { digest: "sha256:0".to_owned(), texts, ..KnownPersona::default() };
+                self.personas.insert(name, PersonaFact::Known(persona));
+            }
             Need::File(path) => drop(self.files.insert(path, FileFact::Text(text))),
             Need::BuildFile { context, dockerfile } => drop(self.builds.insert((context, dockerfile), None)),
             Need::Image(image) => drop(self.images.insert(image, None)),

@@ -10,7 +10,7 @@ use claw_types::path::ContainerPath;
 use claw_types::span::{Source, SourceMap, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Context, Facts, ManualFact};
+use crate::facts::{Context, Facts, LockedPersona, ManualFact};
 use crate::plan::Plan;
 
 /// The name of the file, beside the pod file.
@@ -33,6 +33,9 @@ pub struct Lockfile {
     pub images: BTreeMap<String, LockedImage>,
     /// Images that the pod builds and that tell more than what they are built from, by service.
     pub builds: BTreeMap<String, LockedBuild>,
+    /// Personas that are artifacts in registries, by the name the pod gives them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub personas: BTreeMap<String, LockedPersona>,
 }
 
 /// An image.
@@ -107,8 +110,23 @@ impl LockedImage {
     /// Returns which image it is, in few characters.
     fn short(&self) -> String {
         let name = self.digest.as_ref().or(self.id.as_ref()).map_or("", String::as_str);
-        name.chars().take("sha256:".len() + 12).collect()
+        shortened(name)
     }
+}
+
+/// Returns a digest in few characters.
+fn shortened(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}
+
+/// Returns the personas of a plan that are artifacts, by the name the pod gives them.
+fn personas(plan: &Plan) -> BTreeMap<String, LockedPersona> {
+    let personas = plan.units.values().filter_map(|unit| unit.unit.persona.as_ref());
+    let locked = personas.filter_map(|persona| {
+        let digest = persona.artifact.as_ref()?.digest.clone();
+        Some((persona.name.clone(), LockedPersona { digest, content: persona.digest.clone() }))
+    });
+    locked.collect()
 }
 
 /// An image that the pod builds.
@@ -179,6 +197,7 @@ impl Lockfile {
             runtimes: runtimes(plan, cx),
             images: images.collect(),
             builds: builds.collect(),
+            personas: personas(plan),
         }
     }
 
@@ -195,6 +214,7 @@ impl Lockfile {
 
     /// Adds what the lock knows of images to what is known; with `has_builds` what came of builds too.
     pub fn tell(&self, has_builds: bool, facts: &mut Facts, sources: &mut SourceMap) {
+        facts.persona_pins.clone_from(&self.personas);
         for (name, image) in &self.images {
             facts.images.insert(ImageRef::new(name.as_str()), Some(image.facts()));
         }
@@ -225,6 +245,11 @@ impl Lockfile {
         // What a profile leaves out may be what uses it.
         let unused = self.images.keys().filter(|name| plan.disabled.is_empty() && !needed.contains(*name));
         drift.extend(unused.map(|name| format!("nothing uses the image `{name}` any more")));
+        let needed = personas(plan);
+        let lacks = needed.keys().filter(|name| !self.personas.contains_key(*name));
+        drift.extend(lacks.map(|name| format!("the persona `{name}` is not in it")));
+        let unused = self.personas.keys().filter(|name| plan.disabled.is_empty() && !needed.contains_key(*name));
+        drift.extend(unused.map(|name| format!("nothing uses the persona `{name}` any more")));
         for (service, build) in &self.builds {
             match contexts.get(service) {
                 Some(context) if *context == build.context => {}
@@ -272,6 +297,18 @@ impl Lockfile {
                 _ => "built from something else",
             };
             lines.push(format!("image of {name}: {verb}"));
+        }
+        let names: BTreeSet<&String> = before.personas.keys().chain(self.personas.keys()).collect();
+        for name in names {
+            let lines_of = match (before.personas.get(name), self.personas.get(name)) {
+                (None, Some(now)) => format!("added, {}", shortened(&now.digest)),
+                (Some(_), None) => "removed".to_owned(),
+                (Some(then), Some(now)) if then != now => {
+                    format!("{} is now {}", shortened(&then.digest), shortened(&now.digest))
+                }
+                _ => continue,
+            };
+            lines.push(format!("persona {name}: {lines_of}"));
         }
         for (runtime, source) in &self.runtimes {
             match before.runtimes.get(runtime) {

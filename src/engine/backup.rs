@@ -17,7 +17,7 @@ use crate::apply::{ApplyError, Site, ensure_infra, make_volume};
 use crate::container::Scope;
 use crate::docker::{Docker, EngineError, Seen};
 use crate::files::{FileError, make_private, remove_tree, write_bytes};
-use crate::state;
+use crate::{persona, state};
 
 /// The list of a backup's parts.
 const LIST: &str = "backup.json";
@@ -251,7 +251,7 @@ async fn is_own(name: &str, plan: &Plan, docker: &Docker) -> Result<Option<bool>
 }
 
 /// Makes a container that has volumes and is never started: what is in them is read and written through it.
-async fn helper(
+pub(crate) async fn helper(
     keys: &[&str],
     is_read_only: bool,
     plan: &Plan,
@@ -363,7 +363,9 @@ async fn refill(
     let file = File::open(&path).map_err(|source| failed("open", &path, source))?;
     let mut archive = tar::Archive::new(file);
     archive.set_preserve_permissions(true);
-    archive.unpack(&own).map_err(|source| failed("unpack into", &own, source))
+    archive.unpack(&own).map_err(|source| failed("unpack into", &own, source))?;
+    // What was copied into volumes once is in them, though they are others now.
+    persona::moved(&keys, plan, docker, site).await
 }
 
 /// Unpacks each archive into its volume.

@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use crate::docker::{Docker, EngineError, Inside};
 use crate::envfile;
 use crate::files::{FileError, Found, read_inside, read_text};
-use crate::manual;
+use crate::{manual, persona};
 
 /// Why a need has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -229,6 +229,10 @@ pub async fn answer(
                     facts.set.extend(name?.into_iter().map(|name| (name, true)));
                 }
                 facts.env_files.insert(path, variables.map(env_file));
+            }
+            Need::Persona(name) => {
+                let fact = persona::find(&name, root, facts.persona_pins.get(&name), sources).await;
+                facts.personas.insert(name, fact);
             }
             Need::File(path) => {
                 let fact = file(root, &path, sources)?;

@@ -22,6 +22,7 @@ pub mod logs;
 mod manual;
 pub mod observe;
 pub mod pack;
+pub mod persona;
 pub mod project;
 pub mod state;
 pub mod unit;

@@ -32,7 +32,20 @@ pub async fn observe(plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<Ob
     let networks = docker.networks(project).await?.into_iter();
     observed.networks.extend(networks.map(|seen| (seen.key, Network { id: seen.id, hash: seen.hash })));
     let owned = crate::state::owned(site.root, project);
-    for volume in docker.volumes(project).await? {
+    let volumes = docker.volumes(project).await?;
+    let seeded = crate::persona::seeded(site.root, project, &volumes);
+    for (id, unit) in &plan.units {
+        let (Some(home), Some(persona)) = (&unit.home, &unit.unit.persona) else { continue };
+        let is_there = volumes.iter().any(|volume| volume.key == home.volume);
+        match seeded.get(&home.volume) {
+            Some(Some(digest)) if *digest != persona.digest => {
+                drop(observed.reseeded.insert(id.clone(), digest.clone()))
+            }
+            None if is_there => drop(observed.unseeded.insert(id.clone())),
+            _ => {}
+        }
+    }
+    for volume in volumes {
         if plan.owner_of(&volume.key).is_some() && owned.get(&volume.key) != Some(&volume.made) {
             observed.unowned_volumes.insert(volume.key.clone());
         }

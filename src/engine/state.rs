@@ -60,6 +60,30 @@ pub(crate) fn record_owned(
     record(root, project, "owned", rows)
 }
 
+/// Returns what was copied into the volume of each persona, by key: which of its name the volume is, and the digest of the persona.
+pub(crate) fn seeded(root: &Path, project: &str) -> BTreeMap<String, (String, String)> {
+    let rows = rows(root, project, "seeded").into_iter();
+    let rows = rows.filter_map(|(key, value)| {
+        Some((key, value.split_once(' ').map(|(made, digest)| (made.to_owned(), digest.to_owned()))?))
+    });
+    rows.collect()
+}
+
+/// Remembers what was copied into the volume of a persona: which of its name it is, and the digest of the persona.
+///
+/// # Errors
+/// Where the host refuses.
+pub(crate) fn record_seeded(
+    root: &Path,
+    project: &str,
+    key: &str,
+    (made, digest): (&str, &str),
+) -> Result<(), FileError> {
+    let mut all = rows(root, project, "seeded");
+    all.insert(key.to_owned(), format!("{made} {digest}"));
+    record(root, project, "seeded", all)
+}
+
 /// Returns the volumes without a name that are kept for containers that are not made yet, by service, number and target. A target may
 /// hold blanks: what stands behind the last one is the volume.
 pub(crate) fn unnamed(root: &Path, project: &str) -> BTreeMap<String, String> {

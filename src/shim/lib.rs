@@ -53,6 +53,21 @@ fn hand_over(owner: (u32, u32), directory: &Path) -> io::Result<()> {
     lchown(directory, Some(owner.0), Some(owner.1)).map_err(named)
 }
 
+/// Takes away what is in a directory; the directory stays. Nothing is followed out of it.
+///
+/// # Errors
+/// Where something cannot be taken away; the message names it.
+pub fn empty(directory: &Path) -> io::Result<()> {
+    let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+    for entry in std::fs::read_dir(directory).map_err(|error| named(directory, error))? {
+        let path = entry.map_err(|error| named(directory, error))?.path();
+        let is_directory = path.symlink_metadata().map_err(|error| named(&path, error))?.is_dir();
+        let removed = if is_directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.map_err(|error| named(&path, error))?;
+    }
+    Ok(())
+}
+
 /// Why a program was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
@@ -187,6 +202,21 @@ mod tests {
         for bad in ["http://example.com:1/", "http://127.0.0.1:x/", "http://127.0.0.1:1", "https://127.0.0.1:1/"] {
             assert!(probe(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_directory_is_emptied_and_nothing_beside_it() {
+        let root = std::env::temp_dir().join(format!("claw-shim-empty-{}", std::process::id()));
+        let own = root.join("own");
+        std::fs::create_dir_all(own.join("a/b")).expect("made");
+        std::fs::create_dir_all(root.join("other")).expect("made");
+        std::fs::write(own.join("a/file"), "x").expect("written");
+        std::fs::write(root.join("other/file"), "x").expect("written");
+        std::os::unix::fs::symlink(root.join("other"), own.join("link")).expect("linked");
+        empty(&own).expect("emptied");
+        assert_eq!(std::fs::read_dir(&own).expect("there").count(), 0);
+        assert!(root.join("other/file").is_file());
+        std::fs::remove_dir_all(&root).expect("removed");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::id::VolumeName;
 use crate::id::{EnvName, ModelSlot, PodName, ProviderName, ProxyType, RuntimeName, ServiceName, SkillName, UnitId};
 use crate::image::{ImageFacts, ImageRef};
 use crate::path::ContainerPath;
+use crate::persona::Persona;
 use crate::platform::Platform;
 use crate::provider::WireFormat;
 use crate::roster::{Channel, Identity, Roster};
@@ -45,8 +46,8 @@ pub struct AgentUnit {
     pub brakes: Option<Brakes>,
     /// Which of its tools its models are told of; all where nothing says otherwise.
     pub tools: Option<ToolScope>,
-    /// A directory or an OCI reference that shapes how it speaks.
-    pub persona: Option<String>,
+    /// Files that shape how it speaks, and become its own.
+    pub persona: Option<Persona>,
     /// How it reaches its models.
     pub inference: Inference,
     /// Its accounts.

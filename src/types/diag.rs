@@ -132,6 +132,8 @@ codes! {
     BadLock = "bad-lock",
     /// A `claw.lock` that is of another pod file, other drivers, or another claw.
     LockDrift = "lock-drift",
+    /// A persona that is not there, that nobody could fetch, or that is none.
+    UnusablePersona = "unusable-persona",
     /// A feature whose time has not come: named, not guessed.
     NotYet = "not-yet",
 

@@ -155,6 +155,8 @@ pub struct Lowered {
     pub secrets: Vec<SecretRef>,
     /// What is run instead of the image's entrypoint and command.
     pub program: Option<Vec<String>>,
+    /// Where its persona is mounted, where the runtime looks for it in one place; else at `/persona`.
+    pub persona: Option<ContainerPath>,
     /// Volumes of its own.
     pub state: Vec<StateVolume>,
     /// What must be writable, and for what.

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod id;
 pub mod image;
 pub mod path;
+pub mod persona;
 pub mod platform;
 pub mod provider;
 pub mod roster;

@@ -11,6 +11,11 @@ pub(crate) enum Shim {
         #[arg(required = true)]
         owners: Vec<String>,
     },
+    /// Take away what is in a directory, and leave the directory
+    Empty {
+        /// The directory
+        directory: std::path::PathBuf,
+    },
     /// Ask a health page of this container
     Probe {
         /// `http://127.0.0.1:PORT/PATH`

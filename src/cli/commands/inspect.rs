@@ -66,6 +66,7 @@ fn planned(planned: &PlannedUnit, session: &Session<'_>) -> Value {
         "runtime": unit.runtime.as_str(),
         "image": unit.image.as_str(),
         "contract": unit.contract.sections.iter().map(|section| json!({ "id": section.id, "mode": section.mode.name(), "origin": section.origin })).collect::<Vec<_>>(),
+        "persona": unit.persona.as_ref().map(|persona| json!({ "name": persona.name, "content": persona.digest, "artifact": persona.artifact.as_ref().map(|artifact| &artifact.digest), "directory": planned.home.as_ref().map(|home| home.target.as_str()), "volume": planned.home.as_ref().map(|home| &home.volume) })),
         "models": models,
         "inference": inference,
         "surfaces": unit.surfaces.iter().map(surface).collect::<Vec<_>>(),

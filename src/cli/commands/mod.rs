@@ -28,6 +28,7 @@ mod inspect;
 mod lifecycle;
 mod listing;
 mod logs;
+mod persona;
 mod plan;
 mod ps;
 mod reference;
@@ -86,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)
         }
         Command::Secrets { command } => secrets::run(global, command, ui),
+        Command::Persona { command } => persona::run(global, command, ui),
         Command::Audit(args) => audit::run(global, args, ui),
         Command::Cllama { command } => cllama::run(global, command, ui),
         Command::Egress { command } => egress::run(command),
@@ -115,8 +117,7 @@ fn watched(ended: Result<Exit, CommandError>) -> Result<Exit, CommandError> {
 }
 
 /// Commands that later versions carry out.
-const PLANNED: &[&str] =
-    &["agent", "attest", "bake", "board", "demo", "dev", "init", "lsp", "persona", "recipe", "schema"];
+const PLANNED: &[&str] = &["agent", "attest", "bake", "board", "demo", "dev", "init", "lsp", "recipe", "schema"];
 
 /// Commands that are there.
 const KNOWN: &[&str] = &[
@@ -139,6 +140,7 @@ const KNOWN: &[&str] = &[
     "images",
     "inspect",
     "logs",
+    "persona",
     "plan",
     "port",
     "ps",

@@ -38,6 +38,10 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
             }
             Ok(Exit::Done)
         }
+        Shim::Empty { directory } => {
+            claw_shim::empty(directory).map_err(CommandError::Shim)?;
+            Ok(Exit::Done)
+        }
         Shim::Probe { url } => {
             let (is_success, said) = claw_shim::probe(url).map_err(CommandError::Shim)?;
             ui.bare(&said);

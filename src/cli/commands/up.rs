@@ -285,6 +285,11 @@ pub(crate) fn kept(session: &Session<'_>, observed: &Observed, mode: &Mode) {
             "kept: the volume `{key}` is not as the file says; what it holds would be lost with it: `docker volume rm` makes room for a new one"
         ));
     }
+    for (agent, copied) in observed.reseeded.iter().filter(|(agent, _)| mode.has(agent.as_str())) {
+        session.ui.progress(&format!(
+            "kept: `{agent}` has made its own of the persona {copied}, and the pod names another one now: `claw persona pull --reset {agent}` begins anew with it"
+        ));
+    }
     if mode.removes_orphans || mode.selected.is_some() {
         return;
     }

@@ -38,8 +38,9 @@ pub(crate) fn run(global: &Global, services: &[String], ui: &Ui) -> Result<Exit,
         let asked = asked(&plan, &input, services)?;
         let kept = before.images.keys().filter(|name| !services.is_empty() && !asked.contains(*name)).cloned();
         let kept: BTreeSet<String> = kept.collect();
+        let personas = personas(&plan, &before, services);
         pull(&asked, &input, ui).await?;
-        let Some((plan, lock)) = lock(&mut input, &before, &kept).await? else {
+        let Some((plan, lock)) = lock(&mut input, &before, (&kept, &personas)).await? else {
             ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(Exit::Wrong);
         };
@@ -55,7 +56,7 @@ pub(crate) fn run(global: &Global, services: &[String], ui: &Ui) -> Result<Exit,
         write_atomic(&input.root.join(NAME), &lock.text(), 0o644)?;
         let changes = lock.changes(&before);
         let text = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
-        let data = json!({ "pod": plan.pod.as_str(), "images": lock.images.len(), "changes": changes });
+        let data = json!({ "pod": plan.pod.as_str(), "images": lock.images.len(), "personas": lock.personas.len(), "changes": changes });
         ui.result("update", &text, data, &input.diagnostics_for(ui), &input.sources);
         Ok(Exit::Done)
     })
@@ -97,6 +98,15 @@ fn asked(plan: &Plan, input: &Input, services: &[String]) -> Result<BTreeSet<Str
     Ok(if services.is_empty() { all } else { all.intersection(&wanted).cloned().collect() })
 }
 
+/// Returns the personas that stay what they are: those of services that are not asked for.
+fn personas(plan: &Plan, before: &Lockfile, services: &[String]) -> BTreeSet<String> {
+    let asked: BTreeSet<String> = services.iter().flat_map(|name| plan.compose_services(name)).collect();
+    let units = plan.units.values().filter(|unit| asked.contains(unit.unit.id.as_str()));
+    let moved: BTreeSet<&str> = units.filter_map(|unit| Some(unit.unit.persona.as_ref()?.name.as_str())).collect();
+    let kept = before.personas.keys().filter(|name| !services.is_empty() && !moved.contains(name.as_str()));
+    kept.cloned().collect()
+}
+
 /// Pulls images whose registry may have another one now. What came from no registry is taken as it is.
 async fn pull(images: &BTreeSet<String>, input: &Input, ui: &Ui) -> Result<(), CommandError> {
     let docker = input.engine.docker().await?;
@@ -114,10 +124,11 @@ async fn pull(images: &BTreeSet<String>, input: &Input, ui: &Ui) -> Result<(), C
 async fn lock(
     input: &mut Input,
     before: &Lockfile,
-    kept: &BTreeSet<String>,
+    (kept, personas): (&BTreeSet<String>, &BTreeSet<String>),
 ) -> Result<Option<(Plan, Lockfile)>, CommandError> {
     let mut old = before.clone();
     old.images.retain(|name, _| kept.contains(name));
+    old.personas.retain(|name, _| personas.contains(name));
     input.forget_findings();
     input.facts = Facts::default();
     old.tell(false, &mut input.facts, &mut input.sources);

@@ -10,6 +10,7 @@ use claw_types::agent::{
 use claw_types::doc::{json_string, line};
 use claw_types::driver::SkillLayout;
 use claw_types::id::{ServiceName, SkillName};
+use claw_types::persona::PERSONA_VARIABLE;
 use claw_types::platform::Platform;
 use claw_types::roster::{Guild, Identity};
 use serde::Serialize;
@@ -337,12 +338,12 @@ fn container_path(name: &SkillName, layout: SkillLayout) -> String {
 }
 
 fn persona(unit: &AgentUnit) -> Option<Persona<'_>> {
-    let directory = unit.env.get("CLAW_PERSONA_DIR").and_then(|value| match value {
+    let directory = unit.env.get(PERSONA_VARIABLE).and_then(|value| match value {
         claw_types::agent::EnvValue::Literal(text) => Some(text.as_str()),
         claw_types::agent::EnvValue::Template { value, .. } => Some(value.as_str()),
         claw_types::agent::EnvValue::Secret(_) => None,
     });
-    Some(Persona { name: unit.persona.as_deref()?, directory })
+    Some(Persona { name: &unit.persona.as_ref()?.name, directory })
 }
 
 fn surfaces(unit: &AgentUnit, layout: SkillLayout) -> Surfaces<'_> {

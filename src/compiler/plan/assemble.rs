@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use claw_compose::model::{BindOptions, FileMount, FileObject, Mount, Project, Service};
+use claw_compose::model::{BindOptions, FileMount, FileObject, Mount, Project, Service, VolumeOptions};
 use claw_compose::shape::{Argv, Maybe};
 use claw_compose::template::Template;
 use claw_types::agent::{Access, AgentUnit, EnvValue, Inference, Surface};
@@ -14,13 +14,14 @@ use claw_types::files::{FileSpec, FileTree};
 use claw_types::gate::GATE;
 use claw_types::id::{EnvName, UnitId};
 use claw_types::image::{INFRA_REPOSITORY, ImageRef, SHIM_PROGRAM, SHIM_PROTOCOL, label};
-use claw_types::path::PodPath;
+use claw_types::path::{ContainerPath, PodPath};
+use claw_types::persona::{PERSONA_DIRECTORY, PERSONA_VARIABLE, PERSONA_VOLUME};
 use claw_types::secret::SecretRef;
 use sha2::{Digest, Sha256};
 
 use super::harden::{Hardening, health, hold, plain as plain_hardening};
 use super::network::{Layout, attached};
-use super::{Belongings, Plan, PlannedUnit, egress, proxy};
+use super::{Belongings, PersonaHome, Plan, PlannedUnit, egress, proxy};
 use crate::emit::Broken;
 use crate::emit::markdown::{self, Peers};
 use crate::facts::Context;
@@ -28,13 +29,17 @@ use crate::resolve::Pod;
 
 /// Returns a unit with its documents written, and what belongs to it.
 pub(crate) fn planned(
-    unit: AgentUnit,
+    mut unit: AgentUnit,
     mut lowered: Lowered,
     hardening: Hardening,
     facts: &DriverFacts,
     peers: &Peers,
     diag: &mut Diagnostics,
 ) -> Option<(PlannedUnit, Belongings)> {
+    let home = home(&unit, &lowered);
+    if let (Some(home), Ok(name)) = (&home, EnvName::parse(PERSONA_VARIABLE)) {
+        unit.env.insert(name, EnvValue::Literal(home.target.to_string()));
+    }
     let documents = match documents(&unit, &hardening, facts.skill_layout, peers) {
         Ok(documents) => documents,
         Err(broken) => {
@@ -67,7 +72,21 @@ pub(crate) fn planned(
     let lifted: BTreeSet<String> = secrets.keys().filter(is_lifted).cloned().collect();
     let needs_shim = !lifted.is_empty() || matches!(lowered.probe, Probe::Http { .. });
     let belongings = Belongings { user: unit.user, directory, files, secrets, lifted, needs_shim, is_live: false };
-    Some((PlannedUnit { unit, lowered, hardening }, belongings))
+    Some((PlannedUnit { unit, lowered, hardening, home }, belongings))
+}
+
+/// Returns where an agent's persona goes.
+fn home(unit: &AgentUnit, lowered: &Lowered) -> Option<PersonaHome> {
+    unit.persona.as_ref()?;
+    let target = lowered.persona.clone().or_else(|| ContainerPath::parse(PERSONA_DIRECTORY).ok())?;
+    Some(PersonaHome { volume: volume_key(unit, PERSONA_VOLUME), target })
+}
+
+/// Returns the key of a volume of an agent's own. Replica 0 keeps the name without a number, so that going from one to three loses no
+/// memory.
+fn volume_key(unit: &AgentUnit, key: &str) -> String {
+    let owner = if unit.replica.index == 0 { unit.service.as_str() } else { unit.id.as_str() };
+    format!("{owner}-{key}")
 }
 
 /// Returns what an agent reads, by path below its directory.
@@ -513,13 +532,20 @@ fn mounts(made: &mut Service, (each, own): (&PlannedUnit, &Belongings), project:
         }
     }
     for state in &each.lowered.state {
-        // Replica 0 keeps the name without a number, so that going from one to three loses no memory.
-        let owner = if unit.replica.index == 0 { unit.service.as_str() } else { unit.id.as_str() };
-        let key = format!("{owner}-{}", state.key);
+        let key = volume_key(unit, state.key);
         if project.volumes.insert(key.clone(), claw_compose::model::Volume::default()).is_some() {
             taken("volume", &key, unit, diag);
         }
         made.volumes.push(volume(&key, state.target.as_str(), false));
+    }
+    if let Some(home) = &each.home {
+        if project.volumes.insert(home.volume.clone(), claw_compose::model::Volume::default()).is_some() {
+            taken("volume", &home.volume, unit, diag);
+        }
+        // What the image has there is no part of it.
+        let options = VolumeOptions { nocopy: Some(true), ..VolumeOptions::default() };
+        let mount = volume(&home.volume, home.target.as_str(), false);
+        made.volumes.push(Mount { volume: Some(Box::new(options)), ..mount });
     }
     declared(made, each, project, diag);
     for file in own.secrets.keys() {

@@ -9,7 +9,7 @@ use claw_types::driver::Lowered;
 use claw_types::files::{FileSpec, FileTree};
 use claw_types::id::{PodName, SecretName, UnitId};
 use claw_types::image::INFRA_REPOSITORY;
-use claw_types::path::PodPath;
+use claw_types::path::{ContainerPath, PodPath};
 use claw_types::roster::Roster;
 use claw_types::secret::SecretRef;
 
@@ -44,6 +44,17 @@ pub struct PlannedUnit {
     pub lowered: Lowered,
     /// How its container is held.
     pub hardening: Hardening,
+    /// Where its persona goes, where it has one.
+    pub home: Option<PersonaHome>,
+}
+
+/// Where an agent's persona goes: a volume of its own, which it may write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonaHome {
+    /// The volume's key.
+    pub volume: String,
+    /// Where it is mounted.
+    pub target: ContainerPath,
 }
 
 /// What claw writes for one container, an agent's or one of its own: files of its own, and secrets that only it may read.

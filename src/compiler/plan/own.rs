@@ -57,6 +57,28 @@ impl Plan {
         }
     }
 
+    /// Returns the service that empties the volume of an agent's persona, as the agent's own user; nothing where it has none.
+    pub fn emptying(&self, unit: &UnitId) -> Option<Service> {
+        let planned = self.units.get(unit)?;
+        let target = "/own/0".to_owned();
+        let options = VolumeOptions { nocopy: Some(true), ..VolumeOptions::default() };
+        let mount = Mount {
+            kind: "volume".to_owned(),
+            source: Some(planned.home.as_ref()?.volume.clone()),
+            target: target.clone(),
+            volume: Some(Box::new(options)),
+            ..Mount::default()
+        };
+        let user = planned.unit.user;
+        Some(Service {
+            user: Some(format!("{}:{}", user.uid, user.gid)),
+            command: Some(Argv(vec!["shim".to_owned(), "empty".to_owned(), target])),
+            cap_add: Vec::new(),
+            volumes: vec![mount],
+            ..self.owning(&BTreeSet::new(), &BTreeSet::new())
+        })
+    }
+
     /// Whether a volume is the engine's own and only agents and proxies write to it: what is in it, with whatever owner, is from their
     /// images, and is handed over as well.
     fn is_alone_with(&self, key: &str) -> bool {

@@ -1,4 +1,5 @@
-//! What agents will read, looked through: contracts, skills and includes of the pod, and the manuals that images bring along.
+//! What agents will read, looked through: contracts, skills, includes and personas of the pod, the manuals that images bring along, and
+//! personas out of registries.
 //!
 //! The texts are those that were asked for, so each is looked through once, however many agents read it. What is a sign of
 //! what is the business of `claw-scan`.
@@ -9,7 +10,7 @@ use claw_scan::{Finding, Rule};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::span::{FileId, Span};
 
-use crate::facts::{Context, Facts, FileFact, ManualFact};
+use crate::facts::{Context, Facts, FileFact, ManualFact, PersonaFact};
 
 /// How many findings of one text are told: more say nothing new.
 const MOST: usize = 20;
@@ -21,6 +22,8 @@ enum Whose {
     Pods,
     /// That of whoever made an image.
     Images,
+    /// That of whoever pushed a persona.
+    Artifacts,
 }
 
 /// Records what texts hold that agents will read: a warning each, an error for what nobody sees in a text out of an image.
@@ -33,7 +36,15 @@ pub(crate) fn scan(facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) {
         ManualFact::Text(file) => Some((*file, Whose::Images)),
         ManualFact::Missing | ManualFact::NotRegular | ManualFact::NotText | ManualFact::TooLong => None,
     });
-    let texts: BTreeMap<FileId, Whose> = files.chain(manuals).collect();
+    let personas = facts.personas.values().filter_map(|fact| match fact {
+        PersonaFact::Known(persona) => Some(persona),
+        PersonaFact::Missing | PersonaFact::Unusable(_) => None,
+    });
+    let personas = personas.flat_map(|persona| {
+        let whose = if persona.artifact.is_some() { Whose::Artifacts } else { Whose::Pods };
+        persona.texts.iter().map(move |file| (*file, whose))
+    });
+    let texts: BTreeMap<FileId, Whose> = files.chain(manuals).chain(personas).collect();
     for (file, whose) in texts {
         let text = cx.sources.get(file).map_or("", |source| source.text.as_str());
         let found = claw_scan::scan(text);
@@ -52,6 +63,7 @@ fn diagnostic(file: FileId, finding: &Finding, whose: Whose) -> Diagnostic {
     let message = format!("`{}` in what agents read: {}", finding.rule.name(), finding.why);
     let help = match (finding.rule, whose) {
         (_, Whose::Images) => "the image wrote it: ask whoever makes it, or take the service from the agent's surfaces",
+        (_, Whose::Artifacts) => "whoever pushed the persona wrote it: ask them, or take another one",
         (Rule::HiddenUnicode, Whose::Pods) => "take the characters away; `claw check --json` has their places",
         (Rule::PipedInstaller, Whose::Pods) => "install it in the image, or fetch it, check its digest, then run it",
         (Rule::Exfiltration, Whose::Pods) => "take it away, or keep what is secret out of addresses and requests",
@@ -59,7 +71,7 @@ fn diagnostic(file: FileId, finding: &Finding, whose: Whose) -> Diagnostic {
         (Rule::Override, Whose::Pods) => "take it away: orders stand in the contract, and a skill only tells how",
     };
     match (finding.rule, whose) {
-        (Rule::HiddenUnicode, Whose::Images) => Diagnostic::error(Code::SuspiciousText, at, message),
+        (Rule::HiddenUnicode, Whose::Images | Whose::Artifacts) => Diagnostic::error(Code::SuspiciousText, at, message),
         _ => Diagnostic::warning(Code::SuspiciousText, at, message),
     }
     .help(help)

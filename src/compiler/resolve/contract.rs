@@ -7,6 +7,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::doc::{line, plain};
 use claw_types::id::SkillName;
 use claw_types::path::PodPath;
+use claw_types::persona::{Artifact, Persona, PersonaSource};
 use claw_types::span::{Source, Span};
 
 use super::Row;
@@ -14,22 +15,21 @@ use super::manual::{self, FILE_LIMIT, is_empty};
 use crate::clawfile::Directive;
 use crate::clawfile::label::{Declared, noted};
 use crate::emit::view::service_skill;
-use crate::facts::{Context, Facts, FileFact, Need};
+use crate::facts::{Context, Facts, FileFact, Need, PersonaFact};
 use crate::pod::{AgentBlock, Include};
 
 /// Returns the files a service's contract and skills need.
 pub(crate) fn needs(block: &AgentBlock, directives: &[Declared]) -> BTreeSet<Need> {
     let from_image = directives.iter().filter_map(|each| match &each.value {
         Directive::Agent(file) if block.agent.is_none() => Some(file.as_str()),
-        Directive::Persona(persona) if block.persona.is_none() && !is_reference(persona) => Some(persona.as_str()),
         Directive::Skill(file) => Some(file.as_str()),
         _ => None,
     });
     let includes = block.include.iter().filter_map(|include| include.file.as_deref());
     let skills = block.skills.0.iter().map(|file| file.value.as_str());
-    let persona = block.persona.as_deref().filter(|persona| !is_reference(persona));
-    let own = block.agent.as_deref().into_iter().chain(skills).chain(includes).chain(persona);
-    own.chain(from_image).filter_map(|file| PodPath::parse(file).ok()).map(Need::File).collect()
+    let own = block.agent.as_deref().into_iter().chain(skills).chain(includes);
+    let files = own.chain(from_image).filter_map(|file| PodPath::parse(file).ok()).map(Need::File);
+    files.chain(persona_need(block, directives)).collect()
 }
 
 /// A file as it is named: its path as written, where, and by which label of an image.
@@ -197,51 +197,56 @@ pub(crate) fn manuals(surfaces: &[Surface], skills: &BTreeMap<SkillName, Skill>)
     services.filter_map(section).collect()
 }
 
-/// Returns whether a persona is a reference to an OCI artifact rather than a path of the pod.
-fn is_reference(persona: &str) -> bool {
-    let host = persona.split('/').next().unwrap_or("");
-    let has_host =
-        persona.contains('/') && !host.starts_with('.') && (host.contains(['.', ':']) || host == "localhost");
-    persona.starts_with("oci://") || persona.contains("@sha256:") || has_host
+/// Returns what must be known of a service's persona.
+pub(crate) fn persona_need(block: &AgentBlock, directives: &[Declared]) -> Option<Need> {
+    let declared = directives.iter().find_map(|each| match &each.value {
+        Directive::Persona(persona) => Some(persona),
+        _ => None,
+    });
+    let name = block.persona.as_ref().or(declared)?;
+    PersonaSource::parse(name).is_ok().then(|| Need::Persona(name.clone()))
 }
 
-/// Returns the persona: a path of the pod that is there.
-pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> Option<String> {
+/// Returns the persona, as far as it is there.
+pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> Option<Persona> {
     let declared = row.directives().find_map(|each| match &each.value {
         Directive::Persona(persona) => Some((persona, each.span, each.label.as_deref())),
         _ => None,
     });
     let own = row.block.persona.as_ref().map(|persona| (persona, row.block.origin.of("persona", row.at), None));
-    let (persona, at, label) = own.or(declared)?;
-    if is_reference(persona) {
-        let error = Diagnostic::error(Code::NotYet, at, format!("claw does not fetch the persona `{persona}` yet"));
-        diag.push(noted(error.help("put it into the pod's directory, and name its path"), label));
-        return None;
-    }
-    let help = "a persona is a file or a directory inside the pod's directory";
-    let mut unusable = |code: Code, why: &str| {
-        let error = Diagnostic::error(code, at, format!("the persona `{persona}` {why}"));
+    let (name, at, label) = own.or(declared)?;
+    let mut unusable = |why: &str, help: &str| {
+        let error = Diagnostic::error(Code::UnusablePersona, at, format!("the persona `{name}` {why}"));
         diag.push(noted(error.help(help), label));
         None
     };
-    let path = match PodPath::parse(persona) {
-        Ok(path) => path,
-        Err(bad) => return unusable(Code::UnusableFile, &bad.to_string()),
+    let source = match PersonaSource::parse(name) {
+        Ok(source) => source,
+        Err(bad) => return unusable(&bad.to_string(), PERSONA_HELP),
     };
-    match facts.files.get(&path) {
-        Some(FileFact::Outside) => unusable(Code::UnusableFile, "leads out of the pod's directory"),
-        Some(FileFact::Missing) | None => unusable(Code::MissingFile, "does not exist"),
-        Some(FileFact::Text(_) | FileFact::NotText | FileFact::NotRegular) => {
-            let warning = Diagnostic::warning(
-                Code::NotYet,
-                at,
-                "claw names the persona in CLAWDAPUS.md and does not mount it yet",
-            );
-            diag.push(noted(warning.help("say in the contract what the agent must know of it"), label));
-            Some(path.to_string())
+    match facts.personas.get(name) {
+        Some(PersonaFact::Known(known)) => {
+            let artifact = match (source, &known.artifact) {
+                (PersonaSource::Registry(reference), Some(digest)) => {
+                    Some(Artifact { reference, digest: digest.clone() })
+                }
+                _ => None,
+            };
+            let (digest, archive) = (known.digest.clone(), known.archive.clone());
+            Some(Persona { name: name.clone(), digest, artifact, archive })
         }
+        Some(PersonaFact::Unusable(why)) => match source {
+            PersonaSource::Registry(_) => {
+                unusable(why, "`claw persona pull` tries again; `claw update` locks what is there")
+            }
+            _ => unusable(why, PERSONA_HELP),
+        },
+        Some(PersonaFact::Missing) | None => unusable("does not exist", PERSONA_HELP),
     }
 }
+
+/// What a persona is.
+const PERSONA_HELP: &str = "a persona is a file or a directory inside the pod's directory, `file://` an OCI layout there, or an artifact in a registry";
 
 /// Adds the skills that are files: the image's, then the pod's, then `reference` includes.
 pub(crate) fn skills(

@@ -29,7 +29,7 @@ use crate::image::BuildError;
 use crate::interrupt::Interrupt;
 use crate::project::ProjectError;
 use crate::vault::{Vault, VaultError};
-use crate::{down, observe, pack, state};
+use crate::{down, observe, pack, persona, state};
 
 mod make;
 mod oneoff;
@@ -247,6 +247,10 @@ impl<'r> Run<'r> {
             Action::CreateNetwork(key) => self.network(key).await,
             Action::CreateVolume(key) => self.volume(key).await,
             Action::Own(volumes, units) => self.own(volumes, units).await,
+            Action::Seed(unit) => match self.plan.units.get(unit) {
+                Some(planned) => persona::seed(planned, self.plan, self.docker, self.site).await,
+                None => Ok(()),
+            },
             Action::Stop(_, _, id) => self.stop(id).await,
             Action::RemoveContainer(service, _, id) => {
                 self.keep(service, id, kept).await?;

@@ -140,6 +140,7 @@ fn needed(name: &str, service: &Service, plan: &Plan, list: &List) -> Vec<u32> {
         Action::RemoveContainer(of, ..) | Action::SetAside(of, ..) => service.container_name.is_some() && of != name,
         Action::RemoveNetwork(..)
         | Action::Own(..)
+        | Action::Seed(..)
         | Action::Stop(..)
         | Action::Start(..)
         | Action::Settle(..)
@@ -276,6 +277,7 @@ fn start(plan: &Plan, starts: &BTreeMap<(String, u32), String>, list: &mut List)
                     units.iter().any(|unit| unit.as_str() == service)
                         || plan.project.services.get(service).is_some_and(is_new)
                 }
+                Action::Seed(unit) => unit.as_str() == service,
                 Action::Start(started, _) => needed.is_some_and(|needed| needed.contains_key(started)),
                 Action::Stop(stopped, ..) => stopped == service,
                 // Ports and names are free only then.

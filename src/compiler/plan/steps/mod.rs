@@ -53,6 +53,8 @@ pub enum Action {
     CreateVolume(String),
     /// New volumes and sealed files are handed to the agents they are for: volumes, and agents with sealed files.
     Own(BTreeSet<String>, BTreeSet<UnitId>),
+    /// A persona is copied into the volume that is the agent's own: of which agent.
+    Seed(UnitId),
     /// A container is stopped and stays: service, name, id.
     Stop(String, String, String),
     /// A container is stopped and taken away: service, name, id.
@@ -82,6 +84,7 @@ impl Action {
             Action::CreateNetwork(_) => "create-network",
             Action::CreateVolume(_) => "create-volume",
             Action::Own(..) => "own",
+            Action::Seed(_) => "seed",
             Action::Stop(..) => "stop",
             Action::RemoveContainer(..) => "remove-container",
             Action::SetAside(..) => "set-aside",
@@ -101,7 +104,7 @@ impl Action {
         match self {
             Action::Pack => claw_types::image::INFRA_REPOSITORY.to_owned(),
             Action::Base(name) | Action::Pull(name) | Action::Build(name) => name.clone(),
-            Action::Write(unit) | Action::Tell(unit, _) => unit.to_string(),
+            Action::Write(unit) | Action::Seed(unit) | Action::Tell(unit, _) => unit.to_string(),
             Action::RemoveNetwork(key, _) | Action::CreateNetwork(key) | Action::CreateVolume(key) => key.clone(),
             Action::Own(volumes, units) => {
                 volumes.iter().cloned().chain(units.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
@@ -124,14 +127,14 @@ impl Action {
             | Action::CreateContainer(service, _)
             | Action::Start(service, _)
             | Action::Settle(service, _) => Some(service),
-            Action::Write(unit) | Action::Tell(unit, _) => Some(unit.as_str()),
+            Action::Write(unit) | Action::Seed(unit) | Action::Tell(unit, _) => Some(unit.as_str()),
             _ => None,
         }
     }
 
     /// Returns whether it is done to a container.
     pub fn is_of_container(&self) -> bool {
-        self.service().is_some() && !matches!(self, Action::Write(_))
+        self.service().is_some() && !matches!(self, Action::Write(_) | Action::Seed(_))
     }
 
     /// Returns whether it makes an image, so that what follows is known only afterwards.
@@ -162,6 +165,7 @@ impl fmt::Display for Step {
             Action::CreateNetwork(_) => "create network",
             Action::CreateVolume(_) => "create volume",
             Action::Own(..) => "set owner of",
+            Action::Seed(_) => "copy persona of",
             Action::Stop(..) => "stop container",
             Action::RemoveContainer(..) => "remove container",
             Action::SetAside(..) => "set aside container",
@@ -248,6 +252,16 @@ pub fn steps(plan: &Plan, observed: &Observed, mode: &Mode) -> Vec<Step> {
             fresh.insert(key);
         }
     }
+    for unit in units().filter_map(|unit| plan.units.get(unit)) {
+        let Some(home) = &unit.home else { continue };
+        let is_made = fresh.contains(&home.volume) && !observed.volumes.contains(&home.volume);
+        if is_made || observed.unseeded.contains(&unit.unit.id) {
+            let after = list.ids(|action| {
+                matches!(action, Action::CreateVolume(key) if *key == home.volume) || *action == Action::Pack
+            });
+            list.add(Action::Seed(unit.unit.id.clone()), "its volume is new", after);
+        }
+    }
     let sealed = units().filter(|unit| observed.unowned.contains(*unit)).cloned().collect();
     containers::containers(plan, observed, mode, (fresh, sealed), &mut list);
     list.steps
@@ -319,6 +333,10 @@ fn own(plan: &Plan, fresh: BTreeSet<String>, units: BTreeSet<UnitId>, list: &mut
     let after = list.ids(|action| match action {
         Action::CreateVolume(key) => volumes.contains(key),
         Action::Write(unit) => units.contains(unit),
+        Action::Seed(unit) => {
+            let home = plan.units.get(unit).and_then(|unit| unit.home.as_ref());
+            home.is_some_and(|home| volumes.contains(&home.volume))
+        }
         Action::Pack => true,
         Action::CreateContainer(name, _) => plan.project.services.get(name).is_some_and(|service| {
             volumes.iter().any(|key| mounts(service, key)) || units.iter().any(|unit| unit.as_str() == name)

@@ -31,6 +31,10 @@ pub struct Observed {
     pub unowned: BTreeSet<UnitId>,
     /// Volumes that nobody handed to whom they are for, by key.
     pub unowned_volumes: BTreeSet<String>,
+    /// Agents whose persona was not copied into its volume yet.
+    pub unseeded: BTreeSet<UnitId>,
+    /// Agents whose persona is another one than was copied: the digest of that.
+    pub reseeded: BTreeMap<UnitId, String>,
     /// The container of each agent that was last told what is told after a start.
     pub told: BTreeMap<UnitId, String>,
     /// What the label `config-hash` says of what is made on this host.

@@ -1,0 +1,177 @@
+//! Personas: found where the pod names them, kept by their digest, copied into volumes, read back from there, and put into registries.
+//!
+//! `files.rs` has the files and their one archive, `artifact.rs` what an artifact is, `layout.rs` and `registry.rs` where one lies, `login.rs` who
+//! asks for it, `volume.rs` what agents made of theirs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use claw_compiler::facts::{KnownPersona, LockedPersona, PersonaFact};
+use claw_types::persona::{Persona, PersonaSource};
+use claw_types::span::SourceMap;
+
+use crate::files::{make_private, write_bytes};
+
+mod artifact;
+mod files;
+mod layout;
+mod login;
+mod registry;
+mod volume;
+
+pub use files::{Files, digest};
+pub(crate) use volume::{moved, seed};
+pub use volume::{reset, seeded, snapshot};
+
+/// Why a persona cannot be used: how a message goes on after its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PersonaError(String);
+
+impl PersonaError {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+
+    fn host(path: &Path, error: &io::Error) -> Self {
+        Self(format!("cannot be read or written: `{}`: {error}", path.display()))
+    }
+}
+
+/// Returns what became of a persona that a pod names, and adds its texts to the sources. One that the lock has is the one it was, from the
+/// registry or from where it was kept; where neither has it, what the lock says is all there is.
+pub(crate) async fn find(name: &str, root: &Path, pin: Option<&LockedPersona>, sources: &mut SourceMap) -> PersonaFact {
+    let found = match PersonaSource::parse(name) {
+        Ok(PersonaSource::Path(path)) => Files::read(root, &path).map(|files| files.map(|files| (files, None))),
+        Ok(PersonaSource::Layout(path)) => layout::read(root, &path).map(|files| files.map(|files| (files, None))),
+        Ok(PersonaSource::Registry(reference)) => match (fetch(&reference, pin).await, pin) {
+            (Ok((files, digest)), _) => Ok(Some((files, Some(digest)))),
+            // A pod whose persona was copied long ago needs no registry.
+            (Err(Unfetched::Away(_)), Some(pin)) => return PersonaFact::Known(KnownPersona::locked(pin)),
+            (Err(Unfetched::Away(error) | Unfetched::Other(error)), _) => Err(error),
+        },
+        Err(bad) => Err(PersonaError::new(bad.to_string())),
+    };
+    match found {
+        Ok(None) => PersonaFact::Missing,
+        Err(PersonaError(why)) => PersonaFact::Unusable(why),
+        Ok(Some((files, artifact))) => {
+            let texts = files.texts().map(|(path, text)| sources.add(format!("{name}/{path}"), text)).collect();
+            let archive = files.archive();
+            let digest = digest(archive.bytes());
+            PersonaFact::Known(KnownPersona { digest, artifact, archive: Some(archive), texts })
+        }
+    }
+}
+
+/// Why an artifact was not fetched.
+enum Unfetched {
+    /// The registry does not give it now.
+    Away(PersonaError),
+    /// What it gave is not what the lock says.
+    Other(PersonaError),
+}
+
+/// Fetches an artifact, or takes it from where it was kept; what the lock says of it must hold.
+async fn fetch(reference: &str, pin: Option<&LockedPersona>) -> Result<(Files, String), Unfetched> {
+    if let Some(pin) = pin
+        && let Some(files) = kept(&pin.content)
+    {
+        return Ok((files, pin.digest.clone()));
+    }
+    let wanted = pin.map(|pin| pin.digest.as_str());
+    let (files, digest) = registry::pull(reference, wanted, false).await.map_err(Unfetched::Away)?;
+    let content = keep(&files);
+    match pin.filter(|pin| pin.content != content) {
+        Some(pin) => {
+            let why = format!("was changed: its files are {content}, and `claw.lock` says {}", pin.content);
+            Err(Unfetched::Other(PersonaError::new(why)))
+        }
+        None => Ok((files, digest)),
+    }
+}
+
+/// Returns where archives are kept by their digests: what a digest names never changes, so it is fetched once for a user.
+fn place(digest: &str) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    let hex = digest.strip_prefix("sha256:").filter(|hex| hex.bytes().all(|each| each.is_ascii_hexdigit()))?;
+    Some(cache.join("claw").join("personas").join(hex))
+}
+
+fn kept(content: &str) -> Option<Files> {
+    let bytes = std::fs::read(place(content)?).ok().filter(|bytes| digest(bytes) == content)?;
+    Files::unpack(bytes.as_slice(), "", false).ok()
+}
+
+/// Keeps the archive of files; without it they are fetched again. Returns its digest.
+fn keep(files: &Files) -> String {
+    let archive = files.archive();
+    let digest = digest(archive.bytes());
+    if let Some(place) = place(&digest)
+        && let Some(folder) = place.parent()
+        && make_private(folder).is_ok()
+    {
+        let _ = write_bytes(&place, archive.bytes(), 0o600);
+    }
+    digest
+}
+
+/// Returns the files of a persona of a plan, fetched where nobody had to look at them before.
+///
+/// # Errors
+/// Where no registry gives them, or what it gives is not what the lock says.
+pub(crate) async fn obtain(persona: &Persona) -> Result<Files, PersonaError> {
+    if let Some(archive) = &persona.archive {
+        return Files::unpack(archive.bytes(), "", false);
+    }
+    let Some(artifact) = &persona.artifact else { return Err(PersonaError::new("is not here")) };
+    let pin = LockedPersona { digest: artifact.digest.clone(), content: persona.digest.clone() };
+    match fetch(&artifact.reference, Some(&pin)).await {
+        Ok((files, _)) => Ok(files),
+        Err(Unfetched::Away(error) | Unfetched::Other(error)) => Err(error),
+    }
+}
+
+/// What was fetched or put somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The digest of the artifact's manifest.
+    pub digest: String,
+    /// The digest of the archive of its files.
+    pub content: String,
+}
+
+/// Fetches a persona: from a registry, or of an OCI layout of a directory.
+///
+/// # Errors
+/// Where there is none, or the registry refuses.
+pub async fn pull(name: &str, root: &Path, is_plain: bool) -> Result<(Files, Moved), PersonaError> {
+    let (files, digest) = match PersonaSource::parse(name).map_err(|bad| PersonaError::new(bad.to_string()))? {
+        PersonaSource::Registry(reference) => registry::pull(&reference, None, is_plain).await?,
+        PersonaSource::Layout(path) => {
+            let files = layout::read(root, &path)?.ok_or_else(|| PersonaError::new("does not exist"))?;
+            let digest = digest(&artifact::Artifact::of(&files)?.manifest);
+            (files, digest)
+        }
+        PersonaSource::Path(_) => return Err(PersonaError::new("is a path, and nothing to pull")),
+    };
+    let content = keep(&files);
+    Ok((files, Moved { digest, content }))
+}
+
+/// Puts files as an artifact into a registry, or as an OCI layout into a directory.
+///
+/// # Errors
+/// Where the registry or the host refuses.
+pub async fn push(files: &Files, name: &str, root: &Path, is_plain: bool) -> Result<Moved, PersonaError> {
+    let artifact = artifact::Artifact::of(files)?;
+    let digest = match PersonaSource::parse(name).map_err(|bad| PersonaError::new(bad.to_string()))? {
+        PersonaSource::Registry(reference) => registry::push(&reference, &artifact, is_plain).await?,
+        PersonaSource::Layout(path) => layout::write(&root.join(path.as_str()), &artifact)?,
+        PersonaSource::Path(_) => {
+            return Err(PersonaError::new("is no name of an artifact: write `host/name:tag`, or `file://` and a path"));
+        }
+    };
+    Ok(Moved { digest, content: files::digest(files.archive().bytes()) })
+}
