@@ -224,6 +224,8 @@ pub struct Facts {
     pub images: BTreeMap<ImageRef, Option<ImageFacts>>,
     /// Manuals by image and path.
     pub manuals: BTreeMap<(ImageRef, ContainerPath), ManualFact>,
+    /// Listings of MCP tools that `claw.lock` recorded, by service.
+    pub listings: BTreeMap<String, FileId>,
     /// Paths of the host as written.
     pub host_paths: BTreeMap<String, HostFact>,
     /// Whose they are, where they are there.
