@@ -27,12 +27,14 @@ mod inspect;
 mod lifecycle;
 mod listing;
 mod logs;
+mod manuals;
 mod plan;
 mod ps;
 mod reference;
 mod run;
 mod secrets;
 mod service;
+mod skillmap;
 mod up;
 mod update;
 mod verify;
@@ -52,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Explain { subject } => explain::run(global, subject, ui),
         Command::Up(args) => up::run(global, args, ui),
         Command::Plan { exit_code, choice, services } => plan::run(global, *exit_code, (services, choice), ui),
-        Command::Update { services } => update::run(global, services, ui),
+        Command::Update { manuals, services } => update::run(global, services, *manuals, ui),
         Command::Backup { folder } => backup::save(global, folder, ui),
         Command::Restore { yes, folder } => backup::put_back(global, folder, *yes, ui),
         Command::Down(args) => down::run(global, args, ui),
@@ -80,6 +82,9 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         }
         Command::Inspect { agent } => {
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)
+        }
+        Command::Skillmap { agents } => {
+            session::with(global, "skillmap", ui, async |session| skillmap::run(&session, agents))
         }
         Command::Secrets { command } => secrets::run(global, command, ui),
         Command::Audit(args) => audit::run(global, args, ui),
@@ -143,6 +148,7 @@ const KNOWN: &[&str] = &[
     "run",
     "secrets",
     "service",
+    "skillmap",
     "start",
     "stop",
     "top",

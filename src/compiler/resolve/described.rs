@@ -23,8 +23,8 @@ use crate::facts::{Context, Facts, FileFact, Need};
 /// What a service says of itself.
 #[derive(Default)]
 pub(crate) struct Described {
-    api: Option<(Listing, Origin)>,
-    tools: Option<(Listing, Origin)>,
+    api: Option<(Listing, Place)>,
+    tools: Option<(Listing, Place)>,
 }
 
 /// The key of `x-claw` and the label that name a description, and what messages call it.
@@ -74,7 +74,7 @@ pub(crate) fn all<'s>(
             let source = cx.sources.get(place.file)?;
             read.insert(place.file);
             match read_as(source) {
-                Ok(listing) => Some((listing, place.origin)),
+                Ok(listing) => Some((listing, place)),
                 Err(why) => {
                     let message = format!("the {} of `{name}` {why}", kind.what);
                     let error = Diagnostic::error(Code::BadDescription, place.origin.at, message);
@@ -92,7 +92,7 @@ pub(crate) fn all<'s>(
 }
 
 /// A description that is there.
-struct Place {
+pub(crate) struct Place {
     file: FileId,
     origin: Origin,
 }
@@ -155,12 +155,12 @@ pub(crate) fn skills(
                 diag.push(error.help("rename one of the services"));
             }
         };
-        if let Some((listing, from)) = &found.api {
-            add(view::api_skill(service), listing, "", SkillOrigin::OpenApi, from);
+        if let Some((listing, place)) = &found.api {
+            add(view::api_skill(service), listing, "", SkillOrigin::OpenApi, &place.origin);
         }
-        if let Some((listing, from)) = &found.tools {
+        if let Some((listing, place)) = &found.tools {
             let head = mcp.as_ref().map_or_else(String::new, |endpoint| format!("- MCP endpoint: `{endpoint}`\n\n"));
-            add(view::tools_skill(service), listing, &head, SkillOrigin::Mcp, from);
+            add(view::tools_skill(service), listing, &head, SkillOrigin::Mcp, &place.origin);
         }
     }
 }
@@ -185,7 +185,8 @@ pub(crate) fn uses(surfaces: &[Surface], shared: &Shared<'_>) -> BTreeMap<String
         let found = shared.described.get(name)?;
         let operations = found.api.as_ref().map(|(listing, _)| listing.operations.clone()).unwrap_or_default();
         let tools = found.tools.as_ref().map(|(listing, _)| listing.tools.clone()).unwrap_or_default();
-        Some((name.to_owned(), Uses { operations, tools }))
+        let listing = found.tools.as_ref().map(|(_, place)| place.file);
+        Some((name.to_owned(), Uses { operations, tools, listing }))
     };
     services.filter_map(of).collect()
 }

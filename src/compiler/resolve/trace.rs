@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use claw_types::agent::{Contract, Skill, SkillOrigin, Surface};
 use claw_types::id::SkillName;
-use claw_types::span::Span;
+use claw_types::span::{FileId, Span};
 
 use super::inference::Models;
 use super::surface::Surfaces;
@@ -56,6 +56,8 @@ pub struct Uses {
     pub operations: Vec<Operation>,
     /// What can be called over MCP, where a listing says it.
     pub tools: Vec<Tool>,
+    /// That listing.
+    pub listing: Option<FileId>,
 }
 
 /// Where what an agent has comes from.
