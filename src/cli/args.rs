@@ -188,9 +188,14 @@ pub(crate) enum Command {
         services: Vec<String>,
     },
     /// Write claw.lock: the images that are there now, pulled anew where a registry has them
-    #[command(after_help = "Example: claw update\nExample: claw update web && claw up -d")]
+    #[command(
+        after_help = "Example: claw update\nExample: claw update web && claw up -d\nExample: claw update --manuals"
+    )]
     Update {
-        /// Services whose images are asked for [default: all]
+        /// Ask running MCP servers for their tools, and write those alone
+        #[arg(long)]
+        manuals: bool,
+        /// Services that are asked for [default: all]
         services: Vec<String>,
     },
     /// Copy what agents remember, and what claw keeps of the pod, into a directory
@@ -335,6 +340,12 @@ pub(crate) enum Command {
     Inspect {
         /// The agent
         agent: String,
+    },
+    /// What agents read and may use, and where each line of it comes from
+    #[command(after_help = "Example: claw skillmap writer\nExample: claw skillmap --json")]
+    Skillmap {
+        /// Agents [default: all]
+        agents: Vec<String>,
     },
     /// The pod's secrets by name, and new tokens of claw's own
     #[command(after_help = "Example: claw secrets list\nExample: claw secrets rotate writer && claw up -d")]

@@ -273,6 +273,8 @@ pub struct Facts {
     pub personas: BTreeMap<String, PersonaFact>,
     /// Which artifact each persona is that the lock has, by its name as written.
     pub persona_pins: BTreeMap<String, LockedPersona>,
+    /// Listings of MCP tools that `claw.lock` recorded, by service.
+    pub listings: BTreeMap<String, FileId>,
     /// Paths of the host as written.
     pub host_paths: BTreeMap<String, HostFact>,
     /// Whose they are, where they are there.

@@ -4,6 +4,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::iter_over_hash_type)]
 
 pub mod clawfile;
+pub mod described;
 pub mod emit;
 mod excerpt;
 pub mod facts;

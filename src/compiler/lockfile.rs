@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use claw_types::agent::Surface;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::driver::DriverFacts;
 use claw_types::image::{ImageFacts, ImageRef};
 use claw_types::path::ContainerPath;
-use claw_types::span::{Source, SourceMap, Span};
+use claw_types::span::{FileId, Source, SourceMap, Span};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::described;
 use crate::facts::{Context, Facts, LockedPersona, ManualFact};
 use crate::plan::Plan;
 
@@ -36,6 +39,49 @@ pub struct Lockfile {
     /// Personas that are artifacts in registries, by the name the pod gives them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub personas: BTreeMap<String, LockedPersona>,
+    /// Tools that MCP servers had when they were asked, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, LockedTools>,
+}
+
+/// The tools of a service's MCP server, as it answered while it ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedTools {
+    /// Where it was asked.
+    pub endpoint: String,
+    /// The digest of the listing.
+    pub digest: String,
+    /// The listing: a list of tools.
+    pub tools: serde_json::Value,
+}
+
+impl LockedTools {
+    /// Returns a listing as it is locked.
+    pub fn of(endpoint: &str, tools: serde_json::Value) -> Self {
+        let digest = Self::digest_of(&tools);
+        Self { endpoint: endpoint.to_owned(), digest, tools }
+    }
+
+    fn digest_of(tools: &serde_json::Value) -> String {
+        let digest = Sha256::digest(tools.to_string());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    }
+
+    /// Returns the listing as a text.
+    pub fn text(&self) -> String {
+        serde_json::to_string_pretty(&self.tools).unwrap_or_default() + "\n"
+    }
+
+    /// Returns the tools that another listing has otherwise, a line each.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let digests = |listing: &Self| {
+            let source = Source { id: FileId(0), name: String::new(), text: listing.text() };
+            described::digests(&source).unwrap_or_default()
+        };
+        described::differences(&digests(self), &digests(now))
+    }
 }
 
 /// An image.
@@ -146,13 +192,23 @@ pub struct Found {
     pub digests: BTreeMap<String, String>,
     /// Digests of what images are built from, by service.
     pub contexts: BTreeMap<String, String>,
+    /// Tools of MCP servers, by service.
+    pub tools: BTreeMap<String, LockedTools>,
 }
 
 impl Lockfile {
     /// Returns the lock of a text; nothing where it is none, which is said.
     pub fn parse(source: &Source, diag: &mut Diagnostics) -> Option<Self> {
         let error = match serde_json::from_str::<Self>(&source.text) {
-            Ok(lock) if lock.version == VERSION => return Some(lock),
+            Ok(lock) if lock.version == VERSION => {
+                let edited =
+                    |(_, tools): &(&String, &LockedTools)| LockedTools::digest_of(&tools.tools) != tools.digest;
+                let Some((service, _)) = lock.tools.iter().find(edited) else { return Some(lock) };
+                let message = format!("the tools of `{service}` in `{NAME}` are not what their digest says");
+                let error = Diagnostic::error(Code::BadLock, Span::start_of(source.id), message);
+                diag.push(error.help("`claw update --manuals` asks the service again and shows what changed"));
+                return None;
+            }
             Ok(lock) => {
                 let message = format!("`{NAME}` has the version {}, and this claw reads {VERSION}", lock.version);
                 Diagnostic::error(Code::BadLock, Span::start_of(source.id), message)
@@ -198,6 +254,7 @@ impl Lockfile {
             images: images.collect(),
             builds: builds.collect(),
             personas: personas(plan),
+            tools: found.tools.clone(),
         }
     }
 
@@ -217,6 +274,10 @@ impl Lockfile {
         facts.persona_pins.clone_from(&self.personas);
         for (name, image) in &self.images {
             facts.images.insert(ImageRef::new(name.as_str()), Some(image.facts()));
+        }
+        for (service, tools) in &self.tools {
+            let file = sources.add(format!("{NAME}: tools of {service}"), tools.text());
+            facts.listings.insert(service.clone(), file);
         }
         let built = self.builds.iter().filter(|_| has_builds);
         facts.built.extend(built.clone().map(|(service, build)| (service.clone(), build.image.facts())));
@@ -256,6 +317,20 @@ impl Lockfile {
                 Some(_) => drift.push(format!("what the image of `{service}` is built from has changed")),
                 None if plan.disabled.contains(service) => {}
                 None => drift.push(format!("`{service}` builds no image any more")),
+            }
+        }
+        let endpoints = endpoints(plan);
+        for (service, tools) in &self.tools {
+            match endpoints.get(service) {
+                Some(endpoint) if *endpoint == tools.endpoint => {}
+                Some(endpoint) => {
+                    drift.push(format!(
+                        "the tools of `{service}` were asked at {}, and it is at {endpoint}",
+                        tools.endpoint
+                    ));
+                }
+                None if plan.disabled.contains(service) => {}
+                None => drift.push(format!("no agent uses the tools of `{service}` any more")),
             }
         }
         for (runtime, source) in &runtimes(plan, cx) {
@@ -310,6 +385,19 @@ impl Lockfile {
             };
             lines.push(format!("persona {name}: {lines_of}"));
         }
+        let names: BTreeSet<&String> = before.tools.keys().chain(self.tools.keys()).collect();
+        for name in names {
+            match (before.tools.get(name), self.tools.get(name)) {
+                (None, Some(now)) => {
+                    lines.push(format!("tools of {name}: added, {}", now.tools.as_array().map_or(0, Vec::len)))
+                }
+                (Some(_), None) => lines.push(format!("tools of {name}: removed")),
+                (Some(then), Some(now)) => {
+                    lines.extend(then.differences(now).into_iter().map(|line| format!("tools of {name}: {line}")));
+                }
+                (None, None) => {}
+            }
+        }
         for (runtime, source) in &self.runtimes {
             match before.runtimes.get(runtime) {
                 Some(then) if then == source => {}
@@ -362,6 +450,16 @@ pub fn foreign(plan: &Plan, facts: &Facts, cx: &Context<'_>) -> BTreeSet<String>
     let services = plan.project.services.values().filter_map(|service| service.image.as_ref()).map(unpinned);
     let bases = plan.builds.values().filter_map(|build| build.base.clone());
     services.chain(bases).filter(|name| !is_own(name)).collect()
+}
+
+/// Returns where the MCP servers of a pod are that its agents use, by service.
+pub fn endpoints(plan: &Plan) -> BTreeMap<String, String> {
+    let surfaces = plan.units.values().flat_map(|unit| &unit.unit.surfaces);
+    let endpoint = |surface: &Surface| match surface {
+        Surface::Service { service, mcp: Some(mcp), .. } => Some((service.to_string(), mcp.clone())),
+        _ => None,
+    };
+    surfaces.filter_map(endpoint).collect()
 }
 
 fn runtimes(plan: &Plan, cx: &Context<'_>) -> BTreeMap<String, String> {

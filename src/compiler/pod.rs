@@ -67,6 +67,10 @@ shape! {
         harden: Option<bool> = "harden",
         /// Path of this service's MCP endpoint.
         mcp: Option<String> = "mcp",
+        /// This service's OpenAPI description: a file.
+        openapi: Option<String> = "openapi",
+        /// A listing of this service's MCP tools: a file.
+        mcp_tools: Option<String> = "mcp-tools",
         /// What of the privileged surface it may have.
         allow: Texts = "allow",
         /// `open`, or hosts.
@@ -235,7 +239,7 @@ shape! {
 }
 
 /// Keys of `x-claw` that do not make a service an agent.
-pub const PLAIN_KEYS: &[&str] = &["mcp", "harden"];
+pub const PLAIN_KEYS: &[&str] = &["mcp", "openapi", "mcp-tools", "harden"];
 
 /// A scalar taken as text, whatever YAML makes of it: ids are often numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -258,6 +258,19 @@ impl Node {
 /// # Errors
 /// Where the text is not YAML, repeats a key, or expands beyond the budget.
 pub fn documents(source: &Source, diag: &mut Diagnostics) -> Result<Vec<Node>, Reported> {
+    built(source, false, diag)
+}
+
+/// Returns the first document of a text that compose has no part in: there a key may be a number, `200:` as OpenAPI has it.
+///
+/// # Errors
+/// Where the text is not YAML, repeats a key, or expands beyond the budget.
+pub fn parse_foreign(source: &Source, diag: &mut Diagnostics) -> Result<Node, Reported> {
+    let documents = built(source, true, diag)?;
+    Ok(documents.into_iter().next().unwrap_or_else(|| Node::map(Vec::new(), Span::start_of(source.id))))
+}
+
+fn built(source: &Source, is_foreign: bool, diag: &mut Diagnostics) -> Result<Vec<Node>, Reported> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let mut builder = Builder {
         source,
@@ -266,6 +279,7 @@ pub fn documents(source: &Source, diag: &mut Diagnostics) -> Result<Vec<Node>, R
         nodes: 0,
         expanded: 0,
         mark: diag.mark(),
+        is_foreign,
     };
     let mut parser = Parser::new_from_str(text);
     let mut documents = Vec::new();
@@ -306,6 +320,8 @@ struct Builder<'s> {
     /// Of these, copies.
     expanded: usize,
     mark: claw_types::diag::Mark,
+    /// A key may be any scalar.
+    is_foreign: bool,
 }
 
 impl Builder<'_> {
@@ -454,7 +470,7 @@ impl Builder<'_> {
             let value = self.node(parser, diag, depth + 1)?;
             whole = whole.to(key.span).to(value.span);
             let scalar = match key.kind {
-                Kind::Scalar(scalar) if scalar.is_text() => scalar,
+                Kind::Scalar(scalar) if scalar.is_text() || self.is_foreign => scalar,
                 _ => {
                     let message = format!("a key must be a string, and this is {}", key.type_name());
                     let help = "put the key in quotes, if it is meant";

@@ -16,6 +16,7 @@ mod hook;
 mod ignore;
 pub mod image;
 pub mod interrupt;
+pub mod listing;
 pub mod live;
 pub mod lock;
 pub mod logs;

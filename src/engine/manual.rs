@@ -1,4 +1,4 @@
-//! Manuals out of images: one file, read without running anything of the image.
+//! Manuals and descriptions out of images: one file, read without running anything of the image.
 //!
 //! A container is made of the image, never started, and taken away again. What an image of an id holds never changes, so it
 //! is read once for a user: below `$XDG_CACHE_HOME/claw/manuals`, or `~/.cache`; without either it is read each time.
@@ -16,8 +16,8 @@ use crate::files::{make_private, write_bytes};
 /// How often a container that another run takes away is made again.
 const TRIES: u32 = 5;
 
-/// The most bytes of a manual.
-pub(crate) const LIMIT: usize = 256 * 1024;
+/// The most bytes of a file: those of a description. A manual's own limit is the compiler's to tell.
+pub(crate) const LIMIT: usize = claw_compiler::described::LIMIT;
 
 /// Returns what is at a path of an image, named by its id; nothing where there is no such file.
 ///

@@ -1,6 +1,7 @@
 //! A small agent runtime, and a scripted model provider for it: real enough for demo and tests, nothing from outside.
 //!
-//! `serve` is the agent, `provider` the model server, `client` what health checks and `claw ask` run inside the container.
+//! `serve` is the agent, `provider` the model server, `client` what health checks and `claw ask` run inside the
+//! container, `mcp` what asks a service for its tools.
 
 mod agent;
 mod answer;
@@ -8,6 +9,7 @@ mod anthropic;
 pub mod client;
 pub mod clock;
 pub mod manifest;
+pub mod mcp;
 mod memory;
 mod model;
 mod openai;

@@ -453,6 +453,10 @@ pub struct Skill {
 pub enum SkillOrigin {
     /// Claw.
     Generated,
+    /// Claw, from an OpenAPI description of the service.
+    OpenApi,
+    /// Claw, from a listing of the service's MCP tools.
+    Mcp,
     /// The image of the service it describes.
     Emitted,
     /// The agent's image.
@@ -466,6 +470,8 @@ impl SkillOrigin {
     pub fn name(self) -> &'static str {
         match self {
             SkillOrigin::Generated => "generated",
+            SkillOrigin::OpenApi => "openapi",
+            SkillOrigin::Mcp => "mcp",
             SkillOrigin::Emitted => "emitted",
             SkillOrigin::Image | SkillOrigin::Pod => "operator",
         }

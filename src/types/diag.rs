@@ -102,6 +102,8 @@ codes! {
     MissingContract = "missing-contract",
     /// An image that is neither here nor buildable.
     MissingImage = "missing-image",
+    /// A description of a service, or a listing of its tools, that is none.
+    BadDescription = "bad-description",
     /// A label of an image that claw cannot read.
     BadLabel = "bad-label",
     /// Two names that become one: services, containers, variables, files.

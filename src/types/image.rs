@@ -80,6 +80,10 @@ pub mod label {
     pub const SKILL_EMIT: &str = "claw.skill.emit";
     /// Path of a service's MCP endpoint.
     pub const MCP: &str = "claw.mcp";
+    /// Path of a service's OpenAPI description inside its image.
+    pub const OPENAPI: &str = "claw.openapi";
+    /// Path of a listing of its MCP tools inside its image.
+    pub const MCP_TOOLS: &str = "claw.mcp.tools";
 
     /// Labels on containers, networks and volumes.
     pub const SCHEMA: &str = "claw.schema";

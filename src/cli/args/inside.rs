@@ -21,6 +21,11 @@ pub(crate) enum Shim {
         /// `http://127.0.0.1:PORT/PATH`
         url: String,
     },
+    /// Ask an MCP server which tools it has
+    Tools {
+        /// `http://SERVICE:PORT/PATH`
+        url: String,
+    },
     /// Put secrets into the environment of a program and become it
     Exec {
         /// `VARIABLE=PATH` of each secret

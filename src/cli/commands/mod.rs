@@ -28,6 +28,7 @@ mod inspect;
 mod lifecycle;
 mod listing;
 mod logs;
+mod manuals;
 mod persona;
 mod plan;
 mod ps;
@@ -35,6 +36,7 @@ mod reference;
 mod run;
 mod secrets;
 mod service;
+mod skillmap;
 mod up;
 mod update;
 mod verify;
@@ -54,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Explain { subject } => explain::run(global, subject, ui),
         Command::Up(args) => up::run(global, args, ui),
         Command::Plan { exit_code, choice, services } => plan::run(global, *exit_code, (services, choice), ui),
-        Command::Update { services } => update::run(global, services, ui),
+        Command::Update { manuals, services } => update::run(global, services, *manuals, ui),
         Command::Backup { folder } => backup::save(global, folder, ui),
         Command::Restore { yes, folder } => backup::put_back(global, folder, *yes, ui),
         Command::Down(args) => down::run(global, args, ui),
@@ -85,6 +87,9 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         }
         Command::Inspect { agent } => {
             session::with(global, "inspect", ui, async |session| inspect::run(&session, agent).await)
+        }
+        Command::Skillmap { agents } => {
+            session::with(global, "skillmap", ui, async |session| skillmap::run(&session, agents))
         }
         Command::Secrets { command } => secrets::run(global, command, ui),
         Command::Persona { command } => persona::run(global, command, ui),
@@ -150,6 +155,7 @@ const KNOWN: &[&str] = &[
     "run",
     "secrets",
     "service",
+    "skillmap",
     "start",
     "stop",
     "top",

@@ -47,6 +47,12 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
             ui.bare(&said);
             Ok(if is_success { Exit::Done } else { Exit::Failed })
         }
+        Shim::Tools { url } => {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
+            ui.bare(&format!("{}\n", runtime.block_on(claw_reference::mcp::tools(url))?));
+            Ok(Exit::Done)
+        }
         Shim::Exec { variables, program } => {
             let split = |each: &String| each.split_once('=').map(|(name, path)| (name.to_owned(), path.to_owned()));
             let variables: Vec<_> = variables.iter().filter_map(split).collect();

@@ -3,33 +3,38 @@
 use std::collections::BTreeSet;
 
 use claw_compiler::facts::Facts;
-use claw_compiler::lockfile::{Found, Lockfile, NAME, foreign};
+use claw_compiler::lockfile::{Found, Lockfile, NAME, endpoints, foreign};
 use claw_compiler::plan::Plan;
 use claw_engine::docker::Docker;
 use claw_engine::files::write_atomic;
 use claw_types::image::ImageRef;
 use serde_json::{Value, json};
 
+use super::manuals;
 use crate::args::Global;
 use crate::exit::{CommandError, Exit};
 use crate::input::{self, Input};
 use crate::session::block_on;
 use crate::ui::Ui;
 
-pub(crate) fn run(global: &Global, services: &[String], ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn run(global: &Global, services: &[String], is_manuals: bool, ui: &Ui) -> Result<Exit, CommandError> {
     let mut input = input::read_softening(global, &[])?;
     // Whoever enables a profile later has the same images.
     input.profiles = vec!["*".to_owned()];
     // One that cannot be read is written anew.
     let unread = input.diagnostics.clone();
     let before = input.lockfile()?;
-    if before.is_none() && !services.is_empty() {
+    if before.is_none() && !services.is_empty() && !is_manuals {
         return Err(CommandError::Usage(format!(
             "there is no `{NAME}` that could be kept for the others: `claw update` writes it"
         )));
     }
     input.diagnostics = unread;
-    let before = before.map(|(_, lock)| lock).unwrap_or_default();
+    let before = before.map(|(_, lock)| lock);
+    if is_manuals {
+        return block_on(manuals(&mut input, before, services, ui));
+    }
+    let before = before.unwrap_or_default();
     block_on(async {
         let Some(plan) = first(&mut input, &before, ui).await? else {
             ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
@@ -56,10 +61,43 @@ pub(crate) fn run(global: &Global, services: &[String], ui: &Ui) -> Result<Exit,
         write_atomic(&input.root.join(NAME), &lock.text(), 0o644)?;
         let changes = lock.changes(&before);
         let text = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
-        let data = json!({ "pod": plan.pod.as_str(), "images": lock.images.len(), "personas": lock.personas.len(), "changes": changes });
+        let data = json!({ "pod": plan.pod.as_str(), "images": lock.images.len(), "personas": lock.personas.len(), "tools": [], "changes": changes });
         ui.result("update", &text, data, &input.diagnostics_for(ui), &input.sources);
         Ok(Exit::Done)
     })
+}
+
+/// Asks MCP servers for their tools and records them; what is known of images stays, or is what is here where there was no lock.
+async fn manuals(
+    input: &mut Input,
+    before: Option<Lockfile>,
+    services: &[String],
+    ui: &Ui,
+) -> Result<Exit, CommandError> {
+    let old = before.clone().unwrap_or_default();
+    let kept = old.images.keys().cloned().collect();
+    let personas = old.personas.keys().cloned().collect();
+    let Some((plan, fresh)) = lock(input, &old, (&kept, &personas)).await? else {
+        ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
+        return Ok(Exit::Wrong);
+    };
+    let found = manuals::ask_all(input.engine.docker().await?, &plan, services, &|line| ui.progress(line)).await?;
+    let mut lock = before.unwrap_or(fresh);
+    let endpoints = endpoints(&plan);
+    lock.tools.retain(|service, _| endpoints.contains_key(service));
+    lock.tools.extend(found.iter().cloned());
+    write_atomic(&input.root.join(NAME), &lock.text(), 0o644)?;
+    let changes = lock.changes(&old);
+    let text = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
+    let data = json!({
+        "pod": plan.pod.as_str(),
+        "images": lock.images.len(),
+        "personas": lock.personas.len(),
+        "tools": manuals::as_json(&found),
+        "changes": changes,
+    });
+    ui.result("update", &text, data, &input.diagnostics_for(ui), &input.sources);
+    Ok(Exit::Done)
 }
 
 /// Returns the plan with what is known of images now. Where it needs images that are not here, they are pulled first.
@@ -147,6 +185,9 @@ async fn lock(
         };
         found.digests.extend(digest.map(|digest| (name, digest)));
     }
+    let endpoints = endpoints(&plan);
+    let kept = before.tools.iter().filter(|(service, _)| endpoints.contains_key(*service));
+    found.tools.extend(kept.map(|(service, tools)| (service.clone(), tools.clone())));
     let lock = Lockfile::of(&plan, &input.facts, &found, &input.context());
     Ok(Some((plan, lock)))
 }

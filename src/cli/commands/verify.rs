@@ -3,7 +3,7 @@
 use claw_compiler::plan::steps::{Mode, Observed, Step, networks};
 use serde_json::{Value, json};
 
-use super::up;
+use super::{manuals, up};
 use crate::exit::{CommandError, Exit};
 use crate::session::Session;
 
@@ -18,7 +18,8 @@ pub(crate) struct Finding {
 }
 
 pub(crate) async fn run(session: &Session<'_>) -> Result<Exit, CommandError> {
-    let findings = findings(session, &Mode::default()).await?;
+    let mut findings = findings(session, &Mode::default()).await?;
+    findings.extend(manuals::changed(session).await?);
     let lines: Vec<String> = findings.iter().map(|each| format!("{}: {}", each.subject, each.what)).collect();
     let text = match lines.is_empty() {
         true => format!("{} services run as planned", session.plan.project.services.len()),

@@ -102,6 +102,8 @@ pub fn read(labels: &BTreeMap<String, String>, image: &str, span: Span, diag: &m
             ("skill", _) if name == "emit" => continue,
             ("mcp", _) if rest == kind && is_endpoint(value) => continue,
             ("mcp", _) if rest == kind => None,
+            ("mcp", _) if name == "tools" => continue,
+            ("openapi", _) if rest == kind => continue,
             ("type", _) => Some(Directive::ClawType(value.clone())),
             ("agent", _) if name == "file" => Some(Directive::Agent(value.clone())),
             ("persona", _) if name == "default" => Some(Directive::Persona(value.clone())),

@@ -241,6 +241,9 @@ pub(crate) struct ServiceManual<'u> {
     pub(crate) service: &'u str,
     pub(crate) ports: &'u [u16],
     pub(crate) mcp: Option<&'u str>,
+    /// The skill of its operations, and that of its tools.
+    pub(crate) operations: Option<String>,
+    pub(crate) tools: Option<String>,
 }
 
 /// Of the manual of a platform.
@@ -254,6 +257,16 @@ pub(crate) struct PlatformManual<'u> {
 /// Returns the name of the skill that tells of a service.
 pub(crate) fn service_skill(service: &ServiceName) -> Option<SkillName> {
     skill_name("surface", service.as_str())
+}
+
+/// Returns the name of the skill of a service's operations.
+pub(crate) fn api_skill(service: &ServiceName) -> Option<SkillName> {
+    skill_name("api", service.as_str())
+}
+
+/// Returns the name of the skill of a service's MCP tools.
+pub(crate) fn tools_skill(service: &ServiceName) -> Option<SkillName> {
+    skill_name("tools", service.as_str())
 }
 
 /// Returns the name of the skill that tells of a platform.

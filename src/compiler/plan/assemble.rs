@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use claw_compose::model::{BindOptions, FileMount, FileObject, Mount, Project, Service, VolumeOptions};
 use claw_compose::shape::{Argv, Maybe};
@@ -72,7 +73,7 @@ pub(crate) fn planned(
     let lifted: BTreeSet<String> = secrets.keys().filter(is_lifted).cloned().collect();
     let needs_shim = !lifted.is_empty() || matches!(lowered.probe, Probe::Http { .. });
     let belongings = Belongings { user: unit.user, directory, files, secrets, lifted, needs_shim, is_live: false };
-    Some((PlannedUnit { unit, lowered, hardening, home }, belongings))
+    Some((PlannedUnit { unit, lowered, hardening, home, trace: Arc::default() }, belongings))
 }
 
 /// Returns where an agent's persona goes.

@@ -1,6 +1,7 @@
 //! The plan: the whole compose file that will run, the files it mounts, and what is checked afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use claw_compose::model::Project;
 use claw_types::agent::{AgentUnit, RuntimeUser};
@@ -15,7 +16,7 @@ use claw_types::secret::SecretRef;
 
 use crate::emit::markdown::Peers;
 use crate::facts::{Context, Facts};
-use crate::resolve::{Build, Pod, SecretSource};
+use crate::resolve::{Build, Pod, SecretSource, Trace};
 
 mod advice;
 mod assemble;
@@ -46,6 +47,8 @@ pub struct PlannedUnit {
     pub hardening: Hardening,
     /// Where its persona goes, where it has one.
     pub home: Option<PersonaHome>,
+    /// Where what it has comes from.
+    pub trace: Arc<Trace>,
 }
 
 /// Where an agent's persona goes: a volume of its own, which it may write to.
@@ -182,10 +185,12 @@ pub fn plan(pod: &Pod, known: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) 
         let Ok(lowered) = driver.lower(&unit, diag) else { continue };
         let written = pod.project.services.get(unit.service.as_str()).cloned().unwrap_or_default();
         let hardening = harden(unit.user, &written, &lowered, driver.facts());
-        planned.push(assemble::planned(unit, lowered, hardening, driver.facts(), &peers, diag));
+        let trace = pod.agents.get(&unit.service).map(|agent| Arc::clone(&agent.trace)).unwrap_or_default();
+        let made = assemble::planned(unit, lowered, hardening, driver.facts(), &peers, diag);
+        planned.push(made.map(|(unit, own)| (PlannedUnit { trace, ..unit }, own)));
     }
     let plan = assemble::assemble(pod, planned.into_iter().flatten().collect(), cx, diag);
     audit::audit(pod, &plan, diag);
-    scan::scan(known, cx, diag);
+    scan::scan(known, &pod.descriptions, cx, diag);
     diag.finish(mark, plan)
 }

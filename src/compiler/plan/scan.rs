@@ -4,16 +4,18 @@
 //! The texts are those that were asked for, so each is looked through once, however many agents read it. What is a sign of
 //! what is the business of `claw-scan`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use claw_scan::{Finding, Rule};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
-use claw_types::span::{FileId, Span};
+use claw_types::span::{FileId, Source, Span};
 
 use crate::facts::{Context, Facts, FileFact, ManualFact, PersonaFact};
 
 /// How many findings of one text are told: more say nothing new.
 const MOST: usize = 20;
+/// How many characters of a finding are shown whose place is not its own line.
+const EXCERPT: usize = 80;
 
 /// Whose a text is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +29,7 @@ enum Whose {
 }
 
 /// Records what texts hold that agents will read: a warning each, an error for what nobody sees in a text out of an image.
-pub(crate) fn scan(facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) {
+pub(crate) fn scan(facts: &Facts, descriptions: &BTreeSet<FileId>, cx: &Context<'_>, diag: &mut Diagnostics) {
     let files = facts.files.values().filter_map(|fact| match fact {
         FileFact::Text(file) => Some((*file, Whose::Pods)),
         FileFact::Missing | FileFact::NotRegular | FileFact::NotText | FileFact::Outside => None,
@@ -44,10 +46,16 @@ pub(crate) fn scan(facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) {
         let whose = if persona.artifact.is_some() { Whose::Artifacts } else { Whose::Pods };
         persona.texts.iter().map(move |file| (*file, whose))
     });
-    let texts: BTreeMap<FileId, Whose> = files.chain(manuals).chain(personas).collect();
+    // What a service answered when it was asked is its maker's, as an image is.
+    let listings = facts.listings.values().map(|file| (*file, Whose::Images));
+    let texts: BTreeMap<FileId, Whose> = files.chain(manuals).chain(personas).chain(listings).collect();
     for (file, whose) in texts {
-        let text = cx.sources.get(file).map_or("", |source| source.text.as_str());
-        let found = claw_scan::scan(text);
+        let Some(source) = cx.sources.get(file) else { continue };
+        if descriptions.contains(&file) {
+            described(source, whose, diag);
+            continue;
+        }
+        let found = claw_scan::scan(&source.text);
         for finding in found.iter().take(MOST) {
             diag.push(diagnostic(file, finding, whose));
         }
@@ -55,6 +63,24 @@ pub(crate) fn scan(facts: &Facts, cx: &Context<'_>, diag: &mut Diagnostics) {
             let message = format!("and {} findings more in this text", found.len() - MOST);
             diag.push(Diagnostic::warning(Code::SuspiciousText, Span::new(file, next.start, next.end), message));
         }
+    }
+}
+
+/// Looks through the texts of a description as agents read them: escapes of JSON and YAML are nothing they see.
+fn described(source: &Source, whose: Whose, diag: &mut Diagnostics) {
+    let Some((text, places)) = crate::described::read_out(source) else { return };
+    let found = claw_scan::scan(&text);
+    for finding in found.iter().take(MOST) {
+        let index = places.partition_point(|(start, _)| *start <= finding.start).saturating_sub(1);
+        let at = places.get(index).and_then(|(_, at)| *at).unwrap_or(Span::start_of(source.id));
+        let mut said = diagnostic(source.id, finding, whose);
+        let excerpt: String = text.get(finding.start..finding.end).unwrap_or_default().chars().take(EXCERPT).collect();
+        said.primary = at;
+        diag.push(said.note(format!("it says: {}", claw_types::doc::line(&excerpt))));
+    }
+    if let Some(left) = found.len().checked_sub(MOST).filter(|left| *left > 0) {
+        let message = format!("and {left} findings more in this text");
+        diag.push(Diagnostic::warning(Code::SuspiciousText, Span::start_of(source.id), message));
     }
 }
 
@@ -96,7 +122,7 @@ mod tests {
         foreign.manuals.insert(place, ManualFact::Text(file));
         [own, foreign].map(|facts| {
             let mut diag = Diagnostics::new();
-            scan(&facts, &Context { sources: &sources, drivers: &[], version: "0" }, &mut diag);
+            scan(&facts, &BTreeSet::new(), &Context { sources: &sources, drivers: &[], version: "0" }, &mut diag);
             diag.iter().map(|each| (each.severity, each.message.clone())).collect()
         })
     }

@@ -12,6 +12,7 @@ use claw_types::span::{Source, Span};
 
 use super::Row;
 use super::manual::{self, FILE_LIMIT, is_empty};
+use super::trace::{Origin, Skills};
 use crate::clawfile::Directive;
 use crate::clawfile::label::{Declared, noted};
 use crate::emit::view::service_skill;
@@ -38,6 +39,14 @@ struct Named<'n> {
     what: &'static str,
     at: Span,
     label: Option<&'n str>,
+}
+
+impl Named<'_> {
+    /// Returns where it comes from; `word` is the key or the directive.
+    fn origin(&self, word: &str) -> Origin {
+        let by = self.label.map_or_else(|| word.to_owned(), |label| format!("label {label}"));
+        Origin { by, at: self.at, file: Some(self.file.to_owned()) }
+    }
 }
 
 /// Returns a file of the pod that has something to say.
@@ -207,6 +216,27 @@ pub(crate) fn persona_need(block: &AgentBlock, directives: &[Declared]) -> Optio
     PersonaSource::parse(name).is_ok().then(|| Need::Persona(name.clone()))
 }
 
+/// Returns where the sections of a contract come from, in its order.
+pub(crate) fn origins(row: &Row<'_>, contract: &Contract, skills: &Skills) -> Vec<Origin> {
+    let declared = row.directives().find_map(|each| match &each.value {
+        Directive::Agent(_) => Some(Origin::declared("AGENT", each)),
+        _ => None,
+    });
+    let pod = |by: &str, at: Span| Origin { by: by.to_owned(), at, file: None };
+    let own = row.block.agent.as_ref().map(|_| pod("x-claw.agent", row.block.origin.of("agent", row.at))).or(declared);
+    let include = |id: &str| {
+        let block = row.block.include.iter().find(|include| include.id.as_deref() == Some(id))?;
+        Some(pod("x-claw.include", block.origin.span.unwrap_or(row.at)))
+    };
+    let manual = |id: &str| skills.found.get(&SkillName::parse(id).ok()?)?.last().map(|found| found.from.clone());
+    let origin = |section: &Section| match section.mode {
+        SectionMode::Contract => own.clone().map(|own| own.in_file(&section.origin)),
+        SectionMode::Manual => manual(&section.id),
+        SectionMode::Enforce | SectionMode::Guide => include(&section.id).map(|found| found.in_file(&section.origin)),
+    };
+    contract.sections.iter().map(|section| origin(section).unwrap_or_else(|| pod("claw", row.at))).collect()
+}
+
 /// Returns the persona, as far as it is there.
 pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> Option<Persona> {
     let declared = row.directives().find_map(|each| match &each.value {
@@ -249,13 +279,7 @@ pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> O
 const PERSONA_HELP: &str = "a persona is a file or a directory inside the pod's directory, `file://` an OCI layout there, or an artifact in a registry";
 
 /// Adds the skills that are files: the image's, then the pod's, then `reference` includes.
-pub(crate) fn skills(
-    row: &Row<'_>,
-    facts: &Facts,
-    cx: &Context<'_>,
-    skills: &mut BTreeMap<SkillName, Skill>,
-    diag: &mut Diagnostics,
-) {
+pub(crate) fn skills(row: &Row<'_>, facts: &Facts, cx: &Context<'_>, skills: &mut Skills, diag: &mut Diagnostics) {
     let is_cleared = row.sets("skills") && row.block.skills.0.is_empty();
     let image = row.directives().filter(|_| !is_cleared).filter_map(|each| match &each.value {
         Directive::Skill(file) => {
@@ -287,7 +311,7 @@ pub(crate) fn skills(
         taken(origin, name.as_str(), &named, diag);
         let Ok(skill) = manual::skill(source, &name, origin, diag) else { continue };
         spoken(&skill, &named, diag);
-        skills.insert(name, skill);
+        skills.put(name, skill, named.origin(if origin == SkillOrigin::Pod { "x-claw.skills" } else { "SKILL" }));
     }
     for include in row.block.include.iter().filter(|include| include.mode.as_deref() == Some("reference")) {
         let (Some(id), Some(file)) = (&include.id, &include.file) else { continue };
@@ -301,7 +325,7 @@ pub(crate) fn skills(
         let Ok(mut skill) = manual::skill(source, &name, SkillOrigin::Pod, diag) else { continue };
         spoken(&skill, &named, diag);
         skill.description = own.unwrap_or(skill.description);
-        skills.insert(name, skill);
+        skills.put(name, skill, named.origin("x-claw.include"));
     }
 }
 

@@ -1,18 +1,23 @@
-//! Manuals that services bring along: read out of the image that `claw.skill.emit` names a path in.
+//! Files that services bring along: read out of the image that a label names a path in.
 //!
 //! The image is somebody else's: its label and its text are refused where they are no path and no text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use claw_types::agent::{Skill, Surface};
+use claw_compose::model::Service;
+use claw_types::agent::Surface;
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::id::SkillName;
 use claw_types::image::{ImageFacts, ImageRef, label};
 use claw_types::path::ContainerPath;
-use claw_types::span::Span;
+use claw_types::span::{FileId, Span};
 
-use super::manual::manual;
+use super::agentish::Agentish;
+use super::image::FromImage;
+use super::manual::{MANUAL_LIMIT, manual};
+use super::trace::{Origin, Skills};
 use super::{Build, Row, Shared};
+use crate::described::LIMIT;
 use crate::facts::{Context, Facts, ManualFact, Need};
 
 /// Where a service's image says its manual is.
@@ -23,12 +28,34 @@ pub(crate) enum Emitted {
     AfterBuild,
 }
 
-/// Returns where a service's manual is; nothing where its image has none.
+/// A kind of file that an image brings along.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    /// The label that names its path.
+    pub(crate) label: &'static str,
+    /// The key of `x-claw` that names a file of the pod in its place; none where nothing does.
+    pub(crate) key: &'static str,
+    /// What it is.
+    pub(crate) what: &'static str,
+    /// What holds where it is not there.
+    pub(crate) instead: &'static str,
+}
+
+/// The manual.
+pub(crate) const MANUAL: Kind =
+    Kind { label: label::SKILL_EMIT, key: "", what: "manual", instead: "its ports stand for it" };
+
+/// Returns where a file of an image is; nothing where it brings none along.
 ///
 /// # Errors
 /// Where the label is no path of a container.
-pub(crate) fn emitted(image: &ImageFacts, build: Option<&Build>, is_current: bool) -> Result<Option<Emitted>, String> {
-    let Some(text) = image.labels.get(label::SKILL_EMIT) else { return Ok(None) };
+fn emitted(
+    image: &ImageFacts,
+    kind: &Kind,
+    build: Option<&Build>,
+    is_current: bool,
+) -> Result<Option<Emitted>, String> {
+    let Some(text) = image.labels.get(kind.label) else { return Ok(None) };
     let path = ContainerPath::parse(text).map_err(|bad| bad.to_string())?;
     if build.is_some() && !is_current {
         return Ok(Some(Emitted::AfterBuild));
@@ -36,12 +63,18 @@ pub(crate) fn emitted(image: &ImageFacts, build: Option<&Build>, is_current: boo
     Ok(image.id.as_deref().map(|id| Emitted::At(ImageRef::new(id), path)))
 }
 
-/// Returns the manual of an image that must be read.
+/// Returns the file of an image that must be read.
 pub(crate) fn need(emitted: Result<Option<Emitted>, String>) -> Option<Need> {
     match emitted {
         Ok(Some(Emitted::At(image, path))) => Some(Need::Manual(image, path)),
         Ok(Some(Emitted::AfterBuild) | None) | Err(_) => None,
     }
+}
+
+/// Returns where a pod file names the image of a service.
+pub(crate) fn place(service: &Service, fallback: Span) -> Span {
+    let key = if service.build.is_some() { "build" } else { "image" };
+    service.origin.of(key, fallback)
 }
 
 /// Puts the manuals of the services an agent may use over the stubs that claw writes.
@@ -51,7 +84,7 @@ pub(crate) fn manuals(
     shared: &Shared<'_>,
     facts: &Facts,
     cx: &Context<'_>,
-    skills: &mut BTreeMap<SkillName, Skill>,
+    skills: &mut Skills,
     diag: &mut Diagnostics,
 ) {
     let services: BTreeSet<&str> = surfaces
@@ -63,52 +96,67 @@ pub(crate) fn manuals(
         .collect();
     for service in services {
         let Some(image) = shared.images.get(service) else { continue };
-        let at = shared.project.services.get(service).map_or(row.at, |target| {
-            let key = if target.build.is_some() { "build" } else { "image" };
-            target.origin.of(key, row.at)
-        });
-        let Some(text) = text(service, image, at, facts, cx, diag) else { continue };
+        let at = shared.project.services.get(service).map_or(row.at, |target| place(target, row.at));
+        let Some((file, inside)) = text(service, image, &MANUAL, at, facts, cx, diag) else { continue };
+        let text = cx.sources.get(file).map_or("", |source| source.text.as_str());
         let Ok(name) = SkillName::parse(&format!("surface-{service}")) else { continue };
         match manual(text, &name) {
-            Ok(skill) => drop(skills.insert(name, skill)),
-            Err(bad) => refused(service, bad.to_string(), at, diag),
+            Ok(skill) => {
+                let by = format!("label {}", MANUAL.label);
+                skills.put(name, skill, Origin { by, at, file: Some(inside) });
+            }
+            Err(bad) => refused(service, &MANUAL, bad.to_string(), at, diag),
         }
     }
 }
 
 /// What is known of a service's image: its facts, and whether they are of the image as it is built now.
 pub(crate) struct Image {
+    pub(crate) name: String,
     pub(crate) facts: ImageFacts,
     pub(crate) build: Option<Build>,
 }
 
 impl Image {
-    /// Returns where its manual is.
-    pub(crate) fn emitted(&self, service: &str, facts: &Facts) -> Result<Option<Emitted>, String> {
-        emitted(&self.facts, self.build.as_ref(), facts.built.contains_key(service))
+    /// Returns what is known of a service's image.
+    pub(crate) fn of(service: &Agentish<'_>, found: FromImage) -> Self {
+        let written = service.service.and_then(|service| service.image.clone());
+        let name = found.build.as_ref().map(|build| build.image.to_string()).or(written).unwrap_or_default();
+        Self { name, facts: found.facts, build: found.build }
+    }
+
+    /// Returns where a file of it is.
+    pub(crate) fn emitted(&self, service: &str, kind: &Kind, facts: &Facts) -> Result<Option<Emitted>, String> {
+        emitted(&self.facts, kind, self.build.as_ref(), facts.built.contains_key(service))
     }
 }
 
-fn refused(service: &str, why: String, at: Span, diag: &mut Diagnostics) {
-    let error = Diagnostic::error(Code::UnusableFile, at, format!("the manual of `{service}` {why}"));
-    let error = error.note(format!("the label `{}` of its image names it", label::SKILL_EMIT));
-    diag.push(error.help("a manual is a text file of at most 256 KiB at an absolute path of the image"));
+fn refused(service: &str, kind: &Kind, why: String, at: Span, diag: &mut Diagnostics) {
+    let error = Diagnostic::error(Code::UnusableFile, at, format!("the {} of `{service}` {why}", kind.what));
+    let error = error.note(format!("the label `{}` of its image names it", kind.label));
+    let limit = if kind.key.is_empty() { MANUAL_LIMIT } else { LIMIT } / 1024;
+    diag.push(
+        error.help(format!("a {} is a text file of at most {limit} KiB at an absolute path of the image", kind.what)),
+    );
 }
 
-fn text<'t>(
+/// Returns a file that an image brings along, and what it is called: `IMAGE:PATH`.
+pub(crate) fn text(
     service: &str,
     image: &Image,
+    kind: &Kind,
     at: Span,
     facts: &Facts,
-    cx: &Context<'t>,
+    cx: &Context<'_>,
     diag: &mut Diagnostics,
-) -> Option<&'t str> {
-    let refused = |why: String, diag: &mut Diagnostics| refused(service, why, at, diag);
-    let (image, path) = match image.emitted(service, facts) {
+) -> Option<(FileId, String)> {
+    let refused = |why: String, diag: &mut Diagnostics| refused(service, kind, why, at, diag);
+    let (id, path) = match image.emitted(service, kind, facts) {
         Ok(None) => return None,
         Ok(Some(Emitted::At(image, path))) => (image, path),
         Ok(Some(Emitted::AfterBuild)) => {
-            let message = format!("the manual of `{service}` is known after build: until then its ports stand for it");
+            let Kind { what, instead, .. } = kind;
+            let message = format!("the {what} of `{service}` is known after build: until then {instead}");
             let warning = Diagnostic::warning(Code::NeedsEngine, at, message);
             diag.push(warning.help("`claw up` builds first and reads it then; so does `claw build` before this"));
             return None;
@@ -118,12 +166,12 @@ fn text<'t>(
             return None;
         }
     };
-    match facts.manuals.get(&(image, path.clone())) {
-        Some(ManualFact::Text(file)) => Some(cx.sources.get(*file).map_or("", |source| source.text.as_str())),
+    match facts.manuals.get(&(id, path.clone())) {
+        Some(ManualFact::Text(file)) => cx.sources.get(*file).map(|_| (*file, format!("{}:{path}", image.name))),
         Some(ManualFact::Missing) | None => {
-            let message = format!("`{service}` has no manual at `{path}`; its ports stand for it");
+            let message = format!("`{service}` has no {} at `{path}`; {}", kind.what, kind.instead);
             let warning = Diagnostic::warning(Code::MissingFile, at, message);
-            let warning = warning.note(format!("the label `{}` of its image names it", label::SKILL_EMIT));
+            let warning = warning.note(format!("the label `{}` of its image names it", kind.label));
             diag.push(warning.help("put the file into the image, or take the label away"));
             None
         }
@@ -136,7 +184,7 @@ fn text<'t>(
             None
         }
         Some(ManualFact::TooLong) => {
-            refused(format!("at `{path}` is longer than 256 KiB"), diag);
+            refused(format!("at `{path}` is longer than {} KiB", LIMIT / 1024), diag);
             None
         }
     }

@@ -11,7 +11,11 @@ use crate::clawfile::label::{self as labels, Declared};
 use crate::clawfile::{Clawfile, Directive, StageFacts};
 use crate::facts::{BuildFact, Context, Facts, clawfile_of};
 
+/// Labels that name a file of the image.
+const FILES: &[&str] = &[label::SKILL_EMIT, label::OPENAPI, label::MCP_TOOLS];
+
 /// What a service's image says: its directives, and facts of the image.
+#[derive(Clone)]
 pub(crate) struct FromImage {
     pub(crate) directives: Vec<Declared>,
     pub(crate) facts: ImageFacts,
@@ -113,7 +117,7 @@ fn built(
     below.extend(stage.labels.clone());
     let from_text = merged(stage, inherited, is_scratch, own.clone());
     // What a file of the image says, the build alone can tell.
-    build.is_partial = from_text.is_partial || from_text.labels.contains_key(label::SKILL_EMIT);
+    build.is_partial = from_text.is_partial || FILES.iter().any(|label| from_text.labels.contains_key(*label));
     let facts = match facts.built.get(agentish.name).filter(|_| build.is_partial) {
         Some(built) => {
             below = built.labels.clone();

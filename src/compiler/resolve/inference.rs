@@ -23,8 +23,8 @@ use crate::pod::{AgentBlock, PodBlock, ProviderBlock};
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) model: ModelRef,
-    at: Span,
-    label: Option<String>,
+    pub(crate) at: Span,
+    pub(crate) label: Option<String>,
 }
 
 /// The models by slot.

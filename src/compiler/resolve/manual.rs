@@ -14,6 +14,7 @@ use claw_types::platform::Platform;
 use claw_types::roster::Identity;
 use claw_types::span::{FileId, Source, Span};
 
+use super::{Shared, described};
 use crate::emit::template::{Broken, Template, render};
 use crate::emit::view;
 
@@ -217,6 +218,7 @@ pub(crate) fn generated(
     surfaces: &[Surface],
     channels: &BTreeMap<Platform, ChannelPolicy>,
     identities: &BTreeMap<Platform, Identity>,
+    shared: &Shared<'_>,
     at: Span,
     diag: &mut Diagnostics,
 ) -> BTreeMap<SkillName, Skill> {
@@ -240,7 +242,9 @@ pub(crate) fn generated(
     for surface in surfaces {
         match surface {
             Surface::Service { service, ports, mcp } => {
-                let view = view::ServiceManual { service: service.as_str(), ports, mcp: mcp.as_deref() };
+                let (operations, tools) = described::names(service, shared);
+                let mcp = mcp.as_deref();
+                let view = view::ServiceManual { service: service.as_str(), ports, mcp, operations, tools };
                 let body = render(Template::SurfaceService, &view);
                 add(view::service_skill(service), format!("How to reach the service {service}."), body);
             }

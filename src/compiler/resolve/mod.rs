@@ -13,7 +13,7 @@ use claw_types::driver::Driver;
 use claw_types::id::{PodName, ProxyType, RuntimeName, SecretName, ServiceName, UnitId};
 use claw_types::image::{ImageRef, label};
 use claw_types::roster::Roster;
-use claw_types::span::{Span, Spanned};
+use claw_types::span::{FileId, Span, Spanned};
 use claw_types::standing::runtime_and_version;
 
 use crate::clawfile::label::Declared;
@@ -27,6 +27,7 @@ mod capability;
 mod channel;
 mod check;
 mod contract;
+mod described;
 mod emitted;
 mod environment;
 mod identity;
@@ -38,17 +39,20 @@ pub(crate) mod proxy;
 mod reach;
 mod secret;
 mod surface;
+mod trace;
 
 pub use image::generated_name;
 pub use limits::ALLOW;
 pub use manual::{BadManual, MANUAL_LIMIT, manual};
 pub use proxy::{Gateway, Governance, PolicyService, ProxySpec};
 pub use secret::SecretSource;
+pub use trace::{Found, Origin, Trace, Uses};
 
 use agentish::Agentish;
 use capability::Wanted;
 use emitted::Image;
 use image::{FromImage, from_image};
+use trace::Skills;
 
 /// A pod with every question answered.
 #[derive(Clone, Debug)]
@@ -79,6 +83,8 @@ pub struct Pod {
     pub governance: Governance,
     /// Where the addresses of agents' networks are from, where the pod says so.
     pub(crate) subnets: Option<Pool>,
+    /// Files that services describe themselves in: agents read what is in them, not as they are written.
+    pub(crate) descriptions: BTreeSet<FileId>,
 }
 
 /// An agent and how many there are of it.
@@ -92,6 +98,8 @@ pub struct Agent {
     pub allow: BTreeSet<String>,
     /// What it brings to its proxies.
     pub(crate) proxied: Option<proxy::Proxied>,
+    /// Where what it has comes from.
+    pub trace: Arc<Trace>,
 }
 
 /// An image to build.
@@ -179,8 +187,9 @@ pub(crate) fn needs_of(
         for name in surface::targets("service", &block, &image.directives) {
             let target = Agentish::new(loaded, &name, false);
             let Ok(found) = from_image(&target, "pod", at, facts, cx, &mut unused) else { continue };
-            let found = Image { facts: found.facts, build: found.build };
-            needs.extend(emitted::need(found.emitted(&name, facts)));
+            let found = Image::of(&target, found);
+            needs.extend(emitted::need(found.emitted(&name, &emitted::MANUAL, facts)));
+            needs.extend(described::needs(&name, target.service, &found, facts));
         }
         needs.extend(contract::needs(&block, &image.directives));
         needs.extend(inference::needs(&block, &image.directives));
@@ -235,10 +244,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         builds.extend(image.build.clone().map(|build| (service.clone(), build)));
         found.push((agentish, at, image));
     }
-    let images = found
-        .iter()
-        .map(|(agentish, _, image)| (agentish.name, Image { facts: image.facts.clone(), build: image.build.clone() }));
-    let images = images.collect();
+    let images = found.iter().map(|(agentish, _, image)| (agentish.name, Image::of(agentish, image.clone()))).collect();
     let rows = rows(found, facts, cx, diag);
     let sources = secret::sources(&block, origin, diag);
     let roster = Arc::new(identity::roster(&rows, &block, &sources, facts, origin, diag));
@@ -253,7 +259,10 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         roster: &roster,
         everyone: &everyone,
         sources: &sources,
+        described: BTreeMap::new(),
     };
+    let (described, descriptions) = described::all(&rows, &shared, facts, cx, diag);
+    let shared = Shared { described, ..shared };
     let mut agents =
         rows.iter().filter_map(|row| Some((row.service.clone(), agent(row, &shared, facts, cx, diag)?))).collect();
     check::tokens(&agents, diag);
@@ -279,6 +288,7 @@ pub fn resolve(spec: &PodSpec, facts: &Facts, cx: &Context<'_>, diag: &mut Diagn
         proxies,
         governance,
         subnets,
+        descriptions,
     };
     diag.finish(mark, pod)
 }
@@ -360,6 +370,8 @@ pub(crate) struct Shared<'s> {
     pub(crate) roster: &'s Arc<Roster>,
     pub(crate) everyone: &'s BTreeSet<&'s str>,
     pub(crate) sources: &'s BTreeMap<SecretName, SecretSource>,
+    /// What services say of themselves to machines.
+    pub(crate) described: BTreeMap<&'s str, described::Described>,
 }
 
 /// Returns where the values of a pod's named secrets come from, as far as it says so rightly.
@@ -479,7 +491,9 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let env = environment::environment(row, service, shared, facts, diag);
     let schedules = identity::schedules(row, shared, diag);
     let channels = channel::policies(row, &surfaces.rules, shared, facts, diag);
-    let mut skills = manual::generated(&row.service, &surfaces.list, &channels, &identities, row.at, diag);
+    let own = manual::generated(&row.service, &surfaces.list, &channels, &identities, shared, row.at, diag);
+    let mut skills = Skills::of(own, &surfaces, row);
+    described::skills(row, &surfaces.list, shared, &mut skills, diag);
     emitted::manuals(row, &surfaces.list, shared, facts, cx, &mut skills, diag);
     contract::skills(row, facts, cx, &mut skills, diag);
     let persona = contract::persona(row, facts, diag);
@@ -490,7 +504,8 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     let settings = inference::settings(row, diag);
     let user = surface::user(row, &row.image.facts, service, diag);
     let (mut contract, (inference, proxied)) = (contract?, inference?);
-    contract.sections.extend(contract::manuals(&surfaces.list, &skills));
+    contract.sections.extend(contract::manuals(&surfaces.list, &skills.map));
+    let trace = Arc::new(trace::trace(row, &contract, &surfaces, &models, &skills, shared));
     let models = models.into_iter().map(|(slot, list)| (slot, list.into_iter().map(|each| each.model).collect()));
     let unit = AgentUnit {
         id: UnitId::parse(row.service.as_str()).ok()?,
@@ -515,7 +530,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         surfaces: surfaces.list,
         user,
         timezone: row.block.timezone.clone(),
-        skills,
+        skills: skills.map,
         schedules,
         settings,
         env,
@@ -525,7 +540,7 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     row.driver.check(&unit, diag);
     check::voices(row, &unit, cx, diag);
     let allow = row.block.allow.0.iter().map(|word| word.value.clone()).collect();
-    let agent = Agent { unit, count, allow, proxied };
+    let agent = Agent { unit, count, allow, proxied, trace };
     check::replicas(&agent, service, row.at, diag);
     Some(agent)
 }

@@ -12,6 +12,7 @@ use claw_types::platform::Platform;
 use claw_types::span::Span;
 
 use super::channel::Rules;
+use super::trace::Origin;
 use super::{Row, Shared};
 use crate::clawfile::label::{Declared, noted};
 use crate::clawfile::{Directive, directive};
@@ -21,6 +22,8 @@ use crate::pod::AgentBlock;
 #[derive(Default)]
 pub(crate) struct Surfaces<'r> {
     pub(crate) list: Vec<Surface>,
+    /// Where each of them comes from.
+    pub(crate) origins: Vec<Origin>,
     pub(crate) rules: BTreeMap<Platform, Rules<'r>>,
 }
 
@@ -43,7 +46,9 @@ pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Dia
             if let Directive::Surface(surface) = &each.value
                 && let Some(surface) = bound(surface, each.span, each.label.as_deref(), row, shared, diag)
             {
-                add(&mut surfaces.list, surface, (each.span, Written::Directive), diag);
+                if add(&mut surfaces.list, surface, (each.span, Written::Directive), diag) {
+                    surfaces.origins.push(Origin::declared("SURFACE", each));
+                }
             }
         }
         return surfaces;
@@ -64,12 +69,10 @@ pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Dia
                     }
                     (None, _) => {}
                 }
-                add(
-                    &mut surfaces.list,
-                    found,
-                    (span, if entry.rules.is_some() { Written::Rules } else { Written::List }),
-                    diag,
-                );
+                let written = if entry.rules.is_some() { Written::Rules } else { Written::List };
+                if add(&mut surfaces.list, found, (span, written), diag) {
+                    surfaces.origins.push(Origin { by: "x-claw.surfaces".to_owned(), at: span, file: None });
+                }
             }
             Err(error) => diag.push(error),
         }
@@ -98,7 +101,8 @@ enum Written {
     Directive,
 }
 
-fn add(list: &mut Vec<Surface>, surface: Surface, (span, written): (Span, Written), diag: &mut Diagnostics) {
+/// Returns whether it is a new one.
+fn add(list: &mut Vec<Surface>, surface: Surface, (span, written): (Span, Written), diag: &mut Diagnostics) -> bool {
     let is_same = |other: &Surface| match (other, &surface) {
         (Surface::Volume { name, .. }, Surface::Volume { name: new, .. }) => name == new,
         (Surface::Host { path, .. }, Surface::Host { path: new, .. }) => path == new,
@@ -111,9 +115,10 @@ fn add(list: &mut Vec<Surface>, surface: Surface, (span, written): (Span, Writte
         // With another mode, nobody can say which of the two is meant.
         let is_superfluous = *other == surface && written == Written::List;
         diag.push(if is_superfluous { error.fix_line(span) } else { error });
-        return;
+        return false;
     }
     list.push(surface);
+    true
 }
 
 fn bound(
@@ -176,12 +181,17 @@ fn service(
     }
     let unknown = ImageFacts::default();
     let image = shared.images.get(name).map_or(&unknown, |image| &image.facts);
-    let number = |text: &String| text.split('/').next().and_then(|port| port.parse::<u16>().ok());
-    let published = target.ports.iter().filter_map(|port| u16::try_from(port.target).ok());
-    let ports: BTreeSet<u16> = target.expose.iter().chain(&image.exposed).filter_map(number).chain(published).collect();
-    let ports: Vec<u16> = ports.into_iter().collect();
+    let ports = ports(target, image);
     let mcp = mcp(name, target, image, &ports, span, diag);
     Some(Surface::Service { service: ServiceName::parse(name).ok()?, ports, mcp })
+}
+
+/// Returns the ports that a service says it listens on, in their order.
+pub(crate) fn ports(service: &Service, image: &ImageFacts) -> Vec<u16> {
+    let number = |text: &String| text.split('/').next().and_then(|port| port.parse::<u16>().ok());
+    let published = service.ports.iter().filter_map(|port| u16::try_from(port.target).ok());
+    let all: BTreeSet<u16> = service.expose.iter().chain(&image.exposed).filter_map(number).chain(published).collect();
+    all.into_iter().collect()
 }
 
 /// Returns the address of a service's MCP endpoint: `/path`, with `:port` before it where the service has several.

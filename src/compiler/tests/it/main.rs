@@ -1,6 +1,7 @@
 //! Tests of the compiler, stage by stage.
 
 mod clawfile;
+mod described;
 mod directives;
 mod documents;
 mod effects;
