@@ -4,7 +4,7 @@ mod openclaw;
 
 use serde_json::Value;
 
-use crate::engine::Pod;
+use crate::engine::{Pod, docker};
 use crate::{claw_with, root};
 
 /// Returns whether these tests are asked for.
@@ -75,6 +75,31 @@ fn reached(record: &str, bearer: &str) {
     }
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(body["model"], "echo-1");
+}
+
+/// Returns what reached the pod's provider so far.
+fn record(pod: &Pod) -> String {
+    let to = pod.folder.0.join("requests");
+    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &to.display().to_string()]);
+    std::fs::read_to_string(to).expect("a record")
+}
+
+/// Waits until a text has reached the pod's provider, for so many seconds at most.
+fn comes(pod: &Pod, text: &str, seconds: u64) {
+    let began = std::time::Instant::now();
+    while !record(pod).contains(text) {
+        assert!(began.elapsed().as_secs() < seconds, "`{text}` never reaches the model");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+}
+
+/// A turn calls the library's MCP tool, by whatever name the runtime gives it, and is told what the library says.
+fn calls_the_library(pod: &Pod) {
+    let record = record(pod);
+    let end = record.find("find_book\\\"").expect("the tool is offered to the model") + "find_book".len();
+    let name = record[..end].rsplit('"').next().expect("a name");
+    let answer = pod.ok(&["ask", "keeper", &format!("call {name} {{\"title\": \"Cities\"}}")]);
+    assert!(answer.contains("Invisible Cities"), "{name}: {answer}");
 }
 
 /// Brings the pod up until it is healthy, and returns what was said.

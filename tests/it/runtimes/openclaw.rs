@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{KEY, is_asked, library, reached, up, write};
+use super::{KEY, calls_the_library, comes, is_asked, library, reached, record, up, write};
 use crate::engine::{Pod, docker};
 use crate::{Folder, claw_with, root};
 
@@ -157,15 +157,16 @@ fn answers(pod: &Pod) {
     assert!(health.contains("healthy") && health.contains("ready, no channels"), "{health}");
     let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
     assert!(answer.starts_with("I am "), "{answer}");
-    let record = pod.folder.0.join("requests");
-    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
-    let record = std::fs::read_to_string(&record).expect("a record");
+    let record = record(pod);
     // A server that wants no key is asked with none of ours.
     reached(&record, "none");
     // Its services are there too: the manual in the contract, and the MCP server, which openclaw asked for its tools.
     assert!(record.contains("Look books up in the library"));
     let asked = pod.ok(&["logs", "library"]);
     assert!(asked.contains("url:/cgi-bin/mcp"), "{asked}");
+    calls_the_library(pod);
+    let told = pod.ok(&["diagnose"]);
+    assert!(told.contains("findings      none") && told.contains("http://provider:8701/v1"), "{told}");
 }
 
 /// It is held as planned, cannot write its contract, and nothing shows its secrets.
@@ -198,16 +199,7 @@ fn drained(pod: &Pod) {
         std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
     };
     // The turn has reached the model.
-    let began = std::time::Instant::now();
-    let reached = || {
-        let to = pod.folder.0.join("requests-of-the-drain");
-        docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &to.display().to_string()]);
-        std::fs::read_to_string(&to).expect("a record").contains("think 20")
-    };
-    while !reached() {
-        assert!(began.elapsed().as_secs() < 60, "the turn never reaches the model");
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    }
+    comes(pod, "think 20", 60);
     let run = pod.run(&["stop", "keeper"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(
@@ -247,9 +239,33 @@ fn schedules(pod: &Pod) {
     put(pod, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
     assert!(up(pod).contains("tell keeper its schedules"));
     assert_eq!(jobs(pod), ["by-hand: x", "morning: Good day"]);
+    put(pod, "[{schedule: '* * * * *', name: pulse, message: marker-of-the-pulse}]");
+    up(pod);
+    comes(pod, "marker-of-the-pulse", 180);
     put(pod, "[]");
     up(pod);
     assert_eq!(jobs(pod), ["by-hand: x"]);
+}
+
+#[test]
+fn openclaw_goes_on_to_its_fallback() {
+    if !is_asked() {
+        return;
+    }
+    let pod = Pod::new("openclaw-fallback");
+    crate::engine::surfaces::busybox();
+    library(&|name, text| _ = pod.write(name, text));
+    // Nobody listens where the first model would be.
+    let keep = |name: &str, text: &str| {
+        let text = text.replace("providers: {demo:", "providers: {gone: {base_url: 'http://provider:9/v1'}, demo:");
+        pod.write(name, &text.replace("{primary: demo/echo-1}", "{primary: gone/x, fallback: demo/echo-1}"));
+    };
+    write(&keep, IMAGE, "'http://provider:8701/v1'", "[]", "[]");
+    up(&pod);
+    let answer = pod.ok(&["ask", "keeper", "hello keeper"]);
+    assert!(answer.starts_with("I am "), "{answer}");
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
 }
 
 #[test]
@@ -268,9 +284,7 @@ fn openclaw_behind_the_proxy_holds_no_key_and_is_answered() {
     up(&pod);
     let answer = pod.ok(&["ask", "keeper", "hello keeper"]);
     assert!(answer.starts_with("I am "), "{answer}");
-    let record = pod.folder.0.join("requests");
-    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
-    reached(&std::fs::read_to_string(&record).expect("a record"), KEY);
+    reached(&record(&pod), KEY);
     // The proxy has the key, and says who asked; the agent has neither the key nor another way.
     let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
     let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
