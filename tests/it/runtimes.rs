@@ -1,5 +1,6 @@
 //! The real runtimes, driven by what claw writes: `make test-runtimes`. Slow, so that other runs skip them and say so.
 
+mod claude_agent_sdk;
 mod openclaw;
 
 use serde_json::Value;

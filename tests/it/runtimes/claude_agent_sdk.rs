@@ -1,0 +1,339 @@
+//! The real Claude Agent SDK with the runner of its driver: on a network of its own, hardened by `claw up`, and behind the proxy.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{CONTRACT_BEGIN, CONTRACT_END, KEY, SKILL, is_asked, library, up, write};
+use crate::engine::{Pod, docker};
+use crate::{Folder, claw_with, root};
+
+/// The image that claw builds.
+const IMAGE: &str = "claw/claude-agent-sdk";
+
+/// Moves the places that a unit's configuration names below a folder, and lays out there what would be mounted.
+fn moved(folder: &Path, unit: &Path) {
+    let to = folder.display();
+    let text = std::fs::read_to_string(unit.join("claw/agent.json")).expect("the configuration");
+    let text =
+        text.replace("\"/run/secrets/", &format!("\"{to}/secrets/")).replace("\"/agent", &format!("\"{to}/agent"));
+    std::fs::write(folder.join("agent.json"), text).expect("written");
+    let skills = folder.join("agent/.claude/skills");
+    std::fs::create_dir_all(skills.parent().expect("a parent")).expect("a folder");
+    std::os::unix::fs::symlink(unit.join("claw/skills"), skills).expect("linked");
+    std::fs::copy(unit.join("claw/AGENTS.md"), folder.join("agent/CLAUDE.md")).expect("copied");
+    std::fs::create_dir_all(folder.join("secrets")).expect("a folder");
+    std::fs::write(folder.join("secrets/DEMO_KEY"), KEY).expect("written");
+    std::fs::create_dir_all(folder.join("home")).expect("a folder");
+}
+
+/// The requests that a provider recorded and that hold a text.
+fn holding(record: &str, text: &str) -> Vec<Value> {
+    let requests = record.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    requests.filter(|request| request["body"].as_str().is_some_and(|body| body.contains(text))).collect()
+}
+
+/// Judges the first request of the turn: endpoint, bearer, model, contract and skill.
+fn reached(record: &str, bearer: &str, model: &str) {
+    let turns = holding(record, "hello keeper");
+    let turn = turns.first().expect("a request of the turn");
+    assert_eq!((&turn["method"], &turn["path"]), (&"POST".into(), &"/v1/messages".into()));
+    assert_eq!(turn["authorization"], bearer);
+    let body = turn["body"].as_str().expect("a body");
+    for marker in [CONTRACT_BEGIN, CONTRACT_END, SKILL] {
+        assert!(body.contains(marker), "{marker} did not reach the provider");
+    }
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!((&body["model"], &body["stream"]), (&model.into(), &true.into()));
+    // Nothing is asked of a model that the pod does not name.
+    for request in record.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+        let body: Value = serde_json::from_str(request["body"].as_str().expect("a body")).expect("JSON");
+        assert_eq!((&request["path"], &body["model"]), (&"/v1/messages".into(), &model.into()), "{request}");
+    }
+}
+
+/// Runs a script beside a provider and the runner, where there is no network but loopback, and returns the folder.
+fn alone(name: &str, models: &str, script: &str) -> Folder {
+    let folder = Folder::new(name);
+    let put = |file: &str, text: &str| {
+        let text = text.replace("models: {primary: demo/echo-1}", models);
+        folder.write(file, &text);
+    };
+    let provider = "'http://127.0.0.1:8701/v1', format: anthropic, key: '${DEMO_KEY}'";
+    write(&put, IMAGE, provider, "[{schedule: '* * * * *', name: pulse, message: tick of the clock}]", "[]");
+    library(&|name, text| _ = folder.write(name, text));
+    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
+    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
+    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    moved(&folder.0, &unit);
+    let around = "set -e\n\
+        ip link set lo up\n\
+        runner() { node \"$UNIT/claw/runner.mjs\" \"$@\"; }\n\
+        \"$CLAW\" reference provider --listen 127.0.0.1:8701 --record requests & provider=$!\n\
+        node \"$UNIT/claw/runner.mjs\" serve >runner.log 2>&1 & runner=$!\n\
+        trap 'kill $provider $runner 2>/dev/null; wait' EXIT\n\
+        tries=0\n\
+        until \"$CLAW\" shim probe http://127.0.0.1:8710/health >ready.json 2>/dev/null; do\n\
+            tries=$((tries + 1)); [ $tries -lt 300 ] || { tail -n 30 runner.log >&2; exit 1; }; sleep 0.2\n\
+        done\n";
+    let runtimes = root().join(".runtimes/claude-agent-sdk");
+    let output = Command::new("unshare")
+        .args(["--net", "--", "sh", "-c", &format!("{around}{script}")])
+        .current_dir(&folder.0)
+        .env_clear()
+        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", runtimes.join("bin").display()))
+        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
+        .env("UNIT", &unit)
+        .env("HOME", folder.0.join("home"))
+        .env("CLAW_AGENT", folder.0.join("agent.json"))
+        .env("CLAUDE_AGENT_SDK", runtimes.join("sdk"))
+        .env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+        .output()
+        .expect("unshare runs");
+    let log = std::fs::read_to_string(folder.0.join("runner.log")).unwrap_or_default();
+    assert!(output.status.success(), "{}\n{log}", String::from_utf8_lossy(&output.stderr));
+    assert!(!log.contains(KEY), "{log}");
+    folder
+}
+
+fn read(folder: &Folder, name: &str) -> String {
+    std::fs::read_to_string(folder.0.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn the_claude_agent_sdk_takes_turns_where_there_is_no_network_but_its_own() {
+    if !is_asked() {
+        return;
+    }
+    // It would write what is to be read into the places that it works in.
+    let evil = "mkdir -p agent/state/work/.claude\n\
+        echo marker-of-another-contract | tee agent/state/work/CLAUDE.md agent/state/work/AGENTS.md >agent/state/CLAUDE.md\n\
+        echo '{\"hooks\":{\"UserPromptSubmit\":[{\"hooks\":[{\"type\":\"command\",\"command\":\"touch hooked\"}]}]}}' \
+            >agent/state/work/.claude/settings.json\n";
+    let script = "runner ask claw '/hello keeper, look at @agent.json' >answer.txt\n\
+        runner ask claw 'and then?' >then.txt\n\
+        runner ask other 'call Bash {\"command\":\"env; echo marker-of-a-command\",\"description\":\"x\"}' >command.txt\n\
+        runner ask other 'call Write {\"file_path\":\"'$PWD'/agent/state/work/note\",\"content\":\"kept\"}' >write.txt\n\
+        runner reading >reading.json\n\
+        sleep 61\n\
+        \"$CLAW\" shim probe http://127.0.0.1:8710/health >health.json\n\
+        (runner ask slow 'think 3' >slow.txt) & slow=$!\n\
+        sleep 2; runner drain >drain.json; wait $slow\n\
+        if runner ask claw late >late.txt 2>&1; then exit 1; fi\n\
+        kill $runner; wait $runner\n";
+    let folder = alone("claude-loopback", "models: {primary: demo/echo-1}", &format!("{evil}{script}"));
+    reached(&read(&folder, "requests"), &format!("Bearer {KEY}"), "echo-1");
+    let answer = read(&folder, "answer.txt");
+    assert_eq!(answer.trim(), "I am The keeper. Turn 1: /hello keeper, look at @agent.json");
+    assert_eq!(read(&folder, "then.txt").trim(), "I am The keeper. Turn 2: and then?");
+    let requests = read(&folder, "requests");
+    assert!(!requests.contains("marker-of-another-contract"));
+    assert!(!folder.0.join("agent/state/work/hooked").exists());
+    // A command sees what the pod gives it, and no key of the model.
+    let command = read(&folder, "command.txt");
+    assert!(command.contains("marker-of-a-command") && !command.contains(KEY), "{command}");
+    assert!(!command.contains("127.0.0.1:9"), "{command}");
+    assert_eq!(read(&folder, "agent/state/work/note"), "kept");
+    let reading: Value = serde_json::from_str(&read(&folder, "reading.json")).expect("JSON");
+    assert_eq!(reading["endpoints"], json!(["http://127.0.0.1:8701"]));
+    assert_eq!((&reading["models"], &reading["warnings"]), (&json!(["echo-1"]), &json!([])));
+    assert_eq!(reading["configuration"]["program"]["skills"], json!(["house"]));
+    assert!(!reading.to_string().contains(KEY));
+    // The schedule fired, in a session of its own each time.
+    let fired = holding(&requests, "tick of the clock");
+    assert!(!fired.is_empty() && fired.iter().all(|each| !each["body"].to_string().contains("and then?")));
+    let health = claw_types::driver::ProbeOutput { stdout: read(&folder, "health.json"), ..Default::default() };
+    let health = claw_drivers::find("claude-agent-sdk").expect("a driver").read_health(&health);
+    assert_eq!(health.status.name(), "healthy");
+    assert!(health.detail.starts_with("model echo-1, next schedule "), "{}", health.detail);
+    // What was begun is done, and nothing new is taken.
+    assert!(read(&folder, "slow.txt").starts_with("I am The keeper."));
+    assert_eq!(read(&folder, "drain.json").trim(), "{\"ok\":true}");
+    assert!(read(&folder, "late.txt").contains("takes nothing new"));
+}
+
+#[test]
+fn the_claude_agent_sdk_goes_on_to_its_fallback() {
+    if !is_asked() {
+        return;
+    }
+    let models = "models: {primary: demo/overloaded, fallback: demo/echo-1}";
+    let folder = alone("claude-fallback", models, "runner ask claw 'hello keeper' >answer.txt\n");
+    assert!(read(&folder, "answer.txt").starts_with("I am The keeper."));
+    let requests = read(&folder, "requests");
+    assert!(requests.contains("\\\"model\\\":\\\"overloaded\\\"") && requests.contains("\\\"model\\\":\\\"echo-1\\\""));
+}
+
+/// Writes the pod, its agent with a line of `x-claw` more.
+fn put(pod: &Pod, provider: &str, invoke: &str, surfaces: &str, more: &str) {
+    let keep = |name: &str, text: &str| {
+        let text = text.replace("      models: {", &format!("{more}      models: {{"));
+        pod.write(name, &text);
+    };
+    write(&keep, IMAGE, provider, invoke, surfaces);
+    library(&|name, text| _ = pod.write(name, text));
+}
+
+fn record(pod: &Pod) -> String {
+    let record = pod.folder.0.join("requests");
+    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
+    std::fs::read_to_string(&record).expect("a record")
+}
+
+#[test]
+fn the_claude_agent_sdk_runs_hardened_by_claw_up() {
+    if !is_asked() {
+        return;
+    }
+    let pod = Pod::new("claude");
+    crate::engine::surfaces::busybox();
+    let provider = "'http://provider:8701/v1', format: anthropic";
+    let invoke = "[{schedule: '* * * * *', name: pulse, message: tick of the clock}]";
+    put(&pod, provider, invoke, "['service://library']", "");
+    up(&pod);
+    answers(&pod);
+    held(&pod);
+    fires(&pod);
+    drained(&pod);
+    // Nobody else was asked for: its gate has denied nothing.
+    let lines = pod.ok(&["audit", "keeper", "--json"]);
+    let denied: Vec<&str> =
+        lines.lines().filter(|line| line.contains("\"denied\"") || line.contains("\"deny\"")).collect();
+    assert!(denied.is_empty(), "{denied:?}");
+    // The other name of the runtime is the same, and says so.
+    put(&pod, provider, "[]", "[]", "      type: nanoclaw\n");
+    let said = up(&pod);
+    assert!(said.contains("`nanoclaw` is the runtime `claude-agent-sdk` here"), "{said}");
+    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am The keeper."));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
+}
+
+/// It is well, a turn reaches the provider with all it was given, and a tool of a service of the pod is called.
+fn answers(pod: &Pod) {
+    let health = pod.ok(&["health"]);
+    assert!(health.contains("healthy") && health.contains("model echo-1"), "{health}");
+    let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
+    assert_eq!(answer.trim(), "I am The keeper. Turn 1: -hello keeper");
+    let answer = pod.ok(&["ask", "keeper", "--session", "books", "call mcp__library__find_book {\"title\":\"sea\"}"]);
+    assert!(answer.starts_with("The tool said: ") && answer.to_lowercase().contains("sea"), "{answer}");
+    // A server that wants no key is asked with none of ours.
+    let record = record(pod);
+    reached(&record, "Bearer none", "echo-1");
+    assert!(record.contains("Look books up in the library"));
+    let diagnosed = pod.ok(&["diagnose", "keeper", "--json"]);
+    assert!(diagnosed.contains("\"http://provider:8701\"") && diagnosed.contains("connected"), "{diagnosed}");
+}
+
+/// It is held as planned, cannot write its contract, and nothing shows its secrets.
+fn held(pod: &Pod) {
+    pod.ok(&["verify"]);
+    let container = pod.container("keeper");
+    for script in [
+        "echo x >> /agent/CLAUDE.md",
+        "rm /agent/CLAUDE.md",
+        "mv /agent/.claude /agent/.clyde",
+        "echo x > /agent/.claude/settings.json",
+        "echo x > /agent/.claude/skills/house/SKILL.md",
+        "echo x >> /claw/agent.json",
+        "echo x >> /claw/runner.mjs",
+        "echo x > /etc/x",
+    ] {
+        let run = Command::new("docker").args(["exec", &container, "sh", "-c", script]).output().expect("docker runs");
+        assert!(!run.status.success(), "{script}");
+    }
+    // The same by a tool of its own, which runs programs all the same.
+    let tool = "call Bash {\"command\":\"id -u; echo x > /agent/CLAUDE.md || echo refused; echo kept > note && cat note\",\"description\":\"x\"}";
+    let answer = pod.ok(&["ask", "keeper", "--session", "hands", tool]);
+    for text in ["10001", "Read-only file system", "refused", "kept"] {
+        assert!(answer.contains(text), "{answer}");
+    }
+    let inspected = docker(&["inspect", &container]);
+    for marker in [KEY, "marker-of-a-token"] {
+        assert!(!inspected.contains(marker));
+    }
+    assert!(!pod.ok(&["logs", "keeper"]).contains("marker-of-a-token"));
+}
+
+/// Its schedule fires within a minute or two.
+fn fires(pod: &Pod) {
+    let began = Instant::now();
+    while holding(&record(pod), "tick of the clock").is_empty() {
+        assert!(began.elapsed().as_secs() < 130, "the schedule does not fire");
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
+
+/// It ends the turn it is in before it is stopped, takes nothing new then, and remembers what was said.
+fn drained(pod: &Pod) {
+    let asked = {
+        let (name, folder) = (pod.name.clone(), pod.folder.0.clone());
+        std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
+    };
+    let began = Instant::now();
+    while holding(&record(pod), "think 20").is_empty() {
+        assert!(began.elapsed().as_secs() < 60, "the turn never reaches the model");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let run = pod.run(&["stop", "keeper"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("takes nothing new") && !run.stderr.contains("drain: "), "{run:?}");
+    let answer = asked.join().expect("ended");
+    assert!(answer.stdout.starts_with("I am The keeper. Turn 2: "), "{answer:?}");
+    pod.ok(&["start", "keeper"]);
+    up(pod);
+    assert_eq!(pod.ok(&["ask", "keeper", "and then?"]).trim(), "I am The keeper. Turn 3: and then?");
+}
+
+#[test]
+fn the_claude_agent_sdk_behind_the_proxy_holds_no_key_and_is_answered() {
+    if !is_asked() {
+        return;
+    }
+    let pod = Pod::new("claude-proxied");
+    crate::engine::surfaces::busybox();
+    for format in ["anthropic", "openai"] {
+        let provider = format!("'http://provider:8701/v1', format: {format}, key: '${{DEMO_KEY}}'");
+        put(&pod, &provider, "[]", "[]", "      cllama: passthrough\n");
+        up(&pod);
+        let answer = pod.ok(&["ask", "keeper", "hello keeper"]);
+        assert!(answer.starts_with("I am "), "{format}: {answer}");
+        let record = record(&pod);
+        let turns = holding(&record, "hello keeper");
+        let path = if format == "anthropic" { "/v1/messages" } else { "/v1/chat/completions" };
+        let turn = turns.iter().find(|turn| turn["path"] == path).expect("a request of the turn");
+        // The key is the proxy's, and so is the name that the provider knows the model by.
+        assert!(turn["authorization"].as_str().is_some_and(|key| key.ends_with(KEY)), "{format}");
+        let body = turn["body"].as_str().expect("a body");
+        assert!(body.contains("\"model\":\"echo-1\""), "{format}");
+        for marker in [CONTRACT_BEGIN, CONTRACT_END, SKILL] {
+            assert!(body.contains(marker), "{format}: {marker} did not reach the provider");
+        }
+    }
+    // The proxy says who asked; the agent has neither the key nor another way.
+    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
+    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        (&line["claw_id"], &line["provider"], &line["end"]),
+        (&"keeper".into(), &"demo".into(), &"complete".into())
+    );
+    let reading = docker(&["exec", &pod.container("keeper"), "node", "/claw/runner.mjs", "reading"]);
+    let reading: Value = serde_json::from_str(&reading).expect("JSON");
+    let env = &reading["configuration"]["options"]["env"];
+    assert_eq!(reading["endpoints"], json!(["http://cllama-passthrough:8080"]));
+    for name in ["ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"] {
+        assert_eq!(env[name], "demo/echo-1", "{name}");
+    }
+    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/agent.json 2>/dev/null";
+    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
+    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
+    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
+    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
+}
