@@ -11,12 +11,18 @@ use claw_types::driver::Driver;
 mod claude_agent_sdk;
 mod common;
 mod generic;
+mod hermes;
 mod openclaw;
 mod reference;
 
 /// Every driver, in the order of their names.
-pub const ALL: &[&dyn Driver] =
-    &[&claude_agent_sdk::ClaudeAgentSdk, &generic::Generic, &openclaw::Openclaw, &reference::Reference];
+pub const ALL: &[&dyn Driver] = &[
+    &claude_agent_sdk::ClaudeAgentSdk,
+    &generic::Generic,
+    &hermes::Hermes,
+    &openclaw::Openclaw,
+    &reference::Reference,
+];
 
 /// Returns the driver of a runtime, by any of its names.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {

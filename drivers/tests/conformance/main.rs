@@ -1,6 +1,7 @@
 //! One suite over every driver: what each must be true to, whatever it drives.
 
 mod claude_agent_sdk;
+mod hermes;
 mod openclaw;
 mod table;
 

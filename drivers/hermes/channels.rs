@@ -1,0 +1,352 @@
+//! Channels: each platform hermes speaks on. Tokens and rules are variables; a list is always written, so nobody is heard
+//! who is not named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, EnvValue, GuildPolicy, Hears};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::doc::Doc;
+use claw_types::id::EnvName;
+use claw_types::platform::Platform;
+use claw_types::roster::Identity;
+
+/// The platforms of this driver.
+pub(super) const PLATFORMS: &[&str] = &["discord", "matrix", "slack", "telegram"];
+
+/// Platforms of hermes that a variable alone would switch on: they are switched off where the pod gives it no account there.
+const SWITCHED: &[&str] = &[
+    "dingtalk",
+    "discord",
+    "email",
+    "feishu",
+    "homeassistant",
+    "line",
+    "matrix",
+    "mattermost",
+    "qqbot",
+    "signal",
+    "slack",
+    "sms",
+    "telegram",
+    "wecom",
+    "wecom_callback",
+    "weixin",
+    "whatsapp",
+    "whatsapp_cloud",
+    "yuanbao",
+];
+
+/// What a list holds where it must be closed: an empty one is no list to hermes. It is nobody's id.
+const NOBODY: &str = "0";
+
+/// One account of an agent that speaks, and whom it hears there.
+struct Account<'u> {
+    platform: Platform,
+    identity: &'u Identity,
+    policy: &'u ChannelPolicy,
+}
+
+/// Returns whether an agent speaks on a platform: it has an account there, and the tokens.
+fn speaks(unit: &AgentUnit, platform: Platform) -> bool {
+    let has = |token: &&str| unit.env.keys().any(|name| name.as_ref() == *token);
+    PLATFORMS.contains(&platform.name()) && platform.tokens().iter().all(has)
+}
+
+fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
+    unit.channels.iter().filter_map(|(platform, policy)| {
+        let identity = unit.identities.get(platform).filter(|_| speaks(unit, *platform))?;
+        Some(Account { platform: *platform, identity, policy })
+    })
+}
+
+/// The guilds in which anybody is heard: one that is not named is closed.
+fn open(policy: &ChannelPolicy) -> impl Iterator<Item = (&String, &GuildPolicy)> {
+    policy.guilds.iter().filter(|(_, guild)| guild.hears != Hears::Nobody)
+}
+
+/// The ids of people that guilds name.
+fn named(policy: &ChannelPolicy) -> BTreeSet<&str> {
+    let lists = open(policy).filter_map(|(_, guild)| match &guild.hears {
+        Hears::Only(ids) => Some(ids),
+        Hears::Everyone | Hears::Nobody => None,
+    });
+    lists.flatten().map(String::as_str).collect()
+}
+
+/// The ids of people who may write directly.
+fn direct(policy: &ChannelPolicy) -> BTreeSet<&str> {
+    match &policy.direct {
+        DirectPolicy::Pairing(ids) | DirectPolicy::Only(ids) => ids.iter().map(String::as_str).collect(),
+        DirectPolicy::Disabled | DirectPolicy::Open => BTreeSet::new(),
+    }
+}
+
+/// The guilds in which everyone is heard.
+fn everyone(policy: &ChannelPolicy) -> impl Iterator<Item = &str> {
+    open(policy).filter(|(_, guild)| guild.hears == Hears::Everyone).map(|(id, _)| id.as_str())
+}
+
+/// The places of guilds: the channels of one where it names any, else itself where its id is one of a place.
+fn places<'p>(platform: Platform, guilds: impl Iterator<Item = (&'p String, &'p GuildPolicy)>) -> BTreeSet<&'p str> {
+    let has_rooms = platform.name() != "telegram";
+    let is_place = matches!(platform.name(), "matrix" | "telegram");
+    let ids = guilds.flat_map(|(id, guild)| {
+        let channels = guild.channels.iter().map(|channel| channel.id.as_str()).filter(|_| has_rooms);
+        let channels: Vec<&str> = channels.collect();
+        if channels.is_empty() && is_place { vec![id.as_str()] } else { channels }
+    });
+    ids.collect()
+}
+
+/// Records rules that hermes cannot keep.
+pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
+    for account in spoken(unit) {
+        people(unit, &account, diag);
+        rooms(unit, &account, diag);
+        bots(unit, &account, diag);
+    }
+}
+
+/// Records that lists of people are wider in hermes than in the pod.
+fn people(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
+    let Account { platform, policy, .. } = account;
+    let is_open = policy.direct == DirectPolicy::Open;
+    let names = named(policy);
+    if is_open && open(policy).any(|(_, guild)| guild.hears != Hears::Everyone) {
+        let message =
+            format!("on `{platform}` hermes hears who may write directly in each group too, and that is everyone");
+        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+        diag.push(error.help("let everyone be heard in its `guilds` too, or name the `users` of `dm`"));
+    }
+    let has_everyone = everyone(policy).next().is_some();
+    match platform.name() {
+        "discord" if has_everyone && !is_open => {
+            let message =
+                format!("hermes hears everyone of a guild of `{platform}` by a role, which needs a privilege");
+            let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+            diag.push(warning.help("switch `Server Members Intent` on for its application, or name `users`"));
+        }
+        "matrix" | "slack" if has_everyone && !is_open => {
+            let message = format!("hermes has one list of people for `{platform}`: everyone could write directly too");
+            let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+            diag.push(error.help("name the `users` of its `guilds`, or open `dm` to everyone"));
+        }
+        _ => {}
+    }
+    let lists = open(policy).filter_map(|(_, guild)| match &guild.hears {
+        Hears::Only(ids) => Some(ids.iter().map(String::as_str).collect::<BTreeSet<_>>()),
+        _ => None,
+    });
+    let differ = lists.collect::<BTreeSet<_>>().len() > 1 || (!names.is_empty() && has_everyone);
+    let peers: BTreeSet<&str> = policy.peers.iter().map(String::as_str).collect();
+    let strangers = names.difference(&direct(policy)).any(|id| !peers.contains(id));
+    // Telegram alone has a list of its own for groups.
+    let is_wider = strangers && platform.name() != "telegram" && !is_open;
+    let is_heard = !names.is_empty() && !direct(policy).is_subset(&names);
+    let what = match (is_wider, is_heard, differ) {
+        (true, _, _) => "whom a guild names may write directly too",
+        (_, true, _) => "who may write directly is heard in its guilds too",
+        (_, _, true) if names.len() > 1 || has_everyone => "whom one guild names is heard in the others too",
+        _ => return,
+    };
+    let message = format!("hermes has one list of people for `{platform}`: {what}");
+    let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+    diag.push(warning.help("name the same `users` everywhere, and for `dm`"));
+}
+
+/// Records groups that hermes cannot tell from others.
+fn rooms(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
+    let Account { platform, policy, .. } = account;
+    if matches!(platform.name(), "matrix" | "telegram") {
+        return;
+    }
+    let (bare, full): (Vec<&GuildPolicy>, Vec<&GuildPolicy>) =
+        open(policy).map(|(_, guild)| guild).partition(|guild| guild.channels.is_empty());
+    if bare.is_empty() {
+        return;
+    }
+    let differ = bare.iter().any(|guild| guild.require_mention != bare.first().is_some_and(|one| one.require_mention));
+    if !full.is_empty() || differ {
+        let message =
+            format!("hermes knows no guilds on `{platform}`, only channels, and one of the guilds names none");
+        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+        diag.push(error.help("name the `channels` of each of its `guilds`"));
+        return;
+    }
+    let message = format!("hermes knows no guilds on `{platform}`: it is heard in each channel it is let into");
+    let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+    diag.push(warning.help("name the `channels` of its `guilds`"));
+}
+
+/// Records what cannot be held of other bots.
+fn bots(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
+    let Account { platform, policy, .. } = account;
+    if !hears_bots(policy) {
+        return;
+    }
+    let what = if platform.name() == "matrix" {
+        "does not know bots from people there: nothing but mentions ends a talk of two"
+    } else {
+        "hears any bot that mentions it there, and does not count how often"
+    };
+    let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, format!("on `{platform}` hermes {what}"));
+    diag.push(warning.help("let it in only where the pod's own bots are; `budgets` of its proxy end what goes on"));
+}
+
+/// Bots are heard where they mention the agent, and only in a pod that has others or by name.
+fn hears_bots(policy: &ChannelPolicy) -> bool {
+    !policy.peers.is_empty()
+}
+
+/// Returns `platforms`: those it has no account on are off, whatever variables there are.
+pub(super) fn platforms(unit: &AgentUnit) -> Doc {
+    let mut platforms: BTreeMap<String, Doc> = BTreeMap::new();
+    for name in SWITCHED {
+        platforms.insert((*name).to_owned(), Doc::map([("enabled", Doc::Bool(false))]));
+    }
+    for Account { platform, identity, policy } in spoken(unit) {
+        let behavior = if matches!(policy.direct, DirectPolicy::Pairing(_)) { "pair" } else { "ignore" };
+        let mut extra = vec![("unauthorized_dm_behavior", Doc::str(behavior))];
+        let mut keys = vec![("enabled", Doc::Bool(true))];
+        if platform.name() == "matrix" {
+            extra.extend(matrix(identity));
+            // It goes by another name there; hermes puts the variable's value in.
+            keys.push(("token", Doc::Str(platform.tokens().iter().map(|token| format!("${{{token}}}")).collect())));
+        }
+        keys.push(("extra", Doc::map(extra)));
+        platforms.insert(platform.name().to_owned(), Doc::map(keys));
+    }
+    Doc::Map(platforms)
+}
+
+/// Returns the variables of all platforms it speaks on, and those that close the rest.
+pub(super) fn environment(unit: &AgentUnit) -> BTreeMap<EnvName, EnvValue> {
+    let mut texts = vec![("GATEWAY_ALLOW_ALL_USERS".to_owned(), "false".to_owned())];
+    texts.push(("GATEWAY_ALLOWED_USERS".to_owned(), NOBODY.to_owned()));
+    for account in spoken(unit) {
+        texts.extend(rules(&account));
+        match account.platform.name() {
+            "discord" => texts.extend(discord(account.policy)),
+            "slack" => texts.extend(patterns("SLACK", account.identity)),
+            "telegram" => texts.extend(telegram(&account)),
+            _ => {}
+        }
+    }
+    let parsed = texts.into_iter().map(|(name, text)| Some((EnvName::parse(&name).ok()?, EnvValue::Literal(text))));
+    parsed.flatten().collect()
+}
+
+type Texts = Vec<(String, String)>;
+
+fn list(ids: &BTreeSet<&str>) -> String {
+    if ids.is_empty() { NOBODY.to_owned() } else { ids.iter().copied().collect::<Vec<_>>().join(",") }
+}
+
+/// What all platforms have: people, places, mentions, bots.
+fn rules(account: &Account<'_>) -> Texts {
+    let Account { platform, policy, .. } = account;
+    let upper = platform.name().to_ascii_uppercase();
+    let (rooms, free) = match platform.name() {
+        "matrix" => ("ALLOWED_ROOMS", "FREE_RESPONSE_ROOMS"),
+        "telegram" => ("ALLOWED_CHATS", "FREE_RESPONSE_CHATS"),
+        _ => ("ALLOWED_CHANNELS", "FREE_RESPONSE_CHANNELS"),
+    };
+    let mut people = direct(policy);
+    if platform.name() != "telegram" {
+        people.extend(named(policy));
+    }
+    if policy.direct == DirectPolicy::Open {
+        people = ["*"].into();
+    }
+    let inside = places(*platform, open(policy));
+    let freely = places(*platform, open(policy).filter(|(_, guild)| !guild.require_mention));
+    let has_bare = open(policy).any(|(_, guild)| places(*platform, [(&String::new(), guild)].into_iter()).is_empty());
+    let must_mention = freely.len() != inside.len() || open(policy).all(|(_, guild)| guild.require_mention);
+    let bots = if hears_bots(policy) { "mentions" } else { "none" };
+    let mut texts = vec![
+        ("ALLOWED_USERS", list(&people)),
+        ("ALLOW_ALL_USERS", "false".to_owned()),
+        ("REQUIRE_MENTION", must_mention.to_string()),
+    ];
+    // A guild that names no channels is open in each of them; where no guild is open, no channel is.
+    if !has_bare {
+        texts.push((rooms, list(&inside)));
+    }
+    if must_mention && !freely.is_empty() {
+        texts.push((free, list(&freely)));
+    }
+    match platform.name() {
+        "matrix" => texts.push(("AUTO_THREAD", "false".to_owned())),
+        _ => texts.push(("ALLOW_BOTS", bots.to_owned())),
+    }
+    if platform.name() == "slack" {
+        // In a thread it has spoken in, it would hear all that follows.
+        texts.push(("STRICT_MENTION", must_mention.to_string()));
+    }
+    texts.into_iter().map(|(name, text)| (format!("{upper}_{name}"), text)).collect()
+}
+
+fn own(texts: &[(&str, String)]) -> Texts {
+    texts.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect()
+}
+
+fn discord(policy: &ChannelPolicy) -> Texts {
+    let must_mention = open(policy).any(|(_, guild)| guild.require_mention);
+    let mut texts = own(&[
+        // An answer to a bot does not call it: two of them stop where neither writes the other's name.
+        ("DISCORD_ALLOW_MENTION_REPLIED_USER", "false".to_owned()),
+        ("DISCORD_AUTO_THREAD", "false".to_owned()),
+        ("DISCORD_BOTS_REQUIRE_INLINE_MENTION", "true".to_owned()),
+        ("DISCORD_THREAD_REQUIRE_MENTION", must_mention.to_string()),
+    ]);
+    // The role that everyone of a guild has is called by the guild's id; it counts in that guild alone, and not for direct messages.
+    let roles: BTreeSet<&str> = everyone(policy).collect();
+    if !roles.is_empty() && policy.direct != DirectPolicy::Open {
+        texts.extend(own(&[("DISCORD_ALLOWED_ROLES", list(&roles))]));
+    }
+    texts
+}
+
+/// Its home server is the one its id names, over https.
+fn matrix(identity: &Identity) -> Vec<(&'static str, Doc)> {
+    let id = identity.id.as_deref();
+    let server = id.and_then(|id| id.split_once(':')).map(|(_, server)| format!("https://{server}"));
+    let mut keys = Vec::new();
+    keys.extend(id.map(|id| ("user_id", Doc::str(id))));
+    keys.extend(server.map(|server| ("homeserver", Doc::Str(server))));
+    keys
+}
+
+/// A group is what other platforms call a guild; what a pod calls its channels are topics, which have no rules here.
+fn telegram(account: &Account<'_>) -> Texts {
+    let policy = account.policy;
+    let chats: BTreeSet<&str> = everyone(policy).collect();
+    let mut texts = own(&[
+        ("TELEGRAM_GROUP_ALLOWED_CHATS", list(&chats)),
+        ("TELEGRAM_GROUP_ALLOWED_USERS", list(&named(policy))),
+        ("TELEGRAM_GUEST_MODE", "false".to_owned()),
+        // It would look for addresses of its own, past the name the gate lets through.
+        ("HERMES_TELEGRAM_DISABLE_FALLBACK_IPS", "1".to_owned()),
+    ]);
+    texts.extend(patterns("TELEGRAM", account.identity));
+    texts
+}
+
+/// Returns the expression by which a text mentions the agent, as a list in JSON: python's, without regard to case.
+fn patterns(platform: &str, identity: &Identity) -> Texts {
+    let Some(name) = identity.username.as_deref().filter(|name| !name.is_empty()) else { return Texts::new() };
+    let list = claw_types::doc::json_string(&pattern(name));
+    vec![(format!("{platform}_MENTION_PATTERNS"), format!("[{list}]"))]
+}
+
+/// A name as a word of its own.
+fn pattern(name: &str) -> String {
+    let mut escaped = String::new();
+    for each in name.chars() {
+        if each.is_ascii() && !each.is_ascii_alphanumeric() && each != '_' && each != '-' {
+            escaped.push('\\');
+        }
+        escaped.push(each);
+    }
+    format!(r"(?<!\w)@?{escaped}(?!\w)")
+}

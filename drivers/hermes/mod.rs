@@ -1,0 +1,218 @@
+//! hermes, the agent that learns, with chat channels and a scheduler of its own.
+//!
+//! Its configuration is one file, which it reads at two places and can write at neither: as its own, and as an
+//! administrator's. Everything here was seen in hermes-agent 0.19.0 from PyPI: `make test-runtimes` has that program judge
+//! what this driver writes.
+
+use std::collections::BTreeMap;
+
+use claw_types::agent::{AgentUnit, EnvValue};
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::doc::Content;
+use claw_types::driver::{
+    AfterStart, BaseImage, Door, Drain, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
+    RuntimeNeeds, SecretDelivery, SkillLayout, StateVolume,
+};
+use claw_types::files::{FileSpec, FileTree};
+use claw_types::id::EnvName;
+use claw_types::path::{ContainerPath, PodPath};
+use claw_types::provider::WireFormat;
+use claw_types::secret::SecretRef;
+use claw_types::standing::{Standing, Standings, Versions};
+
+mod channels;
+mod config;
+mod health;
+mod schedules;
+mod settings;
+
+/// The driver.
+pub(crate) struct Hermes;
+
+static FACTS: DriverFacts = DriverFacts {
+    name: "hermes",
+    aliases: &[],
+    summary: "the agent that learns, with chat channels",
+    source: "hermes-agent 0.19.0 from PyPI, run",
+    versions: Versions { from: VERSION, to: VERSION },
+    standing: Standings {
+        configuration: Standing::Ran,
+        contract: Standing::Ran,
+        fallbacks: Standing::Read,
+        proxy: Standing::Ran,
+        channels: Standing::Read,
+        schedules: Standing::Ran,
+        skills: Standing::Ran,
+        mcp: Standing::Ran,
+        settings: Standing::Ran,
+        health: Standing::Ran,
+        door: Standing::Ran,
+        drain: Standing::Ran,
+        hardened: Standing::Ran,
+    },
+    user: (10001, 10001),
+    home: HOME,
+    skill_layout: SkillLayout::Directory,
+    slots: config::SLOTS,
+    base: Some(BaseImage {
+        repository: "claw/hermes",
+        version: VERSION,
+        dockerfile: include_str!("Dockerfile"),
+        entrypoint: &["hermes"],
+        command: &["gateway", "run"],
+        former: &[],
+    }),
+    formats: &[WireFormat::OpenAi, WireFormat::Anthropic, WireFormat::Responses],
+    platforms: channels::PLATFORMS,
+    linked: &[],
+    egress: &[],
+    secrets: SecretDelivery::Environment,
+    memory_mib: 1024,
+    stop_grace_seconds: 30,
+    start_seconds: 120,
+    probe: ProbeKind::Http,
+    probe_seconds: 10,
+};
+
+/// The version these facts are of.
+const VERSION: &str = "0.19.0";
+
+/// Where it keeps what it remembers.
+const STATE: &str = "/var/lib/hermes";
+
+/// Where it works; its contract is mounted into it.
+const WORKSPACE: &str = "/var/lib/hermes/workspace";
+
+const HOME: &str = "/home/claw";
+
+/// The directory of an administrator's configuration, which wins over its own.
+const MANAGED: &str = "/claw/hermes";
+
+/// The port of its API server, on the container's loopback.
+const PORT: u16 = 8642;
+
+/// The key of its API server, which claw makes.
+const API_KEY: &str = "API_SERVER_KEY";
+
+/// What claw asks of it inside the container.
+const SCRIPT: &str = include_str!("runtime.py");
+
+/// A file of claw's, and every place where hermes reads it.
+const PLACES: &[(&str, &str)] = &[
+    ("claw/hermes/config.yaml", "config.yaml"),
+    // An own `.env` would win over the container's variables; this one is empty.
+    ("claw/hermes/.env", ".env"),
+    ("claw/AGENTS.md", "workspace/AGENTS.md"),
+    // It reads this one instead where there is anything in it, and could write it.
+    ("claw/hermes/.env", "workspace/.hermes.md"),
+];
+
+impl Driver for Hermes {
+    fn facts(&self) -> &'static DriverFacts {
+        &FACTS
+    }
+
+    fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
+        models(unit, diag);
+        channels::check(unit, diag);
+        settings::rules().check(unit, diag);
+    }
+
+    fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
+        let mark = diag.mark();
+        let mut files = FileTree::new();
+        let mut add = |path: &str, content: Content, diag: &mut Diagnostics| {
+            let added = PodPath::parse(path).ok().map(|path| files.insert(path, FileSpec::managed(content)));
+            if !matches!(added, Some(Ok(()))) {
+                let error = Diagnostic::error(Code::NameCollision, unit.origin, format!("`{path}` is taken"));
+                diag.push(error.help("give the file another name"));
+            }
+        };
+        let mut config = config::config(unit);
+        settings::rules().apply(unit, &mut config, diag);
+        add("claw/hermes/config.yaml", config.to_json(), diag);
+        add("claw/hermes/.env", Content::text("\n"), diag);
+        add("claw/runtime.py", Content::text(SCRIPT), diag);
+        add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
+        let path = |text: &str, diag: &mut Diagnostics| {
+            ContainerPath::parse(text)
+                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))
+        };
+        let mut mounts = Vec::new();
+        for (source, target) in PLACES {
+            let source = PodPath::parse(source)
+                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))?;
+            mounts.push(FileMount { source, target: path(&format!("{STATE}/{target}"), diag)? });
+        }
+        let mut env = environment();
+        env.extend(channels::environment(unit));
+        env.extend(config::keys(unit));
+        let lowered = Lowered {
+            mounts,
+            env,
+            secrets: api_key(unit).into_iter().collect(),
+            state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],
+            needs: RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
+            probe: Probe::Http { port: PORT, path: "/health" },
+            detail: Some(script(&["health"])),
+            reading: Some(script(&["reading"])),
+            door: Some(Door { command: script(&["ask", "claw"]), session: Some(3) }),
+            after_start: vec![AfterStart {
+                what: "schedules",
+                has_content: !unit.schedules.is_empty(),
+                command: script(&["schedules", "/claw/schedules.json"]),
+                seconds: 120,
+            }],
+            drain: Some(Drain { command: script(&["drain", "100"]), seconds: 120 }),
+            files,
+            ..Lowered::default()
+        };
+        diag.finish(mark, lowered)
+    }
+
+    fn read_health(&self, output: &ProbeOutput) -> Health {
+        health::read(output)
+    }
+}
+
+/// Returns a command of the script, by the python that has hermes in it.
+fn script(words: &[&str]) -> Vec<String> {
+    ["python3", "/claw/runtime.py"].iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+/// Returns the key of its API server.
+fn api_key(unit: &AgentUnit) -> Option<SecretRef> {
+    EnvName::parse(API_KEY).ok().map(|name| SecretRef::Minted(unit.id.clone(), name))
+}
+
+/// What it is told beside its configuration: where things are, and to leave the outside alone.
+fn environment() -> BTreeMap<EnvName, EnvValue> {
+    let texts = [
+        ("API_SERVER_ENABLED", "true".to_owned()),
+        ("API_SERVER_HOST", "127.0.0.1".to_owned()),
+        ("API_SERVER_PORT", PORT.to_string()),
+        ("HERMES_DISABLE_LAZY_INSTALLS", "1".to_owned()),
+        ("HERMES_HOME", STATE.to_owned()),
+        ("HERMES_MANAGED_DIR", MANAGED.to_owned()),
+        ("HOME", HOME.to_owned()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        ("TIRITH_ENABLED", "false".to_owned()),
+    ];
+    let named = texts
+        .into_iter()
+        .filter_map(|(name, value)| EnvName::parse(name).ok().map(|name| (name, EnvValue::Literal(value))));
+    named.collect()
+}
+
+/// Records that it has no model.
+fn models(unit: &AgentUnit, diag: &mut Diagnostics) {
+    if !unit.models.keys().any(|slot| slot.as_str() == "primary") {
+        let message = format!("`{}` has no model in the slot `primary`", unit.service);
+        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+        diag.push(
+            error.help(
+                "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`",
+            ),
+        );
+    }
+}
