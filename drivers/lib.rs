@@ -9,11 +9,12 @@ use claw_types::driver::Driver;
 
 mod common;
 mod generic;
+mod nanobot;
 mod openclaw;
 mod reference;
 
 /// Every driver, in the order of their names.
-pub const ALL: &[&dyn Driver] = &[&generic::Generic, &openclaw::Openclaw, &reference::Reference];
+pub const ALL: &[&dyn Driver] = &[&generic::Generic, &nanobot::Nanobot, &openclaw::Openclaw, &reference::Reference];
 
 /// Returns the driver of a runtime, by any of its names.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {
