@@ -12,6 +12,7 @@ mod claude_agent_sdk;
 mod common;
 mod generic;
 mod hermes;
+mod nanobot;
 mod openclaw;
 mod reference;
 
@@ -20,6 +21,7 @@ pub const ALL: &[&dyn Driver] = &[
     &claude_agent_sdk::ClaudeAgentSdk,
     &generic::Generic,
     &hermes::Hermes,
+    &nanobot::Nanobot,
     &openclaw::Openclaw,
     &reference::Reference,
 ];
