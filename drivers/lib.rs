@@ -8,11 +8,13 @@
 use claw_types::driver::Driver;
 
 mod generic;
+mod kit;
 mod openclaw;
+mod picoclaw;
 mod reference;
 
 /// Every driver, in the order of their names.
-pub const ALL: &[&dyn Driver] = &[&generic::Generic, &openclaw::Openclaw, &reference::Reference];
+pub const ALL: &[&dyn Driver] = &[&generic::Generic, &openclaw::Openclaw, &picoclaw::Picoclaw, &reference::Reference];
 
 /// Returns the driver of a runtime, by any of its names.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {

@@ -1,5 +1,6 @@
 //! One suite over every driver: what each must be true to, whatever it drives.
 
+mod keys;
 mod openclaw;
 mod table;
 
