@@ -12,8 +12,10 @@ mod claude_agent_sdk;
 mod common;
 mod generic;
 mod hermes;
+mod kit;
 mod nanobot;
 mod openclaw;
+mod picoclaw;
 mod reference;
 
 /// Every driver, in the order of their names.
@@ -23,6 +25,7 @@ pub const ALL: &[&dyn Driver] = &[
     &hermes::Hermes,
     &nanobot::Nanobot,
     &openclaw::Openclaw,
+    &picoclaw::Picoclaw,
     &reference::Reference,
 ];
 

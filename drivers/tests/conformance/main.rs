@@ -2,6 +2,7 @@
 
 mod claude_agent_sdk;
 mod hermes;
+mod keys;
 mod openclaw;
 mod table;
 
