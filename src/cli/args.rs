@@ -8,10 +8,12 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 mod cllama;
 mod egress;
 mod inside;
+mod worker;
 
 pub(crate) use cllama::{AuditArgs, Cllama, ServeArgs};
 pub(crate) use egress::{Egress, GateArgs};
 pub(crate) use inside::{Reference, Shim};
+pub(crate) use worker::{BakeArgs, Mode, SnapshotArgs};
 
 /// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.
 #[derive(Debug, Parser)]
@@ -172,7 +174,9 @@ pub(crate) enum Command {
         subject: String,
     },
     /// Converge: build, create and start what differs from the pod file
-    #[command(after_help = "Example: claw up -d --wait\nExample: claw up -d writer")]
+    #[command(
+        after_help = "Example: claw up -d --wait\nExample: claw up -d writer\nExample: claw up --mode worker writer"
+    )]
     Up(UpArgs),
     /// What `up` would do, and why
     #[command(after_help = "Example: claw plan --exit-code")]
@@ -248,8 +252,22 @@ pub(crate) enum Command {
     #[command(after_help = "Example: claw run --rm web sh\nExample: claw run --rm -T db pg_dump > dump.sql")]
     Run(RunArgs),
     /// Run a command in a service's container
-    #[command(after_help = "Example: claw exec web sh\nExample: claw exec -T db pg_dump > dump.sql")]
+    #[command(
+        after_help = "Example: claw exec web sh\nExample: claw exec -T db pg_dump > dump.sql\nExample: claw exec --mode worker writer sh"
+    )]
     Exec(ExecArgs),
+    /// What was installed in an agent's worker, as lines of a Clawfile
+    #[command(after_help = "Example: claw recipe writer")]
+    Recipe {
+        /// The agent
+        agent: String,
+    },
+    /// Put what was installed in an agent's worker into its Clawfile
+    #[command(after_help = "Example: claw bake --dry-run writer\nExample: claw bake writer && claw up -d")]
+    Bake(BakeArgs),
+    /// Keep what an agent's worker has become as an image
+    #[command(after_help = "Example: claw snapshot writer -t writer:tried")]
+    Snapshot(SnapshotArgs),
     /// Copy files into a container, or out of one
     #[command(after_help = "Example: claw cp web:/var/log/app.log .\nExample: claw cp ./notes writer:/var/lib/claw")]
     Cp {
@@ -432,6 +450,9 @@ pub(crate) struct UpArgs {
     pub(crate) adopt: bool,
     #[command(flatten)]
     pub(crate) choice: Choice,
+    /// `worker`: an unhardened sibling of each agent named, or of those with `ACT` lines, and nothing of the pod
+    #[arg(long, value_enum, value_name = "MODE", default_value = "agent", hide_default_value = true)]
+    pub(crate) mode: Mode,
     /// Services, with what they depend on [default: all]
     pub(crate) services: Vec<String>,
 }
@@ -490,6 +511,9 @@ pub(crate) struct DownArgs {
     /// Do not ask before data is destroyed
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// `worker`: workers alone, with all that was done in them
+    #[arg(long, value_enum, value_name = "MODE", default_value = "agent", hide_default_value = true)]
+    pub(crate) mode: Mode,
 }
 
 #[derive(Args, Debug)]
@@ -543,6 +567,9 @@ pub(crate) struct ExecArgs {
     /// Which container of the service
     #[arg(long, default_value_t = 1)]
     pub(crate) index: u32,
+    /// `worker`: in the agent's worker
+    #[arg(long, value_enum, value_name = "MODE", default_value = "agent", hide_default_value = true)]
+    pub(crate) mode: Mode,
     /// The service
     pub(crate) service: String,
     /// The command

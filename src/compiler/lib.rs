@@ -10,6 +10,7 @@ pub mod facts;
 pub mod lockfile;
 pub mod plan;
 pub mod pod;
+pub mod recipe;
 pub mod resolve;
 
 use claw_types::diag::{Diagnostics, Reported};

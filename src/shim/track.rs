@@ -151,9 +151,10 @@ fn line(
     let changes: Vec<Value> = changed
         .map(|name| json!({ "name": name, "from": before.get(name).map(masked), "to": after.get(name).map(masked) }))
         .collect();
-    let named = call.named.iter().filter_map(|named| {
-        Some(json!({ "name": named.name, "version": masked(after.get(&named.name)?) }))
-    });
+    let named = call
+        .named
+        .iter()
+        .filter_map(|named| Some(json!({ "name": named.name, "version": masked(after.get(&named.name)?) })));
     let packages: Vec<Value> = named.collect();
     // What was asked for and was there already is a part of what is wanted, should it go and come again.
     if changes.is_empty() && (packages.is_empty() || call.verb == Verb::Remove) {
@@ -215,7 +216,8 @@ mod tests {
         assert_eq!(apt("curl\t8.1-2\tinstalled\nvim\t2:9\tconfig-files\n"), map(&[("curl", "8.1-2")]));
         let freeze = "# a note\nFlask_X==3.0\n-e git+https://h/y#egg=y\nz @ file:///w/z.whl\n";
         assert_eq!(pip(freeze), map(&[("flask-x", "3.0"), ("z", "@ file:///w/z.whl")]));
-        let ls = r#"{"dependencies": {"a": {"version": "1.0.0"}, "@s/b": {"version": "2.0.0", "resolved": "file:../b"}}}"#;
+        let ls =
+            r#"{"dependencies": {"a": {"version": "1.0.0"}, "@s/b": {"version": "2.0.0", "resolved": "file:../b"}}}"#;
         assert_eq!(npm(ls), map(&[("a", "1.0.0"), ("@s/b", "@ file:../b")]));
         assert_eq!(npm(""), map(&[]));
     }

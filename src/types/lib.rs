@@ -17,5 +17,5 @@ pub mod provider;
 pub mod roster;
 pub mod secret;
 pub mod span;
-pub mod track;
 pub mod standing;
+pub mod track;

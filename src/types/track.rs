@@ -58,17 +58,70 @@ impl Manager {
         match self {
             Manager::Apt => &["-t", "--target-release", "--default-release", "-o", "--option", "-c", "--config-file"],
             Manager::Pip => &[
-                "-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-t", "--target", "--prefix", "--root",
-                "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--platform", "--python-version",
-                "--implementation", "--abi", "--upgrade-strategy", "--progress-bar", "--report", "--src", "--no-binary",
-                "--only-binary", "--python", "--log", "--proxy", "--retries", "--timeout", "--exists-action",
-                "--trusted-host", "--cert", "--client-cert", "--cache-dir", "--global-option", "-C", "--config-settings",
-                "--root-user-action", "--group", "--keyring-provider", "--use-feature", "--use-deprecated",
+                "-r",
+                "--requirement",
+                "-c",
+                "--constraint",
+                "-e",
+                "--editable",
+                "-t",
+                "--target",
+                "--prefix",
+                "--root",
+                "-i",
+                "--index-url",
+                "--extra-index-url",
+                "-f",
+                "--find-links",
+                "--platform",
+                "--python-version",
+                "--implementation",
+                "--abi",
+                "--upgrade-strategy",
+                "--progress-bar",
+                "--report",
+                "--src",
+                "--no-binary",
+                "--only-binary",
+                "--python",
+                "--log",
+                "--proxy",
+                "--retries",
+                "--timeout",
+                "--exists-action",
+                "--trusted-host",
+                "--cert",
+                "--client-cert",
+                "--cache-dir",
+                "--global-option",
+                "-C",
+                "--config-settings",
+                "--root-user-action",
+                "--group",
+                "--keyring-provider",
+                "--use-feature",
+                "--use-deprecated",
             ],
             Manager::Npm => &[
-                "--prefix", "--registry", "--tag", "--location", "-L", "--loglevel", "--omit", "--include", "--cache",
-                "--userconfig", "--globalconfig", "-w", "--workspace", "--before", "--cpu", "--os", "--libc",
-                "--install-strategy", "--allow-git",
+                "--prefix",
+                "--registry",
+                "--tag",
+                "--location",
+                "-L",
+                "--loglevel",
+                "--omit",
+                "--include",
+                "--cache",
+                "--userconfig",
+                "--globalconfig",
+                "-w",
+                "--workspace",
+                "--before",
+                "--cpu",
+                "--os",
+                "--libc",
+                "--install-strategy",
+                "--allow-git",
             ],
         }
     }
@@ -157,7 +210,8 @@ pub fn call(manager: Manager, words: &[String]) -> Option<Call> {
             continue;
         }
         if word.starts_with('-') && word.len() > 1 && !only_names {
-            let (option, joined) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
+            let (option, joined) =
+                word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
             let is_valued = manager.valued().contains(&option);
             let value = joined.map(ToOwned::to_owned).or_else(|| if is_valued { rest.next().cloned() } else { None });
             if is_dry(manager, option) {
@@ -205,8 +259,17 @@ fn full(manager: Manager, option: &str) -> &str {
 fn is_dry(manager: Manager, option: &str) -> bool {
     let dry: &[&str] = match manager {
         Manager::Apt => &[
-            "-s", "--simulate", "--just-print", "--dry-run", "--recon", "--no-act", "-d", "--download-only",
-            "--print-uris", "-h", "--help",
+            "-s",
+            "--simulate",
+            "--just-print",
+            "--dry-run",
+            "--recon",
+            "--no-act",
+            "-d",
+            "--download-only",
+            "--print-uris",
+            "-h",
+            "--help",
         ],
         Manager::Pip => &["--dry-run", "-h", "--help"],
         Manager::Npm => &["--dry-run", "-h", "--help"],
@@ -278,12 +341,14 @@ mod tests {
 
     #[test]
     fn packages_are_named_without_their_versions() {
-        assert_eq!(names("apt-get -qq install -y -t sid -o A::B=c curl=8.1 g++ jq/sid vim- nano+"), [
-            "curl", "g++", "jq", "vim goes", "nano"
-        ]);
-        assert_eq!(names("pip install --no-cache-dir Flask[async]>=3 ruamel.yaml==0.1 x~=1"), [
-            "flask[async]", "ruamel-yaml", "x"
-        ]);
+        assert_eq!(
+            names("apt-get -qq install -y -t sid -o A::B=c curl=8.1 g++ jq/sid vim- nano+"),
+            ["curl", "g++", "jq", "vim goes", "nano"]
+        );
+        assert_eq!(
+            names("pip install --no-cache-dir Flask[async]>=3 ruamel.yaml==0.1 x~=1"),
+            ["flask[async]", "ruamel-yaml", "x"]
+        );
         assert_eq!(names("npm i -g @scope/a@1.2 b@latest c"), ["@scope/a", "b", "c"]);
         assert_eq!(names("pip3 uninstall -y six"), ["six"]);
     }
@@ -326,10 +391,10 @@ mod tests {
     #[test]
     fn options_that_a_repetition_needs_are_kept() {
         let flags = |line: &str| read(line).expect(line).flags;
-        assert_eq!(flags("pip install -i https://a/simple --break-system-packages -U x"), [
-            "--index-url=https://a/simple",
-            "--break-system-packages"
-        ]);
+        assert_eq!(
+            flags("pip install -i https://a/simple --break-system-packages -U x"),
+            ["--index-url=https://a/simple", "--break-system-packages"]
+        );
         assert_eq!(flags("apt-get install -t backports x"), ["--target-release=backports"]);
         assert_eq!(flags("npm i --location=global --registry=https://a x"), ["--registry=https://a"]);
     }
