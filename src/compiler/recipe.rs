@@ -73,6 +73,9 @@ struct Shelf {
     gone: BTreeSet<String>,
 }
 
+/// Packages that one line installs: how the manager is called and with which options, and its words.
+type Group<'e> = ((&'static str, &'e [String]), Vec<String>);
+
 /// Returns the recipe of a log: a JSON object a line. Lines that are none are left out of account.
 pub fn recipe(log: &str) -> Recipe {
     let entries: Vec<Entry> = log.lines().filter_map(entry).collect();
@@ -155,7 +158,7 @@ impl Shelf {
 
     fn write(&self, manager: Manager, entries: &[Entry], recipe: &mut Recipe) {
         let mut left_out = BTreeSet::new();
-        let mut groups: Vec<((&'static str, &[String]), Vec<String>)> = Vec::new();
+        let mut groups: Vec<Group<'_>> = Vec::new();
         for (name, (extras, index)) in &self.asked {
             let Some((first, Some(version))) = self.seen.get(name) else { continue };
             if first.as_ref() == Some(version) {

@@ -168,6 +168,8 @@ impl Made {
         }
         let value = Maybe(Some(Template::literal(format!("{folders}{path}"))));
         service.environment.insert("PATH".to_owned(), value);
+        // Also where the image has no list of users.
+        let user = worker.user.clone().map(|user| if user == "root" { "0".to_owned() } else { user });
         let id = docker.image(service.image.as_deref().unwrap_or("")).await?.and_then(|facts| facts.id);
         let described = json!([id, worker.acts, folders, worker.user, network]).to_string();
         let digest = base_context(&described);
@@ -184,7 +186,7 @@ impl Made {
             (label::WORKER, digest.as_str()),
         ];
         let labels = rows.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
-        Ok(Self { agent: name.to_owned(), service, labels, digest, network, user: worker.user })
+        Ok(Self { agent: name.to_owned(), service, labels, digest, network, user })
     }
 
     /// Makes the container and starts it. A user that the image does not have is told of, and the image's stays.

@@ -94,7 +94,7 @@ impl Asking<'_> {
     fn installed(&self) -> BTreeMap<String, String> {
         match self.manager {
             Manager::Apt => {
-                let format = "-f=${binary:Package}\t${Version}\t${db:Status-Status}\n";
+                let format = "-f=${Package}\t${binary:Package}\t${Version}\t${db:Status-Status}\n";
                 apt(&said(Command::new("dpkg-query").arg("-W").arg(format)))
             }
             Manager::Pip => {
@@ -110,13 +110,21 @@ fn said(command: &mut Command) -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
+/// A package that is there for one architecture goes by its bare name, as people write it.
 fn apt(text: &str) -> BTreeMap<String, String> {
     let row = |line: &str| {
-        let mut cells = line.split('\t');
-        let (name, version, status) = (cells.next()?, cells.next()?, cells.next()?);
-        (status == "installed").then(|| (name.to_owned(), version.to_owned()))
+        let mut cells = line.split('\t').map(ToOwned::to_owned);
+        let (name, whole, version, status) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
+        (status == "installed").then_some((name, whole, version))
     };
-    text.lines().filter_map(row).collect()
+    let rows: Vec<(String, String, String)> = text.lines().filter_map(row).collect();
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    rows.iter().for_each(|(name, _, _)| *counts.entry(name).or_default() += 1);
+    let is_one = |name: &String| counts.get(name) == Some(&1);
+    let named = |(name, whole, version): &(String, String, String)| {
+        (if is_one(name) { name.clone() } else { whole.clone() }, version.clone())
+    };
+    rows.iter().map(named).collect()
 }
 
 fn pip(text: &str) -> BTreeMap<String, String> {
@@ -148,9 +156,9 @@ fn line(
 ) -> Option<String> {
     let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
-    let changes: Vec<Value> = changed
-        .map(|name| json!({ "name": name, "from": before.get(name).map(masked), "to": after.get(name).map(masked) }))
-        .collect();
+    let at = |versions: &BTreeMap<String, String>, name: &String| versions.get(name).map(|version| masked(version));
+    let changes: Vec<Value> =
+        changed.map(|name| json!({ "name": name, "from": at(before, name), "to": at(after, name) })).collect();
     let named = call
         .named
         .iter()
@@ -161,14 +169,14 @@ fn line(
         return None;
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let argv: Vec<String> = words.iter().map(|word| masked(&word.to_string_lossy().into_owned())).collect();
+    let argv: Vec<String> = words.iter().map(|word| masked(&word.to_string_lossy())).collect();
     let mut flags = call.flags.clone();
     let breaks = "--break-system-packages";
     let is_set = std::env::var("PIP_BREAK_SYSTEM_PACKAGES").is_ok_and(|value| matches!(value.as_str(), "1" | "true"));
     if manager == Manager::Pip && is_set && !flags.iter().any(|flag| flag == breaks) {
         flags.push(breaks.to_owned());
     }
-    let flags: Vec<String> = flags.iter().map(masked).collect();
+    let flags: Vec<String> = flags.iter().map(|flag| masked(flag)).collect();
     Some(
         json!({
             "time": now.as_secs(),
@@ -185,12 +193,12 @@ fn line(
 }
 
 /// Takes a name and password out of an address: a log is no place for them.
-fn masked(text: &String) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.clone() };
+fn masked(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     match host.rsplit_once('@') {
         Some((user, _)) => format!("{scheme}://***{}", &rest[user.len()..]),
-        None => text.clone(),
+        None => text.to_owned(),
     }
 }
 
@@ -213,7 +221,10 @@ mod tests {
         let map = |rows: &[(&str, &str)]| -> BTreeMap<String, String> {
             rows.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
         };
-        assert_eq!(apt("curl\t8.1-2\tinstalled\nvim\t2:9\tconfig-files\n"), map(&[("curl", "8.1-2")]));
+        let query = "curl\tcurl\t8.1-2\tinstalled\nvim\tvim\t2:9\tconfig-files\nz\tz:amd64\t1\tinstalled\n\
+                     c6\tc6:amd64\t2\tinstalled\nc6\tc6:i386\t2\tinstalled\n";
+        let two = [("c6:amd64", "2"), ("c6:i386", "2"), ("curl", "8.1-2"), ("z", "1")];
+        assert_eq!(apt(query), map(&two));
         let freeze = "# a note\nFlask_X==3.0\n-e git+https://h/y#egg=y\nz @ file:///w/z.whl\n";
         assert_eq!(pip(freeze), map(&[("flask-x", "3.0"), ("z", "@ file:///w/z.whl")]));
         let ls =

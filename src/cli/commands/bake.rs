@@ -164,7 +164,10 @@ impl File {
     async fn inherited(&self, session: &Session<'_>, before: &Clawfile) -> Result<Option<String>, CommandError> {
         let docker = session.docker().await?;
         let stage = before.last_stage();
-        if let Some(base) = stage.base.as_deref().filter(|base| *base != "scratch")
+        if stage.base.as_deref() == Some("scratch") {
+            return Ok(Some("root".to_owned()));
+        }
+        if let Some(base) = stage.base.as_deref()
             && let Some(facts) = docker.image(base).await?
         {
             return Ok(Some(facts.user.unwrap_or_else(|| "root".to_owned())));

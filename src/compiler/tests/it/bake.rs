@@ -9,7 +9,7 @@ fn parse(text: &str) -> Clawfile {
     let file = sources.add("Clawfile", text);
     let mut diag = Diagnostics::new();
     let parsed = clawfile::parse(sources.get(file).expect("added"), &["generic"], &mut diag);
-    parsed.unwrap_or_else(|_| panic!("{text}: {:?}", diag.sorted()))
+    parsed.expect(text)
 }
 
 /// Bakes two lines, the base being root's where nothing else is said, and parses what came out.
