@@ -7,13 +7,17 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 mod cllama;
 mod egress;
+mod exec;
 mod inside;
 mod persona;
+mod worker;
 
 pub(crate) use cllama::{AuditArgs, Cllama, ServeArgs};
 pub(crate) use egress::{Egress, GateArgs};
+pub(crate) use exec::{ExecArgs, RunArgs};
 pub(crate) use inside::{Reference, Shim};
 pub(crate) use persona::{Persona, PullArgs};
+pub(crate) use worker::{BakeArgs, Mode, SnapshotArgs};
 
 /// Runs AI agents as hardened containers: one Clawfile, one claw-pod.yml.
 #[derive(Debug, Parser)]
@@ -174,7 +178,9 @@ pub(crate) enum Command {
         subject: String,
     },
     /// Converge: build, create and start what differs from the pod file
-    #[command(after_help = "Example: claw up -d --wait\nExample: claw up -d writer")]
+    #[command(
+        after_help = "Example: claw up -d --wait\nExample: claw up -d writer\nExample: claw up --mode worker writer"
+    )]
     Up(UpArgs),
     /// What `up` would do, and why
     #[command(after_help = "Example: claw plan --exit-code")]
@@ -255,8 +261,22 @@ pub(crate) enum Command {
     #[command(after_help = "Example: claw run --rm web sh\nExample: claw run --rm -T db pg_dump > dump.sql")]
     Run(RunArgs),
     /// Run a command in a service's container
-    #[command(after_help = "Example: claw exec web sh\nExample: claw exec -T db pg_dump > dump.sql")]
+    #[command(
+        after_help = "Example: claw exec web sh\nExample: claw exec -T db pg_dump > dump.sql\nExample: claw exec --mode worker writer sh"
+    )]
     Exec(ExecArgs),
+    /// What was installed in an agent's worker, as lines of a Clawfile
+    #[command(after_help = "Example: claw recipe writer")]
+    Recipe {
+        /// The agent
+        agent: String,
+    },
+    /// Put what was installed in an agent's worker into its Clawfile
+    #[command(after_help = "Example: claw bake --dry-run writer\nExample: claw bake writer && claw up -d")]
+    Bake(BakeArgs),
+    /// Keep what an agent's worker has become as an image
+    #[command(after_help = "Example: claw snapshot writer -t writer:tried")]
+    Snapshot(SnapshotArgs),
     /// Copy files into a container, or out of one
     #[command(after_help = "Example: claw cp web:/var/log/app.log .\nExample: claw cp ./notes writer:/var/lib/claw")]
     Cp {
@@ -456,6 +476,9 @@ pub(crate) struct UpArgs {
     pub(crate) adopt: bool,
     #[command(flatten)]
     pub(crate) choice: Choice,
+    /// `worker`: an unhardened sibling of each agent named, or of those with `ACT` lines, and nothing of the pod
+    #[arg(long, value_enum, value_name = "MODE", default_value = "agent", hide_default_value = true)]
+    pub(crate) mode: Mode,
     /// Services, with what they depend on [default: all]
     pub(crate) services: Vec<String>,
 }
@@ -514,6 +537,9 @@ pub(crate) struct DownArgs {
     /// Do not ask before data is destroyed
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// `worker`: workers alone, with all that was done in them
+    #[arg(long, value_enum, value_name = "MODE", default_value = "agent", hide_default_value = true)]
+    pub(crate) mode: Mode,
 }
 
 #[derive(Args, Debug)]
@@ -523,87 +549,6 @@ pub(crate) struct LifecycleArgs {
     pub(crate) timeout: Option<i32>,
     /// Services [default: all]
     pub(crate) services: Vec<String>,
-}
-
-/// How a command runs inside a container.
-#[derive(Args, Debug)]
-pub(crate) struct Inside {
-    /// No terminal, whatever standard input is
-    #[arg(short = 'T', long = "no-tty")]
-    pub(crate) no_tty: bool,
-    /// Accepted as docker does: a terminal and standard input are there where they are here
-    #[arg(short, long, hide = true)]
-    interactive: bool,
-    #[arg(short, long, hide = true)]
-    tty: bool,
-    /// As whom [default: the container's user]
-    #[arg(short, long)]
-    pub(crate) user: Option<String>,
-    /// Where [default: the container's directory]
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) workdir: Option<String>,
-    /// Variables of the command; without a value, as they are here
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
-    env: Vec<String>,
-}
-
-impl Inside {
-    /// Returns the variables that are given; one that has no value and is not set here is left out.
-    pub(crate) fn environment(&self) -> impl Iterator<Item = (String, String)> {
-        self.env.iter().filter_map(|text| match text.split_once('=') {
-            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-            None => Some((text.clone(), std::env::var(text).ok()?)),
-        })
-    }
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ExecArgs {
-    #[command(flatten)]
-    pub(crate) inside: Inside,
-    /// With all privileges
-    #[arg(long)]
-    pub(crate) privileged: bool,
-    /// Which container of the service
-    #[arg(long, default_value_t = 1)]
-    pub(crate) index: u32,
-    /// The service
-    pub(crate) service: String,
-    /// The command
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) command: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct RunArgs {
-    /// Return at once and print the container's name
-    #[arg(short, long, conflicts_with = "remove")]
-    pub(crate) detach: bool,
-    /// Remove the container afterwards
-    #[arg(long = "rm")]
-    pub(crate) remove: bool,
-    #[command(flatten)]
-    pub(crate) inside: Inside,
-    /// Run this instead of the service's entrypoint
-    #[arg(long, value_name = "PROGRAM")]
-    pub(crate) entrypoint: Option<String>,
-    /// The container's name
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Publish the service's ports
-    #[arg(long)]
-    pub(crate) service_ports: bool,
-    /// Build its image before
-    #[arg(long)]
-    pub(crate) build: bool,
-    /// Leave what the service depends on
-    #[arg(long)]
-    pub(crate) no_deps: bool,
-    /// The service
-    pub(crate) service: String,
-    /// The command [default: the service's own]
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) command: Vec<String>,
 }
 
 #[derive(Args, Debug)]

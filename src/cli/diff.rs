@@ -42,7 +42,9 @@ fn blocks(text: &str, edits: &[Edit]) -> Vec<(Range<usize>, Vec<Edit>)> {
     let mut blocks: Vec<(Range<usize>, Vec<Edit>)> = Vec::new();
     for edit in edits {
         let touched = lines(text, edit);
-        let range = *touched.start()..*touched.end() + 1;
+        let is_between = edit.start == edit.end && edit.text.ends_with('\n') && is_start(text, edit.start);
+        // Whole lines that come between two leave both as they are.
+        let range = *touched.start()..*touched.end() + usize::from(!is_between);
         match blocks.last_mut().filter(|(last, _)| range.start <= last.end) {
             Some((last, own)) => {
                 last.end = last.end.max(range.end);
@@ -52,6 +54,11 @@ fn blocks(text: &str, edits: &[Edit]) -> Vec<(Range<usize>, Vec<Edit>)> {
         }
     }
     blocks
+}
+
+/// Returns whether a line begins at an offset, or would.
+fn is_start(text: &str, at: usize) -> bool {
+    at == 0 || text[..at].ends_with('\n')
 }
 
 /// Returns lines with their edits made.
@@ -80,6 +87,19 @@ mod tests {
         let edits = [edit(text, "a: 1\n", ""), edit(text, "3", "x"), edit(text, "5", "y")];
         let shown = "@@ -1,1 +0,0 @@\n-a: 1\n@@ -3,1 +2,1 @@\n-c: 3\n+c: x\n@@ -5,1 +4,1 @@\n-e: 5\n\\ No newline at end of file\n+e: y\n\\ No newline at end of file\n";
         assert_eq!(unified("f", text, &edits), format!("--- a/f\n+++ b/f\n{shown}"));
+    }
+
+    #[test]
+    fn lines_that_come_between_two_are_added_alone() {
+        let text = "a\nb\n";
+        let between =
+            |at: usize| unified("f", text, &[Edit { file: FileId(0), start: at, end: at, text: "x\ny\n".to_owned() }]);
+        assert_eq!(between(2), "--- a/f\n+++ b/f\n@@ -1,0 +2,2 @@\n+x\n+y\n");
+        assert_eq!(between(4), "--- a/f\n+++ b/f\n@@ -2,0 +3,2 @@\n+x\n+y\n");
+        assert_eq!(between(0), "--- a/f\n+++ b/f\n@@ -0,0 +1,2 @@\n+x\n+y\n");
+        let open = [Edit { file: FileId(0), start: 3, end: 3, text: "\nx\n".to_owned() }];
+        let shown = "@@ -2,1 +2,2 @@\n-b\n\\ No newline at end of file\n+b\n+x\n";
+        assert_eq!(unified("f", "a\nb", &open), format!("--- a/f\n+++ b/f\n{shown}"));
     }
 
     #[test]

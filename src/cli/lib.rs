@@ -26,6 +26,11 @@ pub fn main() -> ExitCode {
         };
         return ended(done, &ui::Ui::new(args::Format::Text));
     }
+    let mut words = std::env::args_os();
+    if let Some(program) = words.next().and_then(|name| claw_shim::called_as(&name)) {
+        let done = commands::tracked(&program, &words.collect::<Vec<_>>());
+        return ended(done, &ui::Ui::new(args::Format::Text));
+    }
     let arguments = match args::parse() {
         Ok(arguments) => arguments,
         Err(error) => return ui::usage(&error),

@@ -121,6 +121,7 @@ impl<'u> Session<'u> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             disabled: BTreeSet::new(),
             unknown: Vec::new(),
+            workers: BTreeMap::new(),
             sources: BTreeMap::new(),
             env_files: BTreeSet::new(),
         };
@@ -259,7 +260,8 @@ impl<'u> Session<'u> {
 const TELLING: &[&str] = &["build", "plan", "up"];
 
 /// Commands that look at containers, or stop them: with `-p` they need no file, and one that is broken does not hide what runs.
-const LOOKING: &[&str] = &["audit", "cp", "events", "exec", "images", "logs", "port", "ps", "stop", "top", "wait"];
+const LOOKING: &[&str] =
+    &["audit", "cp", "events", "exec", "images", "logs", "port", "ps", "recipe", "stop", "top", "wait"];
 
 /// Runs a command on a compiled pod.
 pub(crate) fn with<F>(global: &Global, command: &str, ui: &Ui, work: F) -> Result<Exit, CommandError>

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod lockfile;
 pub mod plan;
 pub mod pod;
+pub mod recipe;
 pub mod resolve;
 
 use claw_types::diag::{Diagnostics, Reported};

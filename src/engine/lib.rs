@@ -29,3 +29,4 @@ pub mod state;
 pub mod unit;
 pub mod vault;
 pub mod verify;
+pub mod worker;

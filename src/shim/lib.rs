@@ -1,8 +1,13 @@
 //! What claw's executable does inside containers for other programs: it hands new volumes and sealed files to their
-//! agents, puts secrets into the environment of a program and becomes that program, and asks a program's own health page.
+//! agents, puts secrets into the environment of a program and becomes that program, asks a program's own health page, and writes
+//! down what package managers of a worker change (`track.rs`).
 //!
 //! Versioned by `claw_types::image::SHIM_PROTOCOL`: what a container was told at its making is understood as long as the
 //! version stays.
+
+mod track;
+
+pub use track::{called_as, track};
 
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
@@ -133,6 +138,13 @@ pub fn exec(variables: &[(String, String)], program: &[String]) -> Result<Infall
     }
     let source = command.exec();
     Err(ExecError::Program { program: name.to_owned(), source })
+}
+
+/// Does nothing until its container is stopped: what a worker runs while nobody works in it.
+pub fn idle() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 /// How long a health page may take.

@@ -72,6 +72,15 @@ pub const SHIM_PROTOCOL: u32 = 2;
 /// Where the shim is in a container that has it.
 pub const SHIM_PROGRAM: &str = "/run/claw/shim";
 
+/// What the shim is mounted as in a worker, with a folder for each package manager that it stands for.
+pub const WORKER_TOOLS: &str = "/run/claw";
+
+/// Where a worker keeps the log of its package managers, and how far its `ACT` lines came: a volume of its own.
+pub const WORKER_LOG: &str = "/run/claw-worker";
+
+/// The file of the log, a line a change.
+pub const WORKER_TRACK: &str = "/run/claw-worker/track.jsonl";
+
 /// Labels on images, written by `claw build` and read from any image.
 pub mod label {
     /// The runtime.
@@ -95,8 +104,12 @@ pub mod label {
     pub const AGENT: &str = "claw.agent";
     /// The replica's index.
     pub const ORDINAL: &str = "claw.ordinal";
-    /// What the container is for: `agent`, `proxy`, `egress`, `init`, `hub`.
+    /// What the container is for: `agent`, `proxy`, `egress`, `init`, `hub`, `worker`.
     pub const ROLE: &str = "claw.role";
+    /// Of a container that is not the agent itself: `worker`.
+    pub const MODE: &str = "claw.mode";
+    /// Of a worker: a digest of what it was made from.
+    pub const WORKER: &str = "claw.worker";
     /// What of the privileged surface an agent was allowed, divided by commas; absent where it is nothing.
     pub const ALLOW: &str = "claw.allow";
     /// Of the gate: where it listens for which port of which agent, `20000=writer:8080`, divided by commas.
@@ -114,7 +127,7 @@ pub mod label {
 
     /// Labels of containers that say whose they are and what is done to them: no file of the user's sets one.
     pub const RESERVED: &[&str] =
-        &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, ALLOW, INBOUND, SEAL, PRE_STOP, FIELDS, MADE];
+        &[SCHEMA, POD, SERVICE, AGENT, ORDINAL, ROLE, MODE, WORKER, ALLOW, INBOUND, SEAL, PRE_STOP, FIELDS, MADE];
 }
 
 /// Docker compose's labels (observed with 2.40.3), through which each tool finds what the other made.

@@ -19,3 +19,4 @@ pub mod roster;
 pub mod secret;
 pub mod span;
 pub mod standing;
+pub mod track;

@@ -140,9 +140,9 @@ fn usage_mistakes_exit_with_two_and_say_what_is_near() {
     let run = claw(&folder.0, &["check"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.starts_with("error: there is no pod file here"), "{run:?}");
-    let run = claw(&folder.0, &["bake"]);
+    let run = claw(&folder.0, &["attest"]);
     assert_eq!(run.code, Some(2));
-    assert!(run.stderr.starts_with("error: claw does not carry out `bake` yet"), "{run:?}");
+    assert!(run.stderr.starts_with("error: claw does not carry out `attest` yet"), "{run:?}");
     let run = claw(&folder.0, &["explain", "unset-variable"]);
     assert_eq!(run.code, Some(0));
     assert!(run.stdout.starts_with("unset-variable\n\n"), "{run:?}");

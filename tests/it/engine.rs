@@ -25,6 +25,7 @@ mod shim;
 mod streams;
 pub(crate) mod surfaces;
 mod values;
+mod worker;
 
 use std::process::{Command, Stdio};
 

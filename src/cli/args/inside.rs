@@ -26,6 +26,16 @@ pub(crate) enum Shim {
         /// `http://SERVICE:PORT/PATH`
         url: String,
     },
+    /// Do nothing until the container is stopped
+    Idle,
+    /// Run a package manager of a worker, and write down what it changes
+    Track {
+        /// The program's name: `apt-get`, `pip`, `npm`, …
+        program: String,
+        /// Its arguments
+        #[arg(last = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// Put secrets into the environment of a program and become it
     Exec {
         /// `VARIABLE=PATH` of each secret

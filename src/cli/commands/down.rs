@@ -9,7 +9,7 @@ use claw_engine::lock::lock;
 use claw_engine::observe::elsewhere;
 use serde_json::json;
 
-use crate::args::{DownArgs, Global};
+use crate::args::{DownArgs, Global, Mode};
 use crate::exit::{CommandError, Exit};
 use crate::session::{block_on, refuse_elsewhere};
 use crate::ui::Ui;
@@ -37,6 +37,12 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             }
             return Err(CommandError::Usage("the pod file is broken: name the pod with `-p NAME`".to_owned()));
         };
+        if args.mode == Mode::Worker {
+            let removed =
+                claw_engine::worker::remove(&name, Engine::new().docker().await?, &|line| ui.progress(line)).await?;
+            told(&name, removed, ui);
+            return Ok(Exit::Done);
+        }
         let question = format!("Remove the volumes of `{name}` and what its agents remember?");
         if args.volumes && !args.yes && !ui.confirms(&question).await {
             return Err(CommandError::Usage("nothing was removed".to_owned()));
@@ -69,9 +75,13 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             remove_state(&root, &name)?;
         }
         drop(held);
-        let text = if removed == 0 { format!("there is nothing of `{name}`") } else { format!("{removed} removed") };
-        let (none, sources) = (claw_types::diag::Diagnostics::new(), claw_types::span::SourceMap::new());
-        ui.result("down", &text, json!({ "pod": name, "removed": removed }), &none, &sources);
+        told(&name, removed, ui);
         Ok(Exit::Done)
     })
+}
+
+fn told(name: &str, removed: usize, ui: &Ui) {
+    let text = if removed == 0 { format!("there is nothing of `{name}`") } else { format!("{removed} removed") };
+    let (none, sources) = (claw_types::diag::Diagnostics::new(), claw_types::span::SourceMap::new());
+    ui.result("down", &text, json!({ "pod": name, "removed": removed }), &none, &sources);
 }

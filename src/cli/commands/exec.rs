@@ -2,7 +2,8 @@
 
 use claw_engine::docker::ExecCall;
 
-use crate::args::{ExecArgs, Global};
+use super::worker;
+use crate::args::{ExecArgs, Global, Mode};
 use crate::exit::{CommandError, Exit};
 use crate::session;
 use crate::terminal::{Raw, input, is_at_terminal, print};
@@ -10,7 +11,10 @@ use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, args: &ExecArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "exec", ui, async |session| {
-        let seen = session.container(&args.service, args.index).await?;
+        let seen = match args.mode {
+            Mode::Agent => session.container(&args.service, args.index).await?,
+            Mode::Worker => worker::of(&session, &args.service).await?,
+        };
         if !seen.state.is_running {
             let message = format!("`{}` does not run: `claw ps` shows what does", args.service);
             return Err(CommandError::Usage(message));

@@ -9,6 +9,7 @@ use crate::ui::Ui;
 mod ask;
 mod audit;
 mod backup;
+mod bake;
 mod build;
 mod check;
 pub(crate) mod cllama;
@@ -37,9 +38,13 @@ mod run;
 mod secrets;
 mod service;
 mod skillmap;
+mod snapshot;
 mod up;
 mod update;
 mod verify;
+mod worker;
+
+pub(crate) use reference::tracked;
 
 /// Runs the command that was asked for.
 pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> {
@@ -68,6 +73,9 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Health { watch, agents } => watched(health::run(global, *watch, agents, ui)),
         Command::Run(args) => run::run(global, args, ui),
         Command::Exec(args) => exec::run(global, args, ui),
+        Command::Recipe { agent } => bake::recipe(global, agent, ui),
+        Command::Bake(args) => bake::run(global, args, ui),
+        Command::Snapshot(args) => snapshot::run(global, args, ui),
         Command::Cp { index, from, to } => cp::run(global, from, to, *index, ui),
         Command::Stop(args) => lifecycle::run(global, Change::Stop, args, ui),
         Command::Start(args) => lifecycle::run(global, Change::Start, args, ui),
@@ -122,12 +130,13 @@ fn watched(ended: Result<Exit, CommandError>) -> Result<Exit, CommandError> {
 }
 
 /// Commands that later versions carry out.
-const PLANNED: &[&str] = &["agent", "attest", "bake", "board", "demo", "dev", "init", "lsp", "recipe", "schema"];
+const PLANNED: &[&str] = &["agent", "attest", "board", "demo", "dev", "init", "lsp", "schema"];
 
 /// Commands that are there.
 const KNOWN: &[&str] = &[
     "ask",
     "backup",
+    "bake",
     "build",
     "check",
     "compile",
@@ -149,6 +158,7 @@ const KNOWN: &[&str] = &[
     "plan",
     "port",
     "ps",
+    "recipe",
     "reference",
     "restart",
     "restore",
@@ -156,6 +166,7 @@ const KNOWN: &[&str] = &[
     "secrets",
     "service",
     "skillmap",
+    "snapshot",
     "start",
     "stop",
     "top",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use claw_engine::docker::Seen;
+use claw_engine::worker;
 use claw_types::image::{compose, label};
 use serde_json::{Value, json};
 
@@ -33,10 +34,11 @@ pub(crate) fn run(
             containers.iter().for_each(|seen| ui.bare(&format!("{}\n", seen.id)));
             return Ok(Exit::Done);
         }
+        let workers = workers(&session, services, status).await?;
         let scores = scores(&session).await?;
         let all = session.containers(&[]).await?;
         let described = |seen| described(seen, gate(&all), &session, &scores);
-        let rows: Vec<Value> = containers.iter().map(described).collect();
+        let rows: Vec<Value> = containers.iter().chain(&workers).map(described).collect();
         let has_scores = !scores.is_empty();
         let mut lines = vec![row(["SERVICE", "RUNTIME", "MODEL", "PROXY", "STATE", "HEALTH", "PORTS"])];
         lines[0].extend(has_scores.then(|| "SCORE".to_owned()));
@@ -48,6 +50,7 @@ pub(crate) fn run(
             };
             let mut line = vec![
                 match each["number"].as_u64() {
+                    _ if each["mode"] == "worker" => format!("{} (worker)", cell("service")),
                     None | Some(1) => cell("service"),
                     Some(number) => format!("{}-{number}", cell("service")),
                 },
@@ -66,6 +69,15 @@ pub(crate) fn run(
         session.result("ps", &table(&lines), json!({ "pod": session.plan.pod.as_str(), "containers": rows }));
         Ok(Exit::Done)
     })
+}
+
+/// Returns the workers beside the agents, where they are asked for.
+async fn workers(session: &Session<'_>, services: &[String], status: Option<&str>) -> Result<Vec<Seen>, CommandError> {
+    let wanted = session.services(services)?;
+    let mut workers = worker::workers(session.plan.pod.as_str(), session.docker().await?).await?;
+    let is_wanted = |seen: &Seen| wanted.is_empty() || wanted.iter().any(|name| name == seen.service());
+    workers.retain(|seen| is_wanted(seen) && status.is_none_or(|status| seen.state.status == status));
+    Ok(workers)
 }
 
 /// Returns the scores that a policy service gave agents, where the pod has one.
@@ -104,6 +116,7 @@ fn described(seen: &Seen, gate: Option<&Seen>, session: &Session<'_>, scores: &B
     json!({
         "service": service,
         "agent": unit.map(|unit| unit.id.as_str()),
+        "mode": if worker::is_worker(seen) { "worker" } else { "agent" },
         "name": seen.name,
         "id": seen.id,
         "number": seen.label(compose::NUMBER).parse::<u32>().unwrap_or(1),

@@ -53,6 +53,8 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
             ui.bare(&format!("{}\n", runtime.block_on(claw_reference::mcp::tools(url))?));
             Ok(Exit::Done)
         }
+        Shim::Idle => claw_shim::idle(),
+        Shim::Track { program, words } => tracked(program, words),
         Shim::Exec { variables, program } => {
             let split = |each: &String| each.split_once('=').map(|(name, path)| (name.to_owned(), path.to_owned()));
             let variables: Vec<_> = variables.iter().filter_map(split).collect();
@@ -60,6 +62,15 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
                 Err(error) => Err(CommandError::Exec(error)),
             }
         }
+    }
+}
+
+/// Runs a package manager that a worker's path leads to; its exit code is claw's.
+pub(crate) fn tracked(program: &str, words: &[std::ffi::OsString]) -> Result<Exit, CommandError> {
+    match claw_shim::track(program, words) {
+        Ok(0) => Ok(Exit::Done),
+        Ok(code) => Ok(Exit::Program(code)),
+        Err(source) => Err(CommandError::Exec(claw_shim::ExecError::Program { program: program.to_owned(), source })),
     }
 }
 

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::audit;
 use super::logs::Style;
-use super::verify;
-use crate::args::{Choice, Global, UpArgs};
+use super::{verify, worker};
+use crate::args::{self, Choice, Global, UpArgs};
 use crate::exit::{CommandError, Exit};
 use crate::session::{self, Session};
 use crate::ui::Ui;
@@ -27,6 +27,9 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, Comma
         let global = Global { file: vec![file.into()], ..global.clone() };
         let args = UpArgs { services: Vec::new(), ..args.clone() };
         return run(&global, &args, ui);
+    }
+    if args.mode == args::Mode::Worker {
+        return worker::up(global, args, ui);
     }
     session::with(global, "up", ui, async |mut session| {
         session.grace = args.timeout;
@@ -105,8 +108,32 @@ pub(crate) struct Done {
 
 /// Carries out what `plan` shows: images first, then, with what they tell, the rest.
 pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> Result<Done, CommandError> {
-    let mut done = Vec::new();
     let _lock = lock(&session.input.root, session.plan.pod.as_str(), wanted.command)?;
+    let Imaged { mut done, mode, observed, todo } = images(session, wanted).await?;
+    let compose = claw_compiler::emit::compose::compose(&session.plan);
+    write_atomic(&session.input.root.join("compose.generated.yml"), &compose, 0o644)?;
+    kept(session, &observed, &mode);
+    // What was just made is there; a pull policy of `always` would pull once more.
+    let is_spared = |step: &Step| step.action.is_of_container() && step.action.service() == wanted.spared;
+    let is_left = |step: &Step| !step.action.is_image() && (wanted.spared.is_none() || !is_spared(step));
+    let rest: Vec<Step> = todo.into_iter().filter(is_left).collect();
+    carry_out(session, (&observed, &mode), &rest).await?;
+    done.extend(rest);
+    Ok(Done { steps: done, mode: mode.carried_out(), seen: Some(observed) })
+}
+
+/// What is known once the images are there.
+pub(crate) struct Imaged {
+    /// The steps that made them.
+    done: Vec<Step>,
+    mode: Mode,
+    observed: Observed,
+    /// The steps that are left, and those of images once more.
+    todo: Vec<Step>,
+}
+
+/// Makes the images of a plan, and compiles it again with what they tell.
+pub(crate) async fn images(session: &mut Session<'_>, wanted: &Wanted<'_>) -> Result<Imaged, CommandError> {
     if let Some(backup) = claw_engine::state::restoring(&session.input.root, session.plan.pod.as_str()) {
         let message = format!(
             "a restore of `{backup}` did not end: `claw restore -y {backup}` does it again, `claw down -v` gives it up"
@@ -128,20 +155,10 @@ pub(crate) async fn converge(session: &mut Session<'_>, wanted: &Wanted<'_>) -> 
         refuse_others(session, &observed)?;
         refuse_weak(session, &todo).await?;
     }
-    done.extend(images);
     if let Some(unknown) = session.plan.unknown.first() {
         return Err(CommandError::Usage(unknown.message.clone()));
     }
-    let compose = claw_compiler::emit::compose::compose(&session.plan);
-    write_atomic(&session.input.root.join("compose.generated.yml"), &compose, 0o644)?;
-    kept(session, &observed, &mode);
-    // What was just made is there; a pull policy of `always` would pull once more.
-    let is_spared = |step: &Step| step.action.is_of_container() && step.action.service() == wanted.spared;
-    let is_left = |step: &Step| !step.action.is_image() && (wanted.spared.is_none() || !is_spared(step));
-    let rest: Vec<Step> = todo.into_iter().filter(is_left).collect();
-    carry_out(session, (&observed, &mode), &rest).await?;
-    done.extend(rest);
-    Ok(Done { steps: done, mode: mode.carried_out(), seen: Some(observed) })
+    Ok(Imaged { done: images, mode, observed, todo })
 }
 
 /// Refuses to start agents on an engine that does not hold what holds them; with `--compat` it is told.

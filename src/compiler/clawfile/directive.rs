@@ -296,7 +296,9 @@ pub(crate) fn parse(args: &Arguments<'_>, runtimes: &[&str], diag: &mut Diagnost
 pub(crate) const MANAGERS: &[&str] = &["apt", "pip", "npm"];
 
 /// What `PRIVILEGE` may be about.
-pub(crate) const MODES: &[&str] = &["worker", RUNTIME_MODE, DOCKER_SOCKET];
+pub(crate) const MODES: &[&str] = &[WORKER_MODE, RUNTIME_MODE, DOCKER_SOCKET];
+/// The mode whose user a worker runs as.
+pub(crate) const WORKER_MODE: &str = "worker";
 /// The mode whose user an agent runs as.
 pub(crate) const RUNTIME_MODE: &str = "runtime";
 const DOCKER_SOCKET: &str = "docker-socket";

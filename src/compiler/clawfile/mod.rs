@@ -1,7 +1,8 @@
 //! A Clawfile: Dockerfile text in, directives and a plain Dockerfile out.
 //!
 //! `lex` joins lines, `ast` takes instructions apart, `check` refuses what BuildKit refuses, `directive` types what is claw's,
-//! `lower` writes the Dockerfile. Any valid Dockerfile is a valid Clawfile and lowers to itself, byte for byte.
+//! `lower` writes the Dockerfile, `bake` finds the place of lines that are added. Any valid Dockerfile is a valid Clawfile and lowers
+//! to itself, byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::span::{Source, Span, Spanned};
 
 pub mod ast;
+mod bake;
 mod check;
 pub mod directive;
 pub mod label;
@@ -17,6 +19,7 @@ mod lower;
 pub mod schedule;
 mod words;
 
+pub use bake::Insertion;
 pub use directive::Directive;
 pub use lex::{Heredoc, Instruction};
 

@@ -233,6 +233,8 @@ pub(crate) fn assemble(
         is_unknown.then(|| unknown_program(unit))
     });
     let unknown = unknown.collect();
+    let of = |unit: &PlannedUnit| Some((unit.unit.id.clone(), pod.agents.get(&unit.unit.service)?.worker.clone()));
+    let workers = units.values().filter_map(of).collect();
     let needs_owner = belongings.values().any(|own| !own.secrets.is_empty());
     let writes = |service: &Service| service.volumes.iter().any(|mount| mount.kind == "volume");
     let needs_owner =
@@ -258,6 +260,7 @@ pub(crate) fn assemble(
             .flat_map(|each| &each.env_file)
             .map(|file| file.path.clone())
             .collect(),
+        workers,
         disabled: pod.disabled.clone(),
         unknown,
     }

@@ -16,7 +16,7 @@ use claw_types::secret::SecretRef;
 
 use crate::emit::markdown::Peers;
 use crate::facts::{Context, Facts};
-use crate::resolve::{Build, Pod, SecretSource, Trace};
+use crate::resolve::{Build, Pod, SecretSource, Trace, Worker};
 
 mod advice;
 mod assemble;
@@ -119,6 +119,8 @@ pub struct Plan {
     pub needs_shim: bool,
     /// The tag of claw's own image: its version.
     pub version: String,
+    /// What worker mode does with agents.
+    pub workers: BTreeMap<UnitId, Worker>,
     /// Services whose profile is not enabled: they are left as they are.
     pub disabled: BTreeSet<String>,
     /// What only an image that is not here could tell: errors of whoever needs it now.

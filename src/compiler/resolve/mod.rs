@@ -15,7 +15,9 @@ use claw_types::image::{ImageRef, label};
 use claw_types::roster::Roster;
 use claw_types::span::{FileId, Span, Spanned};
 use claw_types::standing::runtime_and_version;
+use claw_types::track::Manager;
 
+use crate::clawfile::directive::WORKER_MODE;
 use crate::clawfile::label::Declared;
 use crate::clawfile::{Clawfile, Directive};
 use crate::facts::{Context, Facts, HostFact, HostOwner, LoadedPod, Need, PodSpec, load_pod};
@@ -100,6 +102,19 @@ pub struct Agent {
     pub(crate) proxied: Option<proxy::Proxied>,
     /// Where what it has comes from.
     pub trace: Arc<Trace>,
+    /// What worker mode does with it.
+    pub worker: Worker,
+}
+
+/// What an image says of worker mode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Worker {
+    /// Commands, in order.
+    pub acts: Vec<String>,
+    /// Package managers whose changes are logged.
+    pub tracked: BTreeSet<Manager>,
+    /// Whom its processes run as; the image's user where it is not said.
+    pub user: Option<String>,
 }
 
 /// An image to build.
@@ -540,9 +555,23 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
     row.driver.check(&unit, diag);
     check::voices(row, &unit, cx, diag);
     let allow = row.block.allow.0.iter().map(|word| word.value.clone()).collect();
-    let agent = Agent { unit, count, allow, proxied, trace };
+    let agent = Agent { unit, count, allow, proxied, trace, worker: worker(row) };
     check::replicas(&agent, service, row.at, diag);
     Some(agent)
+}
+
+/// Returns what the image of an agent says of worker mode.
+fn worker(row: &Row<'_>) -> Worker {
+    let mut worker = Worker::default();
+    for each in row.directives() {
+        match &each.value {
+            Directive::Act(command) => worker.acts.push(command.clone()),
+            Directive::Track(manager) => worker.tracked.extend(Manager::parse(manager)),
+            Directive::Privilege { mode, spec } if mode == WORKER_MODE => worker.user = Some(spec.clone()),
+            _ => {}
+        }
+    }
+    worker
 }
 
 fn count(row: &Row<'_>, service: &Service, diag: &mut Diagnostics) -> u32 {

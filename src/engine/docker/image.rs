@@ -6,8 +6,9 @@ use bollard::models::BuildInfoAux;
 use bollard::query_parameters as query;
 use claw_types::image::{ImageFacts, ImageRef};
 use futures_util::StreamExt;
+use serde_json::Value;
 
-use super::{Docker, EngineError, failed, is_missing};
+use super::{Docker, EngineError, failed, is_missing, read};
 
 /// Which of the engine's two builders is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,43 @@ impl Docker {
             has_healthcheck: config.healthcheck.is_some(),
             is_partial: false,
         }))
+    }
+
+    /// Returns the configuration of an image as the engine has it; nothing where it has none of that name.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn image_config(&self, name: &str) -> Result<Option<Value>, EngineError> {
+        match self.api.inspect_image(name).await {
+            Ok(found) => Ok(Some(serde_json::to_value(found.config).unwrap_or_default())),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(failed("inspect the image", name)(error)),
+        }
+    }
+
+    /// Keeps the file system of a container as an image, without its volumes and mounts, and returns the image's id. The container
+    /// stands still meanwhile. What `config` does not say is as the container has it.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub async fn commit(
+        &self,
+        container: &str,
+        tag: &str,
+        comment: &str,
+        config: Value,
+    ) -> Result<String, EngineError> {
+        let (repository, version) = parts(tag);
+        let options = query::CommitContainerOptionsBuilder::default()
+            .container(container)
+            .repo(repository)
+            .tag(version)
+            .comment(comment)
+            .pause(true)
+            .build();
+        let config: bollard::models::ContainerConfig = read("keep the container", container, config)?;
+        let made = self.api.commit_container(options, config).await;
+        made.map(|made| made.id).map_err(failed("keep the container", container))
     }
 
     /// Returns the digest that an image has in the registry it came from; nothing where it came from none.
@@ -240,12 +278,17 @@ impl Docker {
     }
 
     async fn tag(&self, image: &str, tag: &str) -> Result<(), EngineError> {
-        let (repository, version) = match tag.rsplit_once(':') {
-            Some((repository, version)) if !version.contains('/') => (repository, version),
-            _ => (tag, "latest"),
-        };
+        let (repository, version) = parts(tag);
         let options = query::TagImageOptionsBuilder::default().repo(repository).tag(version).build();
         self.api.tag_image(image, Some(options)).await.map_err(failed("tag the image", tag))
+    }
+}
+
+/// Returns the repository and the tag of a name.
+fn parts(name: &str) -> (&str, &str) {
+    match name.rsplit_once(':') {
+        Some((repository, version)) if !version.contains('/') => (repository, version),
+        _ => (name, "latest"),
     }
 }
 

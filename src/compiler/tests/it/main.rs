@@ -1,5 +1,6 @@
 //! Tests of the compiler, stage by stage.
 
+mod bake;
 mod clawfile;
 mod described;
 mod directives;
