@@ -7,7 +7,7 @@ use claw_types::doc::Doc;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
-use super::{PORT, WORKSPACE, channels, gateway_token};
+use super::{PERSONA, PORT, WORKSPACE, channels, gateway_token};
 
 /// The slots of models it has.
 pub(super) const SLOTS: &[&str] = &["primary", "fallback", "decision", "image", "pdf", "utility", "voice"];
@@ -73,11 +73,26 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
             config.push((key, wrap(Doc::Map(entries))));
         }
     };
+    more("hooks", hooks(unit), |hooks| Doc::map([("internal", hooks)]));
     more("channels", channels, |channels| channels);
     more("mcp", servers(unit), |servers| Doc::map([("servers", servers)]));
     more("plugins", plugins, |entries| Doc::map([("entries", entries)]));
     more("secrets", secrets.providers, |providers| Doc::map([("providers", providers)]));
     Doc::map(config)
+}
+
+/// Files of a persona that it reads at the start of a session. Its contract is another's to write, so `AGENTS.md` is none of them.
+const PERSONA_FILES: [&str; 3] = ["IDENTITY.md", "SOUL.md", "USER.md"];
+
+/// Returns what has it read its persona: by itself it reads such files beside its contract alone.
+fn hooks(unit: &AgentUnit) -> BTreeMap<String, Doc> {
+    if unit.persona.is_none() {
+        return BTreeMap::new();
+    }
+    let paths = PERSONA_FILES.iter().map(|file| Doc::Str(format!("{PERSONA}/{file}"))).collect();
+    let extra = Doc::map([("enabled", Doc::Bool(true)), ("paths", Doc::List(paths))]);
+    let entries = Doc::map([("bootstrap-extra-files", extra)]);
+    [("enabled".to_owned(), Doc::Bool(true)), ("entries".to_owned(), entries)].into()
 }
 
 /// The files that secrets are read from: openclaw's "secret providers", one for each file.

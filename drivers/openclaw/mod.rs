@@ -80,6 +80,9 @@ const STATE: &str = "/var/lib/openclaw";
 /// Where it works; its contract is mounted into it.
 const WORKSPACE: &str = "/var/lib/openclaw/workspace";
 
+/// The directory of its persona there: it reads nothing outside of where it works.
+const PERSONA: &str = "persona";
+
 const HOME: &str = "/home/claw";
 
 /// Its configuration.
@@ -129,6 +132,7 @@ impl Driver for Openclaw {
             .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))?;
         let lowered = Lowered {
             mounts: vec![FileMount { source: contract, target: path(&format!("{WORKSPACE}/AGENTS.md"), diag)? }],
+            persona: unit.persona.as_ref().map(|_| path(&format!("{WORKSPACE}/{PERSONA}"), diag)).transpose()?,
             env: environment(),
             secrets: gateway_token(unit).into_iter().collect(),
             state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use claw_compiler::emit::eject::{Ejected, INFRA, eject, place, shim};
+use claw_compiler::emit::eject::{Ejected, INFRA, eject, persona, place, shim};
 use claw_compiler::plan::Plan;
 use claw_compose::print;
 use claw_compose::template::Lookup;
@@ -58,6 +58,13 @@ pub async fn write(plan: &Plan, folder: &Path, site: &Site<'_>) -> Result<usize,
         make_directory(&place, 0o755)?;
         let dockerfile = plan.bases.get(name).copied().unwrap_or_default();
         write_bytes(&place.join("Dockerfile"), dockerfile.as_bytes(), 0o644)?;
+    }
+    for planned in plan.units.values().filter(|planned| planned.home.is_some()) {
+        let archive =
+            crate::persona::packed_of(planned).await.map_err(|error| crate::persona::unusable(planned, &error))?;
+        let target = folder.join(persona(&planned.unit.id));
+        make_directory(target.parent().unwrap_or(folder), 0o755)?;
+        write_bytes(&target, &archive, 0o644)?;
     }
     if ejected.needs_infra {
         write_bytes(&folder.join(INFRA), &pack::pack(site.version)?.archive, 0o644)?;

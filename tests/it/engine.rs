@@ -16,6 +16,7 @@ mod leaks;
 mod lockfile;
 mod owners;
 pub(crate) mod peers;
+mod personas;
 mod podman;
 mod proxied;
 mod remote;

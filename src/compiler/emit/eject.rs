@@ -23,6 +23,11 @@ const BUILD: &str = "build";
 /// The archive of claw's own image.
 pub const INFRA: &str = "claw-infra.tar";
 
+/// Returns where the archive of an agent's persona goes.
+pub fn persona(unit: &UnitId) -> String {
+    format!("personas/{unit}.tar")
+}
+
 /// A directory that docker compose runs; the shell adds files, variables and archives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ejected {
@@ -161,6 +166,14 @@ struct Readme<'r> {
     secrets: Vec<Secrets>,
     outside: &'r BTreeSet<String>,
     told: Vec<Told<'r>>,
+    personas: Vec<Seed<'r>>,
+}
+
+#[derive(Serialize)]
+struct Seed<'r> {
+    agent: &'r str,
+    file: String,
+    target: &'r str,
 }
 
 #[derive(Serialize)]
@@ -205,6 +218,10 @@ impl<'r> Readme<'r> {
             let agent = planned.unit.id.as_str();
             after.map(move |each| Told { what: each.what, agent, command: each.command.join(" ") })
         });
+        let personas = plan.units.values().filter_map(|planned| {
+            let (id, home) = (&planned.unit.id, planned.home.as_ref()?);
+            Some(Seed { agent: id.as_str(), file: persona(id), target: home.target.as_str() })
+        });
         Self {
             pod: plan.pod.as_str(),
             infra: needs_infra.then_some(INFRA),
@@ -212,6 +229,7 @@ impl<'r> Readme<'r> {
             secrets: secrets.collect(),
             outside,
             told: told.collect(),
+            personas: personas.collect(),
         }
     }
 }

@@ -245,14 +245,14 @@ pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> O
     });
     let own = row.block.persona.as_ref().map(|persona| (persona, row.block.origin.of("persona", row.at), None));
     let (name, at, label) = own.or(declared)?;
-    let mut unusable = |why: &str, help: &str| {
-        let error = Diagnostic::error(Code::UnusablePersona, at, format!("the persona `{name}` {why}"));
+    let mut unusable = |code: Code, why: &str, help: &str| {
+        let error = Diagnostic::error(code, at, format!("the persona `{name}` {why}"));
         diag.push(noted(error.help(help), label));
         None
     };
     let source = match PersonaSource::parse(name) {
         Ok(source) => source,
-        Err(bad) => return unusable(&bad.to_string(), PERSONA_HELP),
+        Err(bad) => return unusable(Code::UnusableFile, &bad.to_string(), PERSONA_HELP),
     };
     match facts.personas.get(name) {
         Some(PersonaFact::Known(known)) => {
@@ -265,13 +265,14 @@ pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> O
             let (digest, archive) = (known.digest.clone(), known.archive.clone());
             Some(Persona { name: name.clone(), digest, artifact, archive })
         }
-        Some(PersonaFact::Unusable(why)) => match source {
-            PersonaSource::Registry(_) => {
-                unusable(why, "`claw persona pull` tries again; `claw update` locks what is there")
-            }
-            _ => unusable(why, PERSONA_HELP),
-        },
-        Some(PersonaFact::Missing) | None => unusable("does not exist", PERSONA_HELP),
+        Some(PersonaFact::Unusable(why)) => {
+            let help = match source {
+                PersonaSource::Registry(_) => "`claw persona pull` tries again; `claw update` locks what is there",
+                PersonaSource::Path(_) | PersonaSource::Layout(_) => PERSONA_HELP,
+            };
+            unusable(Code::UnusablePersona, why, help)
+        }
+        Some(PersonaFact::Missing) | None => unusable(Code::MissingFile, "does not exist", PERSONA_HELP),
     }
 }
 

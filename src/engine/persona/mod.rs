@@ -20,7 +20,7 @@ mod registry;
 mod volume;
 
 pub use files::{Files, digest};
-pub(crate) use volume::{moved, seed};
+pub(crate) use volume::{moved, packed_of, seed, unusable};
 pub use volume::{reset, seeded, snapshot};
 
 /// Why a persona cannot be used: how a message goes on after its name.

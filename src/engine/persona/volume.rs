@@ -53,7 +53,8 @@ pub(crate) async fn moved(keys: &[&str], plan: &Plan, docker: &Docker, site: &Si
     Ok(())
 }
 
-fn unusable(planned: &PlannedUnit, error: &PersonaError) -> ApplyError {
+/// Returns the error of an agent whose persona cannot be had.
+pub(crate) fn unusable(planned: &PlannedUnit, error: &PersonaError) -> ApplyError {
     let name = planned.unit.persona.as_ref().map_or("", |persona| persona.name.as_str());
     ApplyError::Unusable(format!("`{}`: the persona `{name}` {error}", planned.unit.id))
 }
@@ -107,6 +108,16 @@ pub(crate) async fn seed(
     let filled = filled.await;
     docker.remove_container(&helper, false).await?;
     Ok(state::record_seeded(site.root, project, key, (&volume.made, filled?))?)
+}
+
+/// Returns the archive of an agent's persona, all of which belongs to the agent.
+///
+/// # Errors
+/// Where the persona is nowhere.
+pub(crate) async fn packed_of(planned: &PlannedUnit) -> Result<Vec<u8>, PersonaError> {
+    let Some(persona) = &planned.unit.persona else { return Err(PersonaError::new("is not here")) };
+    let user = planned.unit.user;
+    Ok(obtain(persona).await?.packed("", (user.uid, user.gid)))
 }
 
 /// Returns whether there is nothing in a volume that a helper has.

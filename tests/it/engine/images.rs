@@ -124,15 +124,29 @@ fn both_builders_build_and_a_failing_step_shows_what_it_printed() {
 pub(super) struct Registry {
     child: std::process::Child,
     pub(super) port: u16,
-    _folder: Folder,
+    pub(super) folder: Folder,
 }
 
 impl Registry {
     pub(super) fn start() -> Self {
+        Self::configured(None)
+    }
+
+    /// One that lets those in alone whom a line of `htpasswd` names.
+    pub(super) fn with_password(line: &str) -> Self {
+        Self::configured(Some(line))
+    }
+
+    fn configured(users: Option<&str>) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr()).expect("a port").port();
         let folder = Folder::new("registry");
         let data = folder.0.join("data").display().to_string();
-        folder.write("config.yml", &format!("version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n"));
+        let auth = users.map(|line| {
+            folder.write("htpasswd", &format!("{line}\n"));
+            format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", folder.0.join("htpasswd").display())
+        });
+        let auth = auth.unwrap_or_default();
+        folder.write("config.yml", &format!("version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n{auth}"));
         let child = std::process::Command::new("docker-registry")
             .args(["serve", "config.yml"])
             .current_dir(&folder.0)
@@ -146,7 +160,7 @@ impl Registry {
             assert!(began.elapsed().as_secs() < 20, "the registry does not answer");
             std::thread::yield_now();
         }
-        Self { child, port, _folder: folder }
+        Self { child, port, folder }
     }
 }
 

@@ -172,8 +172,9 @@ fn values_that_are_not_allowed_are_refused() {
         ("skills: ['a b.md']", "bad-name"),
         ("skills: [/etc/passwd]", "unusable-file"),
         ("agent: ../A.md", "unusable-file"),
-        ("persona: ghcr.io/acme/p:1", "not-yet"),
-        ("persona: ../p", "unusable-file"),
+        ("persona: ../p", "unusable-file: the persona `../p` leaves the directory"),
+        ("persona: file:///../p", "unusable-file"),
+        ("persona: ''", "unusable-file"),
     ]);
 }
 
@@ -452,7 +453,7 @@ fn the_pod_lies_over_the_image() {
     );
     assert_eq!(own.runtime.as_str(), "generic");
     assert_eq!(own.contract.sections[0].origin, "pod.md");
-    assert_eq!(own.persona.as_deref(), Some("pod-persona"));
+    assert_eq!(own.persona.map(|persona| persona.name).as_deref(), Some("pod-persona"));
     let models: Vec<String> = own.models.iter().map(|(slot, list)| format!("{slot}={}", list[0])).collect();
     assert_eq!(models, ["primary=demo/pod", "vision=demo/image"]);
     assert!(format!("{:?}", own.inference).contains("pod"), "{:?}", own.inference);

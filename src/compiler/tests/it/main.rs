@@ -11,6 +11,7 @@ mod images;
 mod language;
 mod lockfile;
 mod network;
+mod personas;
 mod plan;
 mod property;
 mod proxy;
