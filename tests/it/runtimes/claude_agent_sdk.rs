@@ -29,10 +29,21 @@ fn moved(folder: &Path, unit: &Path) {
     std::fs::create_dir_all(folder.join("home")).expect("a folder");
 }
 
-/// The requests that a provider recorded and that hold a text.
+/// The requests that a provider recorded and in which the user says something. The letter of an agent has its schedules'
+/// messages too: what the program adds of its own accord is not the user's.
 fn holding(record: &str, text: &str) -> Vec<Value> {
     let requests = record.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    requests.filter(|request| request["body"].as_str().is_some_and(|body| body.contains(text))).collect()
+    let is_said = |request: &Value| {
+        let body: Value = serde_json::from_str(request["body"].as_str().unwrap_or("")).unwrap_or_default();
+        let messages = body["messages"].as_array().into_iter().flatten().filter(|message| message["role"] == "user");
+        let blocks = messages.flat_map(|message| match &message["content"] {
+            Value::Array(blocks) => blocks.iter().map(|block| block["text"].clone()).collect(),
+            text => vec![text.clone()],
+        });
+        let mut texts = blocks.filter_map(|block| block.as_str().map(ToOwned::to_owned));
+        texts.any(|said| said.contains(text) && !said.starts_with("<system-reminder>"))
+    };
+    requests.filter(is_said).collect()
 }
 
 /// Judges the first request of the turn: endpoint, bearer, model, contract and skill.
@@ -124,7 +135,7 @@ fn the_claude_agent_sdk_takes_turns_where_there_is_no_network_but_its_own() {
         (runner ask slow 'think 3' >slow.txt) & slow=$!\n\
         sleep 2; runner drain >drain.json; wait $slow\n\
         if runner ask claw late >late.txt 2>&1; then exit 1; fi\n\
-        kill $runner; wait $runner\n";
+        kill $runner; wait $runner; trap 'kill $provider; wait' EXIT\n";
     let folder = alone("claude-loopback", "models: {primary: demo/echo-1}", &format!("{evil}{script}"));
     reached(&read(&folder, "requests"), &format!("Bearer {KEY}"), "echo-1");
     let answer = read(&folder, "answer.txt");
