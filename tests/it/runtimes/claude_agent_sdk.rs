@@ -230,8 +230,8 @@ fn answers(pod: &Pod) {
     assert!(health.contains("healthy") && health.contains("model echo-1"), "{health}");
     let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
     assert_eq!(answer.trim(), "I am The keeper. Turn 1: -hello keeper");
-    let answer = pod.ok(&["ask", "keeper", "--session", "books", "call mcp__library__find_book {\"title\":\"sea\"}"]);
-    assert!(answer.starts_with("The tool said: ") && answer.to_lowercase().contains("sea"), "{answer}");
+    let answer = pod.ok(&["ask", "keeper", "--session", "books", "call mcp__library__find_book {\"title\":\"Invisible\"}"]);
+    assert!(answer.starts_with("The tool said: ") && answer.contains("Italo Calvino"), "{answer}");
     // A server that wants no key is asked with none of ours.
     let record = record(pod);
     reached(&record, "Bearer none", "echo-1");
