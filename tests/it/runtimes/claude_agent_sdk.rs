@@ -179,6 +179,25 @@ fn the_claude_agent_sdk_goes_on_to_its_fallback() {
     assert!(requests.contains("\\\"model\\\":\\\"overloaded\\\"") && requests.contains("\\\"model\\\":\\\"echo-1\\\""));
 }
 
+#[test]
+fn the_claude_agent_sdk_asks_the_models_of_its_slots() {
+    if !is_asked() {
+        return;
+    }
+    let models = "models: {primary: demo/echo-1, fast: demo/echo-2, subagent: demo/echo-3}";
+    let tool = "{\"description\":\"x\",\"prompt\":\"a task for another\",\"subagent_type\":\"general-purpose\"}";
+    let script = format!("runner ask claw 'call Agent {tool}' >answer.txt\n");
+    let folder = alone("claude-slots", models, &script);
+    assert!(read(&folder, "answer.txt").starts_with("The tool said: "), "{}", read(&folder, "answer.txt"));
+    let requests = read(&folder, "requests");
+    let models: std::collections::BTreeSet<String> = holding(&requests, "a task for another")
+        .iter()
+        .map(|request| serde_json::from_str::<Value>(request["body"].as_str().expect("a body")).expect("JSON"))
+        .map(|body| body["model"].as_str().unwrap_or("").to_owned())
+        .collect();
+    assert!(models.contains("echo-1") && models.contains("echo-3"), "{models:?}");
+}
+
 /// Writes the pod, its agent with a line of `x-claw` more.
 fn put(pod: &Pod, provider: &str, invoke: &str, surfaces: &str, more: &str) {
     let keep = |name: &str, text: &str| {
@@ -211,10 +230,16 @@ fn the_claude_agent_sdk_runs_hardened_by_claw_up() {
     fires(&pod);
     drained(&pod);
     // Nobody else was asked for: its gate has denied nothing.
-    let lines = pod.ok(&["audit", "keeper", "--json"]);
-    let denied: Vec<&str> =
-        lines.lines().filter(|line| line.contains("\"denied\"") || line.contains("\"deny\"")).collect();
-    assert!(denied.is_empty(), "{denied:?}");
+    let denied = |pod: &Pod| pod.ok(&["audit", "keeper", "--type", "egress_denied", "--json"]);
+    assert_eq!(denied(&pod), "");
+    // That it would be seen is seen: a web page is asked for, and not had.
+    let fetch = "call WebFetch {\"url\":\"https://example.com/\",\"prompt\":\"x\"}";
+    let answer = pod.ok(&["ask", "keeper", "--session", "web", fetch]);
+    assert!(answer.starts_with("The tool said: "), "{answer}");
+    let hosts = denied(&pod);
+    let hosts = hosts.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["host"].clone());
+    let hosts: std::collections::BTreeSet<String> = hosts.map(|host| host.to_string()).collect();
+    assert_eq!(hosts, ["\"example.com\"".to_owned()].into());
     // The other name of the runtime is the same, and says so.
     put(&pod, provider, "[]", "[]", "      type: nanoclaw\n");
     let said = up(&pod);
@@ -230,7 +255,8 @@ fn answers(pod: &Pod) {
     assert!(health.contains("healthy") && health.contains("model echo-1"), "{health}");
     let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
     assert_eq!(answer.trim(), "I am The keeper. Turn 1: -hello keeper");
-    let answer = pod.ok(&["ask", "keeper", "--session", "books", "call mcp__library__find_book {\"title\":\"Invisible\"}"]);
+    let answer =
+        pod.ok(&["ask", "keeper", "--session", "books", "call mcp__library__find_book {\"title\":\"Invisible\"}"]);
     assert!(answer.starts_with("The tool said: ") && answer.contains("Italo Calvino"), "{answer}");
     // A server that wants no key is asked with none of ours.
     let record = record(pod);
@@ -339,7 +365,7 @@ fn the_claude_agent_sdk_behind_the_proxy_holds_no_key_and_is_answered() {
     for name in ["ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"] {
         assert_eq!(env[name], "demo/echo-1", "{name}");
     }
-    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/agent.json 2>/dev/null";
+    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/agent.json 2>/dev/null; true";
     let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
     assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
     let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
