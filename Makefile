@@ -13,10 +13,11 @@ build: ## claw, optimised
 test: tools runtimes peers ## all tests, on a real engine
 	$(CARGO) test --workspace
 
-test-runtimes: tools ## the real openclaw, on loopback and hardened by claw up: 10 minutes the first time
+test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: 10 minutes the first time
 	sh scripts/runtimes.sh .runtimes/openclaw
+	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
-	$(CARGO) test -p claw-drivers --test conformance openclaw
+	$(CARGO) test -p claw-drivers --test conformance -- openclaw claude_agent_sdk
 	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes
 
 faults: tools ## 200 runs cut off anywhere, the engine restarted now and then: 10 minutes, and nobody else may need the engine
@@ -78,6 +79,7 @@ lint-peers: ## what compose-lint and dclint say of the compose files of the exam
 
 runtimes: ## the real runtimes whose own validators the tests ask, into .runtimes
 	PLUGINS="discord slack" sh scripts/runtimes.sh .runtimes/openclaw
+	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 
 clean: ## removes what was built
 	$(CARGO) clean

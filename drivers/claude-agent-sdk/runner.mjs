@@ -399,7 +399,12 @@ async function inspect(sdk, conf) {
   const late = new Promise((_, reject) => setTimeout(() => reject(new Problem('it did not start in 60 seconds')), 60_000).unref());
   try {
     const about = await Promise.race([run.initializationResult(), failed, late]);
-    const servers = await Promise.race([run.mcpServerStatus(), failed, late]);
+    let servers = [];
+    for (let tries = 0; tries < 50; tries += 1) {
+      servers = await Promise.race([run.mcpServerStatus(), failed, late]);
+      if (!servers.some(({ status }) => status === 'pending')) break;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
     const account = await Promise.race([run.accountInfo(), failed, late]);
     return {
       agents: (about.agents ?? []).map((each) => each.name),

@@ -29,10 +29,21 @@ fn moved(folder: &Path, unit: &Path) {
     std::fs::create_dir_all(folder.join("home")).expect("a folder");
 }
 
-/// The requests that a provider recorded and that hold a text.
+/// The requests that a provider recorded and in which the user says something. The letter of an agent has its schedules'
+/// messages too: what the program adds of its own accord is not the user's.
 fn holding(record: &str, text: &str) -> Vec<Value> {
     let requests = record.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    requests.filter(|request| request["body"].as_str().is_some_and(|body| body.contains(text))).collect()
+    let is_said = |request: &Value| {
+        let body: Value = serde_json::from_str(request["body"].as_str().unwrap_or("")).unwrap_or_default();
+        let messages = body["messages"].as_array().into_iter().flatten().filter(|message| message["role"] == "user");
+        let blocks = messages.flat_map(|message| match &message["content"] {
+            Value::Array(blocks) => blocks.iter().map(|block| block["text"].clone()).collect(),
+            text => vec![text.clone()],
+        });
+        let mut texts = blocks.filter_map(|block| block.as_str().map(ToOwned::to_owned));
+        texts.any(|said| said.contains(text) && !said.starts_with("<system-reminder>"))
+    };
+    requests.filter(is_said).collect()
 }
 
 /// Judges the first request of the turn: endpoint, bearer, model, contract and skill.
@@ -124,7 +135,7 @@ fn the_claude_agent_sdk_takes_turns_where_there_is_no_network_but_its_own() {
         (runner ask slow 'think 3' >slow.txt) & slow=$!\n\
         sleep 2; runner drain >drain.json; wait $slow\n\
         if runner ask claw late >late.txt 2>&1; then exit 1; fi\n\
-        kill $runner; wait $runner\n";
+        kill $runner; wait $runner; trap 'kill $provider; wait' EXIT\n";
     let folder = alone("claude-loopback", "models: {primary: demo/echo-1}", &format!("{evil}{script}"));
     reached(&read(&folder, "requests"), &format!("Bearer {KEY}"), "echo-1");
     let answer = read(&folder, "answer.txt");
@@ -168,6 +179,25 @@ fn the_claude_agent_sdk_goes_on_to_its_fallback() {
     assert!(requests.contains("\\\"model\\\":\\\"overloaded\\\"") && requests.contains("\\\"model\\\":\\\"echo-1\\\""));
 }
 
+#[test]
+fn the_claude_agent_sdk_asks_the_models_of_its_slots() {
+    if !is_asked() {
+        return;
+    }
+    let models = "models: {primary: demo/echo-1, fast: demo/echo-2, subagent: demo/echo-3}";
+    let tool = "{\"description\":\"x\",\"prompt\":\"a task for another\",\"subagent_type\":\"general-purpose\"}";
+    let script = format!("runner ask claw 'call Agent {tool}' >answer.txt\n");
+    let folder = alone("claude-slots", models, &script);
+    assert!(read(&folder, "answer.txt").starts_with("The tool said: "), "{}", read(&folder, "answer.txt"));
+    let requests = read(&folder, "requests");
+    let models: std::collections::BTreeSet<String> = holding(&requests, "a task for another")
+        .iter()
+        .map(|request| serde_json::from_str::<Value>(request["body"].as_str().expect("a body")).expect("JSON"))
+        .map(|body| body["model"].as_str().unwrap_or("").to_owned())
+        .collect();
+    assert!(models.contains("echo-1") && models.contains("echo-3"), "{models:?}");
+}
+
 /// Writes the pod, its agent with a line of `x-claw` more.
 fn put(pod: &Pod, provider: &str, invoke: &str, surfaces: &str, more: &str) {
     let keep = |name: &str, text: &str| {
@@ -200,10 +230,16 @@ fn the_claude_agent_sdk_runs_hardened_by_claw_up() {
     fires(&pod);
     drained(&pod);
     // Nobody else was asked for: its gate has denied nothing.
-    let lines = pod.ok(&["audit", "keeper", "--json"]);
-    let denied: Vec<&str> =
-        lines.lines().filter(|line| line.contains("\"denied\"") || line.contains("\"deny\"")).collect();
-    assert!(denied.is_empty(), "{denied:?}");
+    let denied = |pod: &Pod| pod.ok(&["audit", "keeper", "--type", "egress_denied", "--json"]);
+    assert_eq!(denied(&pod), "");
+    // That it would be seen is seen: a web page is asked for, and not had.
+    let fetch = "call WebFetch {\"url\":\"https://example.com/\",\"prompt\":\"x\"}";
+    let answer = pod.ok(&["ask", "keeper", "--session", "web", fetch]);
+    assert!(answer.starts_with("The tool said: "), "{answer}");
+    let hosts = denied(&pod);
+    let hosts = hosts.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["host"].clone());
+    let hosts: std::collections::BTreeSet<String> = hosts.map(|host| host.to_string()).collect();
+    assert_eq!(hosts, ["\"example.com\"".to_owned()].into());
     // The other name of the runtime is the same, and says so.
     put(&pod, provider, "[]", "[]", "      type: nanoclaw\n");
     let said = up(&pod);
@@ -219,8 +255,9 @@ fn answers(pod: &Pod) {
     assert!(health.contains("healthy") && health.contains("model echo-1"), "{health}");
     let answer = pod.ok(&["ask", "keeper", "--", "-hello keeper"]);
     assert_eq!(answer.trim(), "I am The keeper. Turn 1: -hello keeper");
-    let answer = pod.ok(&["ask", "keeper", "--session", "books", "call mcp__library__find_book {\"title\":\"sea\"}"]);
-    assert!(answer.starts_with("The tool said: ") && answer.to_lowercase().contains("sea"), "{answer}");
+    let answer =
+        pod.ok(&["ask", "keeper", "--session", "books", "call mcp__library__find_book {\"title\":\"Invisible\"}"]);
+    assert!(answer.starts_with("The tool said: ") && answer.contains("Italo Calvino"), "{answer}");
     // A server that wants no key is asked with none of ours.
     let record = record(pod);
     reached(&record, "Bearer none", "echo-1");
@@ -328,7 +365,7 @@ fn the_claude_agent_sdk_behind_the_proxy_holds_no_key_and_is_answered() {
     for name in ["ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"] {
         assert_eq!(env[name], "demo/echo-1", "{name}");
     }
-    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/agent.json 2>/dev/null";
+    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/agent.json 2>/dev/null; true";
     let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
     assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
     let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
