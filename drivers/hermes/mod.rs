@@ -157,12 +157,7 @@ impl Driver for Hermes {
             detail: Some(script(&["health"])),
             reading: Some(script(&["reading"])),
             door: Some(Door { command: script(&["ask", "claw"]), session: Some(3) }),
-            after_start: vec![AfterStart {
-                what: "schedules",
-                has_content: !unit.schedules.is_empty(),
-                command: script(&["schedules", "/claw/schedules.json"]),
-                seconds: 120,
-            }],
+            after_start: told(unit),
             drain: Some(Drain { command: script(&["drain", "100"]), seconds: 120 }),
             files,
             ..Lowered::default()
@@ -178,6 +173,19 @@ impl Driver for Hermes {
 /// Returns a command of the script, by the python that has hermes in it.
 fn script(words: &[&str]) -> Vec<String> {
     ["python3", "/claw/runtime.py"].iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+/// What it is told once it runs.
+fn told(unit: &AgentUnit) -> Vec<AfterStart> {
+    let schedules = AfterStart {
+        what: "schedules",
+        has_content: !unit.schedules.is_empty(),
+        command: script(&["schedules", "/claw/schedules.json"]),
+        seconds: 120,
+    };
+    // A conversation would keep the contract that it began with.
+    let command = script(&["contract", "/claw/AGENTS.md"]);
+    vec![AfterStart { what: "contract", has_content: true, command, seconds: 60 }, schedules]
 }
 
 /// Returns the key of its API server.
