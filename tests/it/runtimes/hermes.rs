@@ -62,7 +62,7 @@ fn hermes_takes_a_turn_where_there_is_no_network_but_its_own() {
         ip link set lo up\n\
         \"$CLAW\" reference provider --listen 127.0.0.1:8701 --record requests & provider=$!\n\
         hermes gateway run >gateway.log 2>&1 & gateway=$!\n\
-        trap 'kill $provider $gateway 2>/dev/null; wait' EXIT\n\
+        trap 'kill $provider $gateway 2>/dev/null || true; wait' EXIT\n\
         tries=0\n\
         until \"$CLAW\" shim probe http://127.0.0.1:8642/health >ready.json 2>/dev/null; do\n\
             tries=$((tries + 1)); [ $tries -lt 240 ] || { tail -n 30 gateway.log >&2; exit 1; }; sleep 0.5\n\
