@@ -101,10 +101,10 @@ const SCRIPT: &str = include_str!("runtime.py");
 const PLACES: &[(&str, &str)] = &[
     ("claw/hermes/config.yaml", "config.yaml"),
     // An own `.env` would win over the container's variables; this one is empty.
-    ("claw/hermes/.env", ".env"),
+    ("claw/hermes/empty", ".env"),
     ("claw/AGENTS.md", "workspace/AGENTS.md"),
     // It reads this one instead where there is anything in it, and could write it.
-    ("claw/hermes/.env", "workspace/.hermes.md"),
+    ("claw/hermes/empty", "workspace/.hermes.md"),
 ];
 
 impl Driver for Hermes {
@@ -131,7 +131,7 @@ impl Driver for Hermes {
         let mut config = config::config(unit);
         settings::rules().apply(unit, &mut config, diag);
         add("claw/hermes/config.yaml", config.to_json(), diag);
-        add("claw/hermes/.env", Content::text("\n"), diag);
+        add("claw/hermes/empty", Content::text("\n"), diag);
         add("claw/runtime.py", Content::text(SCRIPT), diag);
         add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
         let path = |text: &str, diag: &mut Diagnostics| {

@@ -31,7 +31,7 @@ fn moved(folder: &Path, unit: &Path) {
     for name in ["managed/config.yaml", "state/config.yaml"] {
         write(name, &config);
     }
-    write("state/.env", &read("claw/hermes/.env"));
+    write("state/.env", &read("claw/hermes/empty"));
     write("state/workspace/AGENTS.md", &read("claw/AGENTS.md"));
     write("schedules-here.json", &read("claw/schedules.json").replace("/var/lib/hermes", &format!("{to}/state")));
     write("api-key", API_KEY);
