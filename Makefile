@@ -16,8 +16,10 @@ test: tools runtimes peers ## all tests, on a real engine
 test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: 10 minutes the first time
 	sh scripts/runtimes.sh .runtimes/openclaw
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
+	sh scripts/hermes.sh .runtimes/hermes
 	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
-	$(CARGO) test -p claw-drivers --test conformance -- openclaw claude_agent_sdk
+	docker image inspect debian:trixie-slim >/dev/null 2>&1 || docker pull -q debian:trixie-slim || sh scripts/debian-image.sh
+	$(CARGO) test -p claw-drivers --test conformance
 	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes
 
 faults: tools ## 200 runs cut off anywhere, the engine restarted now and then: 10 minutes, and nobody else may need the engine
@@ -80,6 +82,7 @@ lint-peers: ## what compose-lint and dclint say of the compose files of the exam
 runtimes: ## the real runtimes whose own validators the tests ask, into .runtimes
 	PLUGINS="discord slack" sh scripts/runtimes.sh .runtimes/openclaw
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
+	sh scripts/hermes.sh .runtimes/hermes
 
 clean: ## removes what was built
 	$(CARGO) clean

@@ -101,10 +101,10 @@ const SCRIPT: &str = include_str!("runtime.py");
 const PLACES: &[(&str, &str)] = &[
     ("claw/hermes/config.yaml", "config.yaml"),
     // An own `.env` would win over the container's variables; this one is empty.
-    ("claw/hermes/.env", ".env"),
+    ("claw/hermes/empty", ".env"),
     ("claw/AGENTS.md", "workspace/AGENTS.md"),
     // It reads this one instead where there is anything in it, and could write it.
-    ("claw/hermes/.env", "workspace/.hermes.md"),
+    ("claw/hermes/empty", "workspace/.hermes.md"),
 ];
 
 impl Driver for Hermes {
@@ -131,7 +131,7 @@ impl Driver for Hermes {
         let mut config = config::config(unit);
         settings::rules().apply(unit, &mut config, diag);
         add("claw/hermes/config.yaml", config.to_json(), diag);
-        add("claw/hermes/.env", Content::text("\n"), diag);
+        add("claw/hermes/empty", Content::text("\n"), diag);
         add("claw/runtime.py", Content::text(SCRIPT), diag);
         add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
         let path = |text: &str, diag: &mut Diagnostics| {
@@ -157,12 +157,7 @@ impl Driver for Hermes {
             detail: Some(script(&["health"])),
             reading: Some(script(&["reading"])),
             door: Some(Door { command: script(&["ask", "claw"]), session: Some(3) }),
-            after_start: vec![AfterStart {
-                what: "schedules",
-                has_content: !unit.schedules.is_empty(),
-                command: script(&["schedules", "/claw/schedules.json"]),
-                seconds: 120,
-            }],
+            after_start: told(unit),
             drain: Some(Drain { command: script(&["drain", "100"]), seconds: 120 }),
             files,
             ..Lowered::default()
@@ -178,6 +173,19 @@ impl Driver for Hermes {
 /// Returns a command of the script, by the python that has hermes in it.
 fn script(words: &[&str]) -> Vec<String> {
     ["python3", "/claw/runtime.py"].iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+/// What it is told once it runs.
+fn told(unit: &AgentUnit) -> Vec<AfterStart> {
+    let schedules = AfterStart {
+        what: "schedules",
+        has_content: !unit.schedules.is_empty(),
+        command: script(&["schedules", "/claw/schedules.json"]),
+        seconds: 120,
+    };
+    // A conversation would keep the contract that it began with.
+    let command = script(&["contract", "/claw/AGENTS.md"]);
+    vec![AfterStart { what: "contract", has_content: true, command, seconds: 60 }, schedules]
 }
 
 /// Returns the key of its API server.

@@ -3,6 +3,7 @@
     python3 runtime.py ask SESSION TEXT     one turn in a conversation that lasts; the answer as text
     python3 runtime.py health               what its API server says of itself, as JSON
     python3 runtime.py schedules FILE       makes claw's jobs those of the file; others stay as they are
+    python3 runtime.py contract FILE        conversations that go on are shown the contract of now, not that of their first turn
     python3 runtime.py drain SECONDS        takes nothing new, waits until nothing runs
     python3 runtime.py reading              its configuration as it reads it, without secrets, as JSON
 
@@ -13,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import sys
 import time
 import urllib.error
@@ -68,6 +70,26 @@ def health():
         return 0
     except (OSError, ValueError) as error:
         return fail(str(error))
+
+
+def contract(path):
+    """Forgets the prompts of conversations where the contract is another than it was: hermes then makes them anew."""
+    home = os.environ["HERMES_HOME"]
+    with open(path, "rb") as file:
+        now = hashlib.sha256(file.read()).hexdigest()
+    mark, state = os.path.join(home, ".claw-contract"), os.path.join(home, "state.db")
+    try:
+        with open(mark, encoding="utf-8") as file:
+            then = file.read()
+    except OSError:
+        then = ""
+    if now != then and os.path.exists(state):
+        with contextlib.closing(sqlite3.connect(state, timeout=30)) as database, database:
+            database.execute("UPDATE sessions SET system_prompt = NULL WHERE system_prompt IS NOT NULL")
+    with open(mark, "w", encoding="utf-8") as file:
+        file.write(now)
+    print(json.dumps({"ok": True, "changed": now != then}, separators=(",", ":")))
+    return 0
 
 
 def drain(seconds):
@@ -242,7 +264,8 @@ def reading():
 
 def main(words):
     commands = {
-        "ask": (2, lambda session, text: ask(session, text)),
+        "ask": (2, ask),
+        "contract": (1, contract),
         "drain": (1, lambda seconds: drain(float(seconds))),
         "health": (0, health),
         "reading": (0, reading),
