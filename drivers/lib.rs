@@ -12,9 +12,11 @@ mod kit;
 mod openclaw;
 mod picoclaw;
 mod reference;
+mod zeroclaw;
 
 /// Every driver, in the order of their names.
-pub const ALL: &[&dyn Driver] = &[&generic::Generic, &openclaw::Openclaw, &picoclaw::Picoclaw, &reference::Reference];
+pub const ALL: &[&dyn Driver] =
+    &[&generic::Generic, &openclaw::Openclaw, &picoclaw::Picoclaw, &reference::Reference, &zeroclaw::Zeroclaw];
 
 /// Returns the driver of a runtime, by any of its names.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {

@@ -18,3 +18,4 @@ pub mod roster;
 pub mod secret;
 pub mod span;
 pub mod standing;
+pub mod toml;
