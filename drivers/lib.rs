@@ -9,14 +9,23 @@ use claw_types::driver::Driver;
 
 mod generic;
 mod kit;
+mod microclaw;
+mod nullclaw;
 mod openclaw;
 mod picoclaw;
 mod reference;
 mod zeroclaw;
 
 /// Every driver, in the order of their names.
-pub const ALL: &[&dyn Driver] =
-    &[&generic::Generic, &openclaw::Openclaw, &picoclaw::Picoclaw, &reference::Reference, &zeroclaw::Zeroclaw];
+pub const ALL: &[&dyn Driver] = &[
+    &generic::Generic,
+    &microclaw::Microclaw,
+    &nullclaw::Nullclaw,
+    &openclaw::Openclaw,
+    &picoclaw::Picoclaw,
+    &reference::Reference,
+    &zeroclaw::Zeroclaw,
+];
 
 /// Returns the driver of a runtime, by any of its names.
 pub fn find(runtime: &str) -> Option<&'static dyn Driver> {
