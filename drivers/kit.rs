@@ -134,9 +134,18 @@ pub(crate) fn people(policy: &ChannelPolicy) -> People {
     People { ids, is_mention_only }
 }
 
+/// What an empty list of people means to a runtime.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Empty {
+    /// Everyone is heard.
+    Everyone,
+    /// Nobody is.
+    Nobody,
+}
+
 /// Records rules that a runtime with one list of people for a platform cannot keep: lists that differ, everyone, and nobody where
 /// an empty list would be everyone. What it does hear beyond the pod's rules is a warning.
-pub(crate) fn one_list(runtime: &str, unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
+pub(crate) fn one_list(runtime: &str, empty: Empty, unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
     let Account { platform, policy, .. } = account;
     let mut refuse = |message: String, help: String| {
         diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message).help(help));
@@ -150,7 +159,7 @@ pub(crate) fn one_list(runtime: &str, unit: &AgentUnit, account: &Account<'_>, d
         );
         return refuse(message, "name its `users`, and give `dm` a list too: the surface of the channel".to_owned());
     }
-    if people(policy).ids.is_empty() {
+    if people(policy).ids.is_empty() && empty == Empty::Everyone {
         let message = format!(
             "`{}` hears nobody on `{platform}`, and `{runtime}` takes an empty list for everyone",
             unit.service
@@ -192,6 +201,25 @@ pub(crate) fn one_list(runtime: &str, unit: &AgentUnit, account: &Account<'_>, d
         let message = format!("`{runtime}` lets nobody in later on `{platform}`");
         warn(message, "who may write directly stands in the pod: `dm: {policy: allowlist, allow_from: [\"<id>\"]}`");
     }
+}
+
+/// Records that a runtime answers bots as it answers people, where a bot of the pod is on the list.
+pub(crate) fn bots(runtime: &str, unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
+    let Account { platform, policy, .. } = account;
+    if hears_bots(policy) {
+        let message = format!("`{}` answers other bots on `{platform}` as it answers people", unit.service);
+        let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+        let help = format!(
+            "`{runtime}` has no brake for bots that answer each other: leave the bot off the list of `users`, or let the other one need a mention"
+        );
+        diag.push(warning.help(help));
+    }
+}
+
+/// Returns whether a bot of the pod is on the list.
+pub(crate) fn hears_bots(policy: &ChannelPolicy) -> bool {
+    let heard = people(policy).ids;
+    policy.peers.iter().any(|peer| heard.contains(peer))
 }
 
 /// What a setting takes.

@@ -13,20 +13,26 @@ mod common;
 mod generic;
 mod hermes;
 mod kit;
+mod microclaw;
 mod nanobot;
+mod nullclaw;
 mod openclaw;
 mod picoclaw;
 mod reference;
+mod zeroclaw;
 
 /// Every driver, in the order of their names.
 pub const ALL: &[&dyn Driver] = &[
     &claude_agent_sdk::ClaudeAgentSdk,
     &generic::Generic,
     &hermes::Hermes,
+    &microclaw::Microclaw,
     &nanobot::Nanobot,
+    &nullclaw::Nullclaw,
     &openclaw::Openclaw,
     &picoclaw::Picoclaw,
     &reference::Reference,
+    &zeroclaw::Zeroclaw,
 ];
 
 /// Returns the driver of a runtime, by any of its names.

@@ -7,7 +7,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 
 use super::config::Secrets;
-use crate::kit::{self, Account};
+use crate::kit::{self, Account, Empty};
 
 /// The platforms of this table: those that call out by themselves, and whose settings an id and a token are. LINE and WeCom's
 /// older kinds must be called from outside; OneBot, WhatsApp, MaixCam and Pico need a second program.
@@ -19,15 +19,9 @@ const NAMED: &[&str] = &["dingtalk", "feishu", "matrix", "qq", "wecom"];
 /// Records rules that picoclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
     for account in kit::spoken(unit, PLATFORMS) {
-        kit::one_list("picoclaw", unit, &account, diag);
+        kit::one_list("picoclaw", Empty::Everyone, unit, &account, diag);
+        kit::bots("picoclaw", unit, &account, diag);
         let platform = account.platform;
-        let heard = kit::people(account.policy).ids;
-        if account.policy.peers.iter().any(|peer| heard.contains(peer)) {
-            let message = format!("`{}` answers other bots on `{platform}` as it answers people", unit.service);
-            let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
-            let help = "picoclaw has no brake for bots that answer each other: leave the bot off the list of `users`, or let the other one need a mention";
-            diag.push(warning.help(help));
-        }
         if NAMED.contains(&platform.name()) && account.identity.id.is_none() {
             let message = format!("`{}` has no id on `{platform}`, and picoclaw logs in with it", unit.service);
             let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);

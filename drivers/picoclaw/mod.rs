@@ -118,7 +118,11 @@ impl Driver for Picoclaw {
             }],
             env: kit::texts(&env),
             program: Some(kit::program(&["picoclaw", "gateway"])),
-            state: vec![StateVolume { key: "state", target: kit::path(STATE, unit, diag)? }],
+            // The contract is mounted into the workspace, so that is a volume of its own: the way to a mount belongs to root.
+            state: vec![
+                StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
+                StateVolume { key: "workspace", target: kit::path(WORKSPACE, unit, diag)? },
+            ],
             probe: Probe::Http { port: PORT, path: "/ready" },
             door: Some(Door {
                 command: kit::program(&["picoclaw", "agent", "--session", "cli:claw", "--message"]),

@@ -19,4 +19,5 @@ pub mod roster;
 pub mod secret;
 pub mod span;
 pub mod standing;
+pub mod toml;
 pub mod track;

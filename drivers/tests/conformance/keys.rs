@@ -80,7 +80,7 @@ fn errors(unit: &AgentUnit) -> Vec<String> {
 /// Runtimes that take an empty list for everyone are given no account without one.
 #[test]
 fn nobody_is_never_everyone() {
-    for runtime in ["picoclaw"] {
+    for runtime in ["nullclaw", "picoclaw"] {
         let only = |ids: &[&str]| Hears::Only(ids.iter().map(|id| (*id).to_owned()).collect());
         let said = |hears, direct| errors(&heard(runtime, hears, direct));
         assert_eq!(said(only(&["7"]), DirectPolicy::Disabled), Vec::<String>::new(), "{runtime}");
@@ -159,4 +159,132 @@ fn picoclaw_asks_for_the_model_that_was_written() {
     assert_eq!(config["model_list"][1]["model"], "other/a/b");
     assert!(config["model_list"][1]["extra_body"].is_null());
     assert_eq!(config["agents"]["defaults"]["model_fallbacks"][0], config["model_list"][1]["model_name"]);
+}
+
+/// The keys of 2026.2.26 (`config_types.zig`); another one is ignored in silence.
+const NULLCLAW: &[&str] = &[
+    "agents.defaults.model.primary",
+    "autonomy.level",
+    "autonomy.workspace_only",
+    "channels.cli",
+    "channels.discord.accounts.main.allow_bots",
+    "channels.discord.accounts.main.allow_from",
+    "channels.discord.accounts.main.guild_id",
+    "channels.discord.accounts.main.require_mention",
+    "channels.discord.accounts.main.token",
+    "channels.matrix.accounts.main.access_token",
+    "channels.matrix.accounts.main.allow_from",
+    "channels.matrix.accounts.main.group_allow_from",
+    "channels.matrix.accounts.main.group_policy",
+    "channels.matrix.accounts.main.homeserver",
+    "channels.matrix.accounts.main.room_id",
+    "channels.matrix.accounts.main.user_id",
+    "channels.slack.accounts.main.allow_from",
+    "channels.slack.accounts.main.app_token",
+    "channels.slack.accounts.main.bot_token",
+    "channels.slack.accounts.main.channel_id",
+    "channels.slack.accounts.main.dm_policy",
+    "channels.slack.accounts.main.group_policy",
+    "channels.slack.accounts.main.mode",
+    "channels.telegram.accounts.main.allow_from",
+    "channels.telegram.accounts.main.bot_token",
+    "channels.telegram.accounts.main.group_allow_from",
+    "channels.telegram.accounts.main.group_policy",
+    "channels.telegram.accounts.main.require_mention",
+    "gateway.host",
+    "gateway.port",
+    "gateway.require_pairing",
+    "heartbeat.enabled",
+    "models.providers.*.api_key",
+    "models.providers.*.base_url",
+    "reliability.model_fallbacks.*.fallbacks",
+    "reliability.model_fallbacks.*.model",
+];
+
+#[test]
+fn nullclaw_knows_every_key_and_no_provider_of_a_known_name() {
+    knows("nullclaw", "claw/nullclaw/config.json", NULLCLAW);
+    for is_proxied in [false, true] {
+        let unit = unit("nullclaw", is_proxied, 0, 1, false);
+        let config: Value = serde_json::from_str(&made(&unit, "claw/nullclaw/config.json").0).expect("JSON");
+        let names: Vec<&String> = config["models"]["providers"].as_object().expect("a map").keys().collect();
+        assert!(names == ["cllama"] || names == ["claw-demo"], "{names:?}: the address of a known name is not read");
+        assert!(config["reliability"]["fallback_providers"].is_null());
+    }
+}
+
+/// The keys of 0.5.0 (`microclaw.config.example.yaml`, `src/config.rs`, `src/channels`); another one is warned of at the top, and not
+/// below `channels`, where a list that is misspelt would be open.
+const MICROCLAW: &[&str] = &[
+    "api_key",
+    "channels.discord.allowed_channels",
+    "channels.discord.bot_token",
+    "channels.discord.bot_username",
+    "channels.discord.enabled",
+    "channels.discord.no_mention",
+    "channels.feishu.allowed_chats",
+    "channels.feishu.app_id",
+    "channels.feishu.app_secret",
+    "channels.feishu.connection_mode",
+    "channels.feishu.enabled",
+    "channels.matrix.access_token",
+    "channels.matrix.allowed_room_ids",
+    "channels.matrix.allowed_user_ids",
+    "channels.matrix.bot_user_id",
+    "channels.matrix.enabled",
+    "channels.matrix.homeserver_url",
+    "channels.matrix.mention_required",
+    "channels.slack.allowed_channels",
+    "channels.slack.app_token",
+    "channels.slack.bot_token",
+    "channels.slack.bot_username",
+    "channels.slack.enabled",
+    "channels.telegram.allowed_groups",
+    "channels.telegram.allowed_user_ids",
+    "channels.telegram.bot_token",
+    "channels.telegram.bot_username",
+    "channels.telegram.enabled",
+    "channels.web.enabled",
+    "context_dir",
+    "context_max_chars",
+    "data_dir",
+    "fallback_model",
+    "high_risk_tool_user_confirmation_required",
+    "llm_base_url",
+    "llm_provider",
+    "model",
+    "skill_archive_after_days",
+    "skills_dir",
+    "timezone",
+    "web_auth_token",
+    "web_enabled",
+    "web_host",
+    "web_port",
+    "working_dir",
+    "working_dir_isolation",
+];
+
+#[test]
+fn microclaw_knows_every_key_and_has_no_password_that_everybody_knows() {
+    knows("microclaw", "claw/microclaw/config.yaml", MICROCLAW);
+    let config: Value =
+        serde_json::from_str(&made(&everything("microclaw"), "claw/microclaw/config.yaml").0).expect("JSON");
+    assert_eq!(config["web_auth_token"], "<secret token MICROCLAW_WEB_TOKEN of bot>");
+    assert_eq!(config["web_host"], "127.0.0.1");
+}
+
+#[test]
+fn microclaw_is_given_a_list_of_places_or_no_account() {
+    let mut unit = heard("microclaw", Hears::Everyone, DirectPolicy::Disabled);
+    // A guild without channels would be all of them.
+    assert_eq!(errors(&unit).len(), 1);
+    let discord = Platform::parse("discord").expect("a platform");
+    let policy = unit.channels.get_mut(&discord).expect("a policy");
+    for guild in policy.guilds.values_mut() {
+        guild.channels.push(claw_types::roster::Channel { id: "77".to_owned(), name: None });
+    }
+    assert_eq!(errors(&unit), Vec::<String>::new());
+    let config: Value = serde_json::from_str(&made(&unit, "claw/microclaw/config.yaml").0).expect("JSON");
+    assert_eq!(config["channels"]["discord"]["allowed_channels"], serde_json::json!([77]));
+    assert_eq!(config["channels"]["discord"]["no_mention"], false);
 }

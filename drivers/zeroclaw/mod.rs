@@ -1,0 +1,212 @@
+//! zeroclaw, the agent written in Rust.
+//!
+//! Its configuration is one TOML file which it reads from a directory that it writes beside; secrets are variables. Everything
+//! here was seen in zeroclaw 0.8.7 from crates.io, or judged by its own configuration crate.
+
+use claw_types::agent::{AgentUnit, Inference};
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::driver::{
+    BaseImage, Driver, DriverFacts, FileMount, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput,
+    SecretDelivery, SkillLayout, StateVolume,
+};
+use claw_types::files::FileTree;
+use claw_types::provider::WireFormat;
+use claw_types::standing::{Standing, Standings, Versions};
+use claw_types::toml::to_toml;
+
+use crate::kit;
+
+mod channels;
+mod config;
+
+/// The driver.
+pub(crate) struct Zeroclaw;
+
+static FACTS: DriverFacts = DriverFacts {
+    name: "zeroclaw",
+    aliases: &[],
+    summary: "the agent written in Rust, with profiles of risk",
+    source: "zeroclaw 0.8.7 from crates.io, run",
+    versions: Versions { from: VERSION, to: VERSION },
+    standing: Standings {
+        configuration: Standing::Ran,
+        contract: Standing::Ran,
+        fallbacks: Standing::Read,
+        proxy: Standing::Ran,
+        channels: Standing::Read,
+        schedules: Standing::Ran,
+        skills: Standing::Ran,
+        mcp: Standing::Read,
+        settings: Standing::Ran,
+        health: Standing::Ran,
+        // `zeroclaw agent` refuses to run beside the daemon: one process owns the state.
+        door: Standing::No,
+        drain: Standing::No,
+        hardened: Standing::Ran,
+    },
+    user: (10001, 10001),
+    home: STATE,
+    skill_layout: SkillLayout::Directory,
+    slots: config::SLOTS,
+    base: Some(BaseImage {
+        repository: "claw/zeroclaw",
+        version: VERSION,
+        dockerfile: include_str!("Dockerfile"),
+        entrypoint: &["zeroclaw"],
+        command: &["daemon"],
+        former: &[],
+    }),
+    formats: &[WireFormat::OpenAi, WireFormat::Anthropic],
+    platforms: channels::PLATFORMS,
+    linked: &[],
+    egress: &[],
+    secrets: SecretDelivery::Environment,
+    memory_mib: 512,
+    stop_grace_seconds: 20,
+    start_seconds: 60,
+    probe: ProbeKind::Http,
+    probe_seconds: 10,
+};
+
+/// The version these facts are of.
+const VERSION: &str = "0.8.7";
+
+/// Where its configuration is, and all that it remembers.
+const STATE: &str = "/var/lib/zeroclaw";
+
+/// Where its one agent, `main`, works; its contract is mounted into it.
+const WORKSPACE: &str = "/var/lib/zeroclaw/agents/main/workspace";
+
+/// The port of its gateway, on the container's loopback.
+const PORT: u16 = 42617;
+
+/// The most characters of its contract that it reads.
+const CONTRACT_CHARACTERS: usize = 20_000;
+
+impl Driver for Zeroclaw {
+    fn facts(&self) -> &'static DriverFacts {
+        &FACTS
+    }
+
+    fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
+        kit::primary(unit, diag);
+        kit::settings(FACTS.name, config::SETTINGS, unit, diag);
+        channels::check(unit, diag);
+        let own = config::provider(unit).unwrap_or_default();
+        for setting in &unit.settings {
+            let path = setting.path.value.as_str();
+            if path.starts_with("providers.") && !path.starts_with(own) {
+                let error = Diagnostic::error(
+                    Code::BadSetting,
+                    setting.path.span,
+                    format!("`{path}` is no provider of this agent"),
+                );
+                diag.push(error.help(format!("its primary model is below `{}`", own.trim_end_matches('.'))));
+            }
+        }
+        let length: usize = unit.contract.sections.iter().map(|section| section.text.chars().count()).sum();
+        if length > CONTRACT_CHARACTERS {
+            let message = format!(
+                "the contract of `{}` has {length} characters, and zeroclaw reads {CONTRACT_CHARACTERS}",
+                unit.service
+            );
+            let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+            diag.push(warning.help("move what is looked up rarely into a skill, or include it as a `reference`"));
+        }
+        if let Inference::Direct { upstreams } = &unit.inference {
+            for (name, upstream) in upstreams {
+                if !FACTS.formats.contains(&upstream.format) {
+                    let message =
+                        format!("the runtime `zeroclaw` does not speak `{}` to `{name}` here", upstream.format.name());
+                    let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+                    diag.push(error.help("use a provider that speaks `openai` or `anthropic`, or the pod's proxy"));
+                }
+            }
+        }
+    }
+
+    fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
+        let mark = diag.mark();
+        let mut files = FileTree::new();
+        let mut env = kit::texts(&[("HOME", STATE), ("ZEROCLAW_CONFIG_DIR", STATE)]);
+        let mut config = config::config(unit, &mut env);
+        kit::apply(&unit.settings, &mut config);
+        kit::add(&mut files, "claw/zeroclaw/config.toml", to_toml(&config).unwrap_or_default(), unit, diag);
+        let mut mounts = Vec::new();
+        let skills =
+            (!unit.skills.is_empty()).then_some(("claw/skills", format!("{STATE}/shared/skills/{}", config::BUNDLE)));
+        let places = [
+            ("claw/zeroclaw/config.toml", format!("{STATE}/config.toml")),
+            ("claw/AGENTS.md", format!("{WORKSPACE}/AGENTS.md")),
+        ];
+        for (source, target) in places.into_iter().chain(skills) {
+            mounts
+                .push(FileMount { source: kit::source(source, unit, diag)?, target: kit::path(&target, unit, diag)? });
+        }
+        let lowered = Lowered {
+            files,
+            mounts,
+            env,
+            program: Some(kit::program(&["zeroclaw", "daemon"])),
+            // The contract is mounted into the workspace, so that is a volume of its own: the way to a mount belongs to root.
+            state: vec![
+                StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
+                StateVolume { key: "workspace", target: kit::path(WORKSPACE, unit, diag)? },
+            ],
+            probe: Probe::Http { port: PORT, path: "/health" },
+            ..Lowered::default()
+        };
+        diag.finish(mark, lowered)
+    }
+
+    fn read_health(&self, output: &ProbeOutput) -> Health {
+        let said = |status, detail: String| Health { status, detail };
+        let answer = kit::answer(&output.stdout).filter(|answer| answer["runtime"]["components"].is_object());
+        let Some(answer) = answer.filter(|_| output.exit_code == 0) else {
+            return said(HealthStatus::Unhealthy, format!("its gateway does not answer (exit {})", output.exit_code));
+        };
+        // `status` is `ok` whatever the parts say.
+        let (mut well, mut starting, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, part) in answer["runtime"]["components"].as_object().into_iter().flatten() {
+            let error =
+                part["last_error"].as_str().map(|error| format!(" ({})", kit::short(error))).unwrap_or_default();
+            match part["status"].as_str() {
+                Some("ok") if name.starts_with("channel:") => well.push(format!("{} connected", kit::short(name))),
+                Some("ok") => {}
+                Some("starting") => starting.push(kit::short(name)),
+                _ => failed.push(format!("{}{error}", kit::short(name))),
+            }
+        }
+        match (failed.is_empty(), starting.is_empty()) {
+            (false, _) => said(HealthStatus::Unhealthy, format!("failing: {}", failed.join(", "))),
+            (true, false) => said(HealthStatus::Starting, format!("starting: {}", starting.join(", "))),
+            (true, true) if well.is_empty() => said(HealthStatus::Healthy, "ready, no channels".to_owned()),
+            (true, true) => said(HealthStatus::Healthy, well.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_parts_say_is_read() {
+        let of = |part: &str, status: &str| {
+            let stdout = format!(
+                r#"{{"status":"ok","runtime":{{"components":{{"{part}":{{"status":"{status}","last_error":"closed"}}}}}}}}"#
+            );
+            let health = Zeroclaw.read_health(&ProbeOutput { exit_code: 0, stdout, stderr: String::new() });
+            (health.status, health.detail)
+        };
+        assert_eq!(of("gateway", "ok"), (HealthStatus::Healthy, "ready, no channels".to_owned()));
+        assert_eq!(of("channel:discord.main", "ok").1, "channel:discord.main connected");
+        assert_eq!(
+            of("channel:discord.main", "error"),
+            (HealthStatus::Unhealthy, "failing: channel:discord.main (closed)".to_owned())
+        );
+        assert_eq!(of("scheduler", "starting").0, HealthStatus::Starting);
+        let other = ProbeOutput { exit_code: 0, stdout: "{\"status\":\"ok\"}".to_owned(), stderr: String::new() };
+        assert_eq!(Zeroclaw.read_health(&other).status, HealthStatus::Unhealthy);
+    }
+}
