@@ -20,7 +20,7 @@ test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: 
 	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
 	docker image inspect debian:trixie-slim >/dev/null 2>&1 || docker pull -q debian:trixie-slim || sh scripts/debian-image.sh
 	$(CARGO) test -p claw-drivers --test conformance
-	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes
+	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes servers
 
 faults: tools ## 200 runs cut off anywhere, the engine restarted now and then: 10 minutes, and nobody else may need the engine
 	CLAW_TEST_FAULTS=200 $(CARGO) test --test it -- engine::faults

@@ -14,6 +14,7 @@ pub(crate) mod json;
 mod kept;
 mod leaks;
 mod lockfile;
+mod manuals;
 mod owners;
 pub(crate) mod peers;
 mod personas;

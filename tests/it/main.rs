@@ -12,6 +12,7 @@ mod examples;
 mod proxy;
 mod runtimes;
 mod secrets;
+mod servers;
 mod tidy;
 
 use std::path::{Path, PathBuf};

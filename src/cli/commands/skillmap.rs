@@ -293,24 +293,30 @@ fn uri(surface: &Surface) -> String {
     }
 }
 
-/// Returns what a surface is for programs, without its source.
+/// Returns what a surface is for programs, without its source: every kind has every key.
 fn about(surface: &Surface, uses: Option<&Uses>) -> Value {
-    let mut data = json!({ "uri": uri(surface), "access": Some(access(surface)).filter(|access| !access.is_empty()) });
-    match surface {
-        Surface::Volume { mount, .. } => data["mount"] = json!(mount.as_str()),
-        Surface::Host { path, .. } => data["mount"] = json!(path.as_str()),
-        Surface::Service { ports, mcp, .. } => {
-            let uses = uses.cloned().unwrap_or_default();
-            let operations = uses.operations.iter().map(
-                |each| json!({ "method": each.method, "path": each.path, "name": each.id, "summary": each.summary }),
-            );
-            let tools = uses.tools.iter().map(|each| json!({ "name": each.name, "summary": each.summary }));
-            data["ports"] = json!(ports);
-            data["mcp"] = json!(mcp);
-            data["operations"] = operations.collect();
-            data["tools"] = tools.collect();
-        }
-        Surface::Channel { .. } | Surface::Egress { .. } => {}
-    }
-    data
+    let mount = match surface {
+        Surface::Volume { mount, .. } => Some(mount.as_str()),
+        Surface::Host { path, .. } => Some(path.as_str()),
+        Surface::Service { .. } | Surface::Channel { .. } | Surface::Egress { .. } => None,
+    };
+    let (ports, mcp) = match surface {
+        Surface::Service { ports, mcp, .. } => (ports.as_slice(), mcp.as_deref()),
+        _ => (&[][..], None),
+    };
+    let uses = uses.cloned().unwrap_or_default();
+    let operations = uses
+        .operations
+        .iter()
+        .map(|each| json!({ "method": each.method, "path": each.path, "name": each.id, "summary": each.summary }));
+    let tools = uses.tools.iter().map(|each| json!({ "name": each.name, "summary": each.summary }));
+    json!({
+        "uri": uri(surface),
+        "access": Some(access(surface)).filter(|access| !access.is_empty()),
+        "mount": mount,
+        "ports": ports,
+        "mcp": mcp,
+        "operations": operations.collect::<Vec<_>>(),
+        "tools": tools.collect::<Vec<_>>(),
+    })
 }

@@ -69,6 +69,7 @@ fn every_document_has_the_form_its_page_says() {
         &["up", "-d", "--wait"],
         &["plan"],
         &["ps"],
+        &["skillmap"],
         &["health"],
         &["verify"],
         &["run", "-d", "writer"],

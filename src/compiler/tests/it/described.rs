@@ -225,3 +225,46 @@ proptest! {
         let _ = (api(&text), tools(&text), digests(&source(&text)));
     }
 }
+
+#[test]
+fn an_image_brings_its_descriptions_along_and_its_manual_is_kept() {
+    let (orders, listing) = (document("orders-3.0.yml"), document("tools.json"));
+    let labels = [
+        ("claw.skill.emit", "/doc/SKILL.md"),
+        ("claw.openapi", "/doc/api.yml"),
+        ("claw.mcp.tools", "/doc/tools.json"),
+        ("claw.mcp", "/mcp"),
+    ];
+    let texts =
+        [("/doc/SKILL.md", "# By hand\n"), ("/doc/api.yml", orders.as_str()), ("/doc/tools.json", listing.as_str())];
+    let world = World { labels: &labels, texts: &texts, ..World::default() };
+    let pod = POD.replacen(", x-claw: {openapi: api.yml, mcp: /mcp, mcp-tools: tools.json}", "", 1);
+    let (plan, found) = world.compile(&pod);
+    let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
+    assert!(found.is_empty(), "{found:?}");
+    let unit = plan.units.values().find(|unit| unit.unit.service.as_str() == "bot").expect("an agent");
+    let origins: Vec<_> =
+        unit.unit.skills.iter().map(|(name, skill)| (name.to_string(), skill.origin.name())).collect();
+    let expected = [("api-shop", "openapi"), ("surface-shop", "emitted"), ("tools-shop", "mcp")];
+    assert_eq!(origins, expected.map(|(name, origin)| (name.to_owned(), origin)));
+    let skill = &unit.trace.skills[&SkillName::parse("api-shop").expect("a name")][0];
+    assert_eq!(
+        (skill.from.by.as_str(), skill.from.file.as_deref()),
+        ("label claw.openapi", Some("acme/shop:/doc/api.yml"))
+    );
+    // A file of the pod stands over the image's.
+    let files = [("api.yml", "openapi: 3.0.0\npaths: {/mine: {get: {}}}\n"), ("tools.json", "[]")];
+    let world = World { labels: &labels, texts: &texts, files: &files, ..World::default() };
+    let (plan, found) = world.compile(POD);
+    let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
+    assert!(file(&plan, "skills/api-shop/SKILL.md").contains("GET /mine"));
+    // What is not there is told, and what hides is refused: an image's maker is not the operator.
+    let world = World { labels: &labels, texts: &texts[..2], ..World::default() };
+    let (_, found) = world.compile(&pod);
+    assert_eq!(found, ["missing-file: `shop` has no listing of tools at `/doc/tools.json`; it has no list of tools"]);
+    let hidden = listing.replace("Find a book", "Find\\u200b a book");
+    let texts = [texts[0], texts[1], ("/doc/tools.json", hidden.as_str())];
+    let world = World { labels: &labels, texts: &texts, ..World::default() };
+    let (plan, found) = world.compile(&pod);
+    assert!(plan.is_none() && found.iter().any(|each| each.contains("hidden-unicode")), "{found:?}");
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use claw_compiler::emit::compose::compose;
-use claw_compiler::facts::{BuildFact, Context, Facts, FileFact, Need, PodSpec, missing};
+use claw_compiler::facts::{BuildFact, Context, Facts, FileFact, ManualFact, Need, PodSpec, missing};
 use claw_compiler::plan::Plan;
 use claw_types::diag::{Diagnostic, Diagnostics};
 use claw_types::image::ImageFacts;
@@ -28,6 +28,8 @@ pub(crate) struct World<'w> {
     pub(crate) files: &'w [(&'w str, &'w str)],
     /// Labels of every image; none, and no image is known.
     pub(crate) labels: &'w [(&'w str, &'w str)],
+    /// Texts of every image, by path; none, and images have no id.
+    pub(crate) texts: &'w [(&'w str, &'w str)],
     /// The user of every image.
     pub(crate) user: Option<&'w str>,
     /// The Clawfile of every build.
@@ -38,7 +40,7 @@ pub(crate) struct World<'w> {
 
 impl Default for World<'_> {
     fn default() -> Self {
-        Self { contract: "# A\n", files: &[], labels: &[], user: None, clawfile: None, unset: &[] }
+        Self { contract: "# A\n", files: &[], labels: &[], texts: &[], user: None, clawfile: None, unset: &[] }
     }
 }
 
@@ -52,7 +54,8 @@ impl World<'_> {
     /// The same, with the findings whole.
     pub(crate) fn diagnose(&self, text: &str) -> (Option<Plan>, Vec<Diagnostic>) {
         let labels = self.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let image = ImageFacts { labels, user: self.user.map(ToOwned::to_owned), ..ImageFacts::default() };
+        let id = Some("sha256:0".to_owned()).filter(|_| !self.texts.is_empty());
+        let image = ImageFacts { id, labels, user: self.user.map(ToOwned::to_owned), ..ImageFacts::default() };
         let image = Some(image).filter(|image| !image.labels.is_empty() || image.user.is_some());
         let mut sources = SourceMap::new();
         let file = sources.add("claw-pod.yml", text);
@@ -60,6 +63,9 @@ impl World<'_> {
         let clawfile = self.clawfile.map(|text| sources.add("Clawfile", text));
         let files: BTreeMap<&str, _> =
             self.files.iter().map(|(path, text)| (*path, sources.add(*path, *text))).collect();
+        let name = |path: &str| format!("image:{path}");
+        let texts: BTreeMap<&str, _> =
+            self.texts.iter().map(|(path, text)| (*path, sources.add(name(path), *text))).collect();
         let mut diag = Diagnostics::new();
         let spec = PodSpec::of("claw-pod.yml", file, "pod");
         let mut facts = Facts::default();
@@ -89,6 +95,10 @@ impl World<'_> {
                     Need::BuildFile { context, dockerfile } => {
                         let found = clawfile.map(|file| BuildFact { name: "Clawfile".to_owned(), file });
                         facts.builds.insert((context, dockerfile), found);
+                    }
+                    Need::Manual(image, path) => {
+                        let fact = texts.get(path.as_str()).map_or(ManualFact::Missing, |file| ManualFact::Text(*file));
+                        facts.manuals.insert((image, path), fact);
                     }
                     Need::Image(name) => drop(facts.images.insert(name, image.clone())),
                     need => facts.suppose(need, contract),

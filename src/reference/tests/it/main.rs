@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 mod door;
 mod driver;
+mod mcp;
 mod runner;
 mod schedules;
 mod wire;
