@@ -20,6 +20,7 @@ fn is_asked() -> bool {
 
 const CONTRACT_BEGIN: &str = "marker-of-the-contract";
 const CONTRACT_END: &str = "marker-of-the-end-of-a-long-contract";
+const PERSONA: &str = "marker-of-the-persona";
 const SKILL: &str = "marker-of-the-skill";
 const KEY: &str = "marker-of-the-key";
 
@@ -29,6 +30,8 @@ fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str, surfaces: &st
     // Longer than the 20,000 characters that openclaw reads of a file where nothing else is said.
     let filler = "Every line of this contract is read.\n".repeat(1000);
     write("AGENTS.md", &format!("# The keeper\n\n{CONTRACT_BEGIN}\n\n{filler}\n{CONTRACT_END}\n"));
+    write("persona/SOUL.md", &format!("# Soul\n\n{PERSONA}\n"));
+    write("persona/AGENTS.md", "another contract\n");
     write("skills/house.md", &format!("---\ndescription: {SKILL}\n---\n\n# House\n"));
     write(".env", &format!("DEMO_KEY={KEY}\nHOUSE_TOKEN=marker-of-a-token\n"));
     write(
@@ -42,6 +45,7 @@ fn write(write: &dyn Fn(&str, &str), provider: &str, invoke: &str, surfaces: &st
              \x20   x-claw:\n\
              \x20     agent: AGENTS.md\n\
              \x20     models: {{primary: demo/echo-1}}\n\
+             \x20     persona: persona\n\
              \x20     skills: [skills/house.md]\n\
              \x20     invoke: {invoke}\n\
              \x20     surfaces: {surfaces}\n\
@@ -71,9 +75,10 @@ fn reached(record: &str, bearer: &str) {
     assert_eq!((&turn["method"], &turn["path"]), (&"POST".into(), &"/v1/chat/completions".into()));
     assert_eq!(turn["authorization"], format!("Bearer {bearer}"));
     let body = turn["body"].as_str().expect("a body");
-    for marker in [CONTRACT_BEGIN, CONTRACT_END, SKILL] {
+    for marker in [CONTRACT_BEGIN, CONTRACT_END, PERSONA, SKILL] {
         assert!(body.contains(marker), "{marker} did not reach the provider");
     }
+    assert!(!body.contains("another contract"), "a persona is no contract");
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(body["model"], "echo-1");
 }
@@ -90,6 +95,11 @@ fn moved(folder: &Path, unit: &Path) {
     std::fs::create_dir_all(folder.join("state/workspace")).expect("a folder");
     std::fs::create_dir_all(folder.join("home")).expect("a folder");
     std::fs::copy(unit.join("claw/AGENTS.md"), folder.join("state/workspace/AGENTS.md")).expect("copied");
+    // What `up` copies into a volume.
+    std::fs::create_dir_all(folder.join("state/workspace/persona")).expect("a folder");
+    for (path, text) in crate::files(&folder.join("persona")) {
+        std::fs::write(folder.join("state/workspace/persona").join(path), text).expect("written");
+    }
     let config: Value = serde_json::from_str(&text).expect("JSON");
     for provider in config["secrets"]["providers"].as_object().expect("secrets").values() {
         let path = Path::new(provider["path"].as_str().expect("a path"));
@@ -255,6 +265,8 @@ fn held(pod: &Pod) {
         let run = Command::new("docker").args(["exec", &container, "sh", "-c", &script]).output().expect("docker runs");
         assert!(!run.status.success(), "{script}");
     }
+    // What is the agent's own it may change.
+    docker(&["exec", &container, "sh", "-c", "echo more >> /var/lib/openclaw/workspace/persona/SOUL.md"]);
     let inspected = docker(&["inspect", &container]);
     for marker in [KEY, "marker-of-a-token"] {
         assert!(!inspected.contains(marker));
