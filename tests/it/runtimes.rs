@@ -21,6 +21,7 @@ pub(crate) fn is_asked() -> bool {
 
 const CONTRACT_BEGIN: &str = "marker-of-the-contract";
 const CONTRACT_END: &str = "marker-of-the-end-of-a-long-contract";
+const PERSONA: &str = "marker-of-the-persona";
 const SKILL: &str = "marker-of-the-skill";
 const KEY: &str = "marker-of-the-key";
 
@@ -30,6 +31,8 @@ fn write(write: &dyn Fn(&str, &str), image: &str, provider: &str, invoke: &str, 
     // Longer than the 20,000 characters that openclaw reads of a file where nothing else is said.
     let filler = "Every line of this contract is read.\n".repeat(1000);
     write("AGENTS.md", &format!("# The keeper\n\n{CONTRACT_BEGIN}\n\n{filler}\n{CONTRACT_END}\n"));
+    write("persona/SOUL.md", &format!("# Soul\n\n{PERSONA}\n"));
+    write("persona/AGENTS.md", "another contract\n");
     write("skills/house.md", &format!("---\ndescription: {SKILL}\n---\n\n# House\n"));
     write(".env", &format!("DEMO_KEY={KEY}\nHOUSE_TOKEN=marker-of-a-token\n"));
     write(
@@ -43,6 +46,7 @@ fn write(write: &dyn Fn(&str, &str), image: &str, provider: &str, invoke: &str, 
              \x20   x-claw:\n\
              \x20     agent: AGENTS.md\n\
              \x20     models: {{primary: demo/echo-1}}\n\
+             \x20     persona: persona\n\
              \x20     skills: [skills/house.md]\n\
              \x20     invoke: {invoke}\n\
              \x20     surfaces: {surfaces}\n\
@@ -75,6 +79,7 @@ fn reached(record: &str, bearer: &str) {
     for marker in [CONTRACT_BEGIN, CONTRACT_END, SKILL] {
         assert!(body.contains(marker), "{marker} did not reach the provider");
     }
+    assert!(!body.contains("another contract"), "a persona is no contract");
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(body["model"], "echo-1");
 }

@@ -128,9 +128,12 @@ fn sorted(tree: &Tree) -> Tree {
     }
 }
 
+/// Where a text begins in what was read out, and where it stands in its document.
+pub(crate) type Begins = (usize, Option<Span>);
+
 /// Returns every text of a document, one below the other as somebody reads it, and where each begins there; nothing where the
 /// document cannot be read.
-pub(crate) fn read_out(source: &Source) -> Option<(String, Vec<(usize, Option<Span>)>)> {
+pub(crate) fn read_out(source: &Source) -> Option<(String, Vec<Begins>)> {
     let tree = Tree::parse(source).ok()?;
     let mut found = Vec::new();
     tree.texts(&mut found);

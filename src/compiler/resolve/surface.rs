@@ -45,10 +45,9 @@ pub(crate) fn surfaces<'r>(row: &'r Row<'_>, shared: &Shared<'_>, diag: &mut Dia
             }
             if let Directive::Surface(surface) = &each.value
                 && let Some(surface) = bound(surface, each.span, each.label.as_deref(), row, shared, diag)
+                && add(&mut surfaces.list, surface, (each.span, Written::Directive), diag)
             {
-                if add(&mut surfaces.list, surface, (each.span, Written::Directive), diag) {
-                    surfaces.origins.push(Origin::declared("SURFACE", each));
-                }
+                surfaces.origins.push(Origin::declared("SURFACE", each));
             }
         }
         return surfaces;

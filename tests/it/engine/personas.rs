@@ -33,6 +33,16 @@ impl Pod {
         self.write("claw-pod.yml", &text(&format!("{}-box", self.name), persona));
     }
 
+    /// Brings it up again where nothing is to be done to the agent, and returns what was said.
+    fn settled(&self) -> String {
+        let run = self.run(&["up", "-d", "--json"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+        let steps = document["data"]["steps"].as_array().expect("steps");
+        assert!(steps.iter().all(|step| !step["resource"].to_string().contains("bot")), "{steps:?}");
+        run.stderr
+    }
+
     fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let text = self.ok(&[arguments, &["--json"]].concat());
         serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["data"].take()
@@ -56,15 +66,14 @@ fn a_persona_is_copied_once_and_is_the_agents_from_then_on() {
     pod.inside("echo bold > /persona/SOUL.md; echo new > /persona/notes/own.md; rm /persona/notes/first.md");
     pod.inside("ln -s /claw/AGENTS.md /persona/contract; ! echo changed > /persona/contract 2>/dev/null; ! mv /persona/SOUL.md /claw/ 2>/dev/null");
     assert!(pod.inside("cat /claw/AGENTS.md").contains("The marker is unchanged."));
-    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.settled();
     pod.ok(&["down"]);
     pod.ok(&["up", "-d"]);
     assert_eq!(pod.inside("cat /persona/SOUL.md"), "bold", "a volume outlives its container");
     // The pod's persona moves on: what the agent has made of its own stays, and that is told.
     pod.write("personas/bot/SOUL.md", "loud\n");
-    let run = pod.run(&["up", "-d"]);
-    assert!(run.code == Some(0) && run.stdout == "nothing to do\n", "{run:?}");
-    assert!(run.stderr.contains("kept: `bot` has made its own of the persona sha256:"), "{run:?}");
+    let said = pod.settled();
+    assert!(said.contains("kept: `bot` has made its own of the persona sha256:"), "{said}");
     assert_eq!(pod.inside("cat /persona/SOUL.md"), "bold");
     // What is known of it is nowhere else: a volume that holds something is never filled.
     std::fs::remove_dir_all(pod.folder.0.join(".claw")).expect("removed");
@@ -78,7 +87,7 @@ fn a_persona_is_copied_once_and_is_the_agents_from_then_on() {
         pod.inside("cat /persona/SOUL.md; ls /persona /persona/notes"),
         "loud\n/persona:\nSOUL.md\nnotes\n\n/persona/notes:\nfirst.md"
     );
-    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.settled();
     let told = pod.ok(&["persona", "pull", "bot", "--json"]);
     super::json::check("persona pull", &told);
     assert!(pod.ok(&["persona", "pull", "bot"]).starts_with("bot: began with `personas/bot`, sha256:"));
@@ -175,15 +184,15 @@ fn what_is_pushed_is_what_is_pulled_and_the_lock_keeps_it() {
     assert_eq!(pod.inside("cat /persona/SOUL.md"), "bold");
     let said = pod.ok(&["update", "bot"]);
     assert!(said.contains(&format!("persona {name}: sha256:")) && said.contains(" is now sha256:"), "{said}");
-    let run = pod.run(&["up", "-d"]);
-    assert!(run.stdout == "nothing to do\n" && run.stderr.contains("kept: `bot` has made its own"), "{run:?}");
+    let said = pod.settled();
+    assert!(said.contains("kept: `bot` has made its own"), "{said}");
     drop(registry);
     let run =
         claw_with(&pod.folder.0, &["-p", &pod.name, "compile", "--locked"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(written(), compose);
     // What was copied needs no registry; what was not cannot be had.
-    assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
+    pod.settled();
     pod.ok(&["down", "-v"]);
     let run = pod.run(&["up", "-d"]);
     assert!(run.code == Some(1) && run.stderr.contains(&format!("the persona `{name}` cannot be fetched")), "{run:?}");
@@ -231,9 +240,10 @@ fn what_would_lead_out_of_a_persona_is_refused_before_anything_is_made() {
         assert!(format!("{}{}", run.stdout, run.stderr).contains(why), "{name}: {run:?}");
     }
     for (persona, why) in
-        [(".", "is the pod's directory itself"), ("personas", "has a link that leads to no file of it")]
+        [("whole", "is the pod's directory itself"), ("personas", "has a link that leads to no file of it")]
     {
         let _ = std::fs::create_dir(pod.folder.0.join("personas"));
+        let _ = std::os::unix::fs::symlink(".", pod.folder.0.join("whole"));
         let _ = std::os::unix::fs::symlink("/etc/passwd", pod.folder.0.join("personas/out.md"));
         pod.rewrite(persona);
         let run = pod.run(&["check"]);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{KEY, calls_the_library, comes, is_asked, library, reached, record, up, write};
+use super::{KEY, PERSONA, calls_the_library, comes, is_asked, library, reached, record, up, write};
 use crate::engine::{Pod, docker};
 use crate::{Folder, claw_with, root};
 
@@ -24,6 +24,11 @@ fn moved(folder: &Path, unit: &Path) {
     std::fs::create_dir_all(folder.join("state/workspace")).expect("a folder");
     std::fs::create_dir_all(folder.join("home")).expect("a folder");
     std::fs::copy(unit.join("claw/AGENTS.md"), folder.join("state/workspace/AGENTS.md")).expect("copied");
+    // What `up` copies into a volume.
+    std::fs::create_dir_all(folder.join("state/workspace/persona")).expect("a folder");
+    for (path, text) in crate::files(&folder.join("persona")) {
+        std::fs::write(folder.join("state/workspace/persona").join(path), text).expect("written");
+    }
     let config: Value = serde_json::from_str(&text).expect("JSON");
     for provider in config["secrets"]["providers"].as_object().expect("secrets").values() {
         let path = Path::new(provider["path"].as_str().expect("a path"));
@@ -100,6 +105,7 @@ fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
     // The scripted model says who its first words say it is.
     assert!(read("answer.txt").starts_with("I am "), "{}", read("answer.txt"));
     reached(&read("requests"), KEY);
+    assert!(read("requests").contains(PERSONA));
 }
 
 /// The names of the jobs that openclaw has by claw's keys or by hand.
@@ -183,6 +189,8 @@ fn held(pod: &Pod) {
         let run = Command::new("docker").args(["exec", &container, "sh", "-c", &script]).output().expect("docker runs");
         assert!(!run.status.success(), "{script}");
     }
+    // What is the agent's own it may change.
+    docker(&["exec", &container, "sh", "-c", "echo more >> /var/lib/openclaw/workspace/persona/SOUL.md"]);
     let inspected = docker(&["inspect", &container]);
     for marker in [KEY, "marker-of-a-token"] {
         assert!(!inspected.contains(marker));
