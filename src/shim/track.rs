@@ -33,9 +33,8 @@ pub fn called_as(name: &OsStr) -> Option<String> {
 /// Where there is no such program behind the shim on the path, or the host does not start it.
 pub fn track(program: &str, words: &[OsString]) -> io::Result<u8> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let real = real(program, &path, Path::new(WORKER_TOOLS)).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, format!("`{program}`: there is no such program in this container"))
-    })?;
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no such program in this container");
+    let real = real(program, &path, Path::new(WORKER_TOOLS)).ok_or_else(missing)?;
     let mut command = Command::new(&real);
     command.args(words);
     let is_inside = std::env::var_os(INSIDE).is_some();
