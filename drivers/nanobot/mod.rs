@@ -136,6 +136,7 @@ impl Driver for Nanobot {
             ],
             env: environment(),
             program: Some(program("serve", &[SCHEDULES])),
+            persona: Some(path(&format!("{WORKSPACE}/persona"), diag)?),
             state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],
             needs: RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
             probe: Probe::Http { port: PORT, path: "/health" },

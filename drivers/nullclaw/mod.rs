@@ -120,6 +120,8 @@ impl Driver for Nullclaw {
             mounts,
             env: kit::texts(&[("HOME", HOME), ("NULLCLAW_WORKSPACE", WORKSPACE)]),
             program: Some(kit::program(&gateway)),
+            // Its tools reach nothing outside of the workspace.
+            persona: Some(kit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
             state: vec![
                 StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
                 StateVolume { key: "workspace", target: kit::path(WORKSPACE, unit, diag)? },

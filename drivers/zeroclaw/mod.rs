@@ -148,6 +148,8 @@ impl Driver for Zeroclaw {
             mounts,
             env,
             program: Some(kit::program(&["zeroclaw", "daemon"])),
+            // Its tools reach nothing outside of the workspace.
+            persona: Some(kit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
             // The contract is mounted into the workspace, so that is a volume of its own: the way to a mount belongs to root.
             state: vec![
                 StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
