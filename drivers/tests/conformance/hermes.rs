@@ -159,6 +159,9 @@ fn configured() -> AgentUnit {
     unit
 }
 
+/// What is done to a configuration.
+type Change = fn(&mut Value);
+
 /// The platforms that are on.
 fn on(reading: &Value) -> Vec<String> {
     let platforms = reading["configuration"]["gateway"]["platforms"].as_object().expect("platforms");
@@ -222,7 +225,7 @@ fn what_was_wrong_once_stays_wrong() {
     let home = Home::new(&unit("hermes", true, 0, 1, true));
     let good = home.reading(&python);
     assert_eq!((&good["ignored"], &good["warnings"]), (&json!([]), &json!([])));
-    let cases: [(&str, fn(&mut Value)); 4] = [
+    let cases: [(&str, Change); 4] = [
         ("warnings", |config| config["custom_providers"] = json!({ "cllama": { "base_url": "http://x/v1" } })),
         ("warnings", |config| config["fallback_model"] = json!("openai/gpt-4o")),
         ("ignored", |config| config["discord"]["require_mentions"] = json!(true)),
