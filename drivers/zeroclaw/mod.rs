@@ -36,7 +36,7 @@ static FACTS: DriverFacts = DriverFacts {
         channels: Standing::Read,
         schedules: Standing::Ran,
         skills: Standing::Ran,
-        mcp: Standing::Read,
+        mcp: Standing::Ran,
         settings: Standing::Ran,
         health: Standing::Ran,
         // `zeroclaw agent` refuses to run beside the daemon: one process owns the state.
