@@ -192,7 +192,8 @@ pub(crate) fn one_list(runtime: &str, empty: Empty, unit: &AgentUnit, account: &
     let mut warn = |message: String, help: &str| {
         diag.push(Diagnostic::warning(Code::RuntimeCannot, unit.origin, message).help(help));
     };
-    if in_groups.iter().any(|id| !directly.contains(id)) {
+    // A bot does not write to another one directly.
+    if in_groups.iter().any(|id| !directly.contains(id) && !policy.peers.contains(id)) {
         let message =
             format!("who is heard in the groups of `{platform}` can write to `{}` directly too", unit.service);
         warn(message, "its runtime has one list of people there; write the same list below `dm`, if that is meant");
@@ -203,15 +204,13 @@ pub(crate) fn one_list(runtime: &str, empty: Empty, unit: &AgentUnit, account: &
     }
 }
 
-/// Records that a runtime answers bots as it answers people, where a bot of the pod is on the list.
+/// Records that bots of the pod could answer each other without an end: one is on the list, and no mention is needed.
 pub(crate) fn bots(runtime: &str, unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
     let Account { platform, policy, .. } = account;
-    if hears_bots(policy) {
-        let message = format!("`{}` answers other bots on `{platform}` as it answers people", unit.service);
+    if hears_bots(policy) && !people(policy).is_mention_only {
+        let message = format!("`{}` answers every message of other bots of the pod on `{platform}`", unit.service);
         let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
-        let help = format!(
-            "`{runtime}` has no brake for bots that answer each other: leave the bot off the list of `users`, or let the other one need a mention"
-        );
+        let help = format!("`{runtime}` has no brake for bots that answer each other: write `require_mention: true`");
         diag.push(warning.help(help));
     }
 }

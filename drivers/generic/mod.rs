@@ -31,7 +31,8 @@ static FACTS: DriverFacts = DriverFacts {
         channels: Standing::No,
         schedules: Standing::No,
         skills: Standing::Ran,
-        mcp: Standing::No,
+        // Its image finds the address in its letter; whether it calls anything there, nobody but its author knows.
+        mcp: Standing::Read,
         settings: Standing::No,
         health: Standing::Ran,
         door: Standing::No,

@@ -31,12 +31,12 @@ static FACTS: DriverFacts = DriverFacts {
     standing: Standings {
         configuration: Standing::Ran,
         contract: Standing::Ran,
-        fallbacks: Standing::Read,
+        fallbacks: Standing::Ran,
         proxy: Standing::Ran,
         channels: Standing::Read,
         schedules: Standing::Ran,
         skills: Standing::Ran,
-        mcp: Standing::Read,
+        mcp: Standing::Ran,
         settings: Standing::Ran,
         health: Standing::Ran,
         // `zeroclaw agent` refuses to run beside the daemon: one process owns the state.

@@ -53,7 +53,11 @@ fn its_own_crate_takes_every_configuration() {
         ("set", set),
     ];
     for (name, unit) in units {
+        // Tokens are variables, which the validator does not read.
         let (text, _) = made(&unit, CONFIG);
+        let text = text.replace(".main]\nenabled", ".main]\nbot_token = \"x\"\nenabled");
+        let text = text.replace(".main]\nchannel_ids", ".main]\nbot_token = \"x\"\nchannel_ids");
+        let text = text.replace(".main]\nallow_bot", ".main]\nbot_token = \"x\"\nallow_bot");
         let said = judged(&program, name, &text);
         assert!(said.contains("parse: OK") && said.contains("validate: OK"), "{name}: {said}\n{text}");
         assert!(said.contains("unknown_keys: []") && !said.contains("refused"), "{name}: {said}");

@@ -623,9 +623,12 @@ fn what_secrets_and_configs_hold_is_compared_where_it_is_known() {
 
 #[test]
 fn a_newer_claw_makes_no_agent_anew_that_does_not_run_claw_itself() {
-    let text = "services:\n  bot: {image: x, environment: {A_TOKEN: '${A_TOKEN}'}, x-claw: {type: TYPE, agent: A.md, models: {primary: openai/gpt-5}}}\n  web: {image: y}\n";
-    for driver in claw_drivers::names() {
-        let text = text.replace("TYPE", driver);
+    let text = "services:\n  bot: {image: x, environment: {A_TOKEN: '${A_TOKEN}'}, x-claw: {type: TYPE, agent: A.md, models: {primary: MODEL}}}\n  web: {image: y}\n";
+    for facts in claw_drivers::ALL.iter().map(|driver| driver.facts()) {
+        let driver = facts.name;
+        let speaks_openai = facts.formats.contains(&claw_types::provider::WireFormat::OpenAi);
+        let model = if speaks_openai { "openai/gpt-5" } else { "anthropic/claude-sonnet-4" };
+        let text = text.replace("TYPE", driver).replace("MODEL", model);
         let emitted = |version: &'static str| {
             let (plan, found) = compile_by(version, &text, &|_| File::Text("# A\n"), &[]);
             let plan = plan.unwrap_or_else(|| unreachable!("{driver}: {found:?}"));
