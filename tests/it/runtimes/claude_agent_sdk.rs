@@ -112,7 +112,7 @@ fn alone(name: &str, models: &str, script: &str) -> Folder {
 }
 
 fn read(folder: &Folder, name: &str) -> String {
-    std::fs::read_to_string(folder.0.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    std::fs::read_to_string(folder.0.join(name)).unwrap_or_else(|error| unreachable!("{name}: {error}"))
 }
 
 #[test]
