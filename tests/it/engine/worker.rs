@@ -60,7 +60,7 @@ fn data(text: &str) -> Value {
 
 #[test]
 fn a_worker_stands_beside_the_pod_and_is_no_part_of_it() {
-    let pod = pod("worker", "TRACK apt\nACT echo one; id -u > /who\nACT echo two >&2\n");
+    let pod = pod("beside", "TRACK apt\nACT echo one; id -u > /who\nACT echo two >&2\n");
     pod.ok(&["up", "-d"]);
     let writer = pod.id("writer");
     let run = pod.run(&["up", "--mode", "worker"]);
