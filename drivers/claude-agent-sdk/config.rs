@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use claw_types::agent::{AgentUnit, EnvValue, Inference, ModelRef, Surface};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
+use claw_types::persona::PERSONA_DIRECTORY;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
@@ -102,14 +103,16 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
     ])
 }
 
-/// The places beside its own that it reads, and writes where it may: its letter, the pod's volumes, paths of the host.
+/// The places beside its own that it reads, and writes where it may: its letter, its persona, the pod's volumes, paths of the
+/// host.
 fn directories(unit: &AgentUnit) -> Vec<String> {
     let surfaces = unit.surfaces.iter().filter_map(|surface| match surface {
         Surface::Volume { mount, .. } => Some(mount.to_string()),
         Surface::Host { path, .. } => Some(path.to_string()),
         _ => None,
     });
-    std::iter::once("/claw".to_owned()).chain(surfaces).collect()
+    let persona = unit.persona.as_ref().map(|_| PERSONA_DIRECTORY.to_owned());
+    std::iter::once("/claw".to_owned()).chain(persona).chain(surfaces).collect()
 }
 
 fn endpoint(unit: &AgentUnit) -> Doc {

@@ -61,7 +61,7 @@ fn judged(folder: &Path, config: &Value) -> Result<Value, String> {
     if !output.status.success() {
         return Err(told);
     }
-    Ok(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}")))
+    Ok(serde_json::from_slice(&output.stdout).expect("what it read"))
 }
 
 fn at() -> Span {

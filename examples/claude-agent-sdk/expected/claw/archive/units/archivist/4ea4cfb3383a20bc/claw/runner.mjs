@@ -417,6 +417,8 @@ async function inspect(sdk, conf) {
     end();
     run.close?.();
     failed.catch(() => {});
+    // It writes until it has ended, into a folder that may be taken away next.
+    await Promise.race([drained.catch(() => {}), new Promise((resolve) => { setTimeout(resolve, 3000).unref(); })]);
   }
 }
 
@@ -709,7 +711,7 @@ async function reading(file, isThrowAway) {
       configuration: { file, sdk: sdk.version, read: conf, options: { ...others, env: own }, program },
     };
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
 
