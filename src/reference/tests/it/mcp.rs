@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 use crate::start;
 
-async fn asked(answer: fn(&HeaderMap, &Value) -> Response) -> Result<Value, String> {
+/// How a server answers a message.
+type Answer = fn(&HeaderMap, &Value) -> Response;
+
+async fn asked(answer: Answer) -> Result<Value, String> {
     let handler = async move |headers: HeaderMap, Json(message): Json<Value>| answer(&headers, &message);
     let address = start(Router::new().route("/mcp", post(handler))).await;
     mcp::tools(&format!("http://{address}/mcp")).await.map_err(|error| error.to_string())
@@ -58,7 +61,7 @@ async fn a_stream_with_a_session_and_pages_is_read_to_its_end() {
 
 #[tokio::test]
 async fn what_is_no_server_is_told_by_what_it_does() {
-    let cases: [(fn(&HeaderMap, &Value) -> Response, &str); 7] = [
+    let cases: [(Answer, &str); 7] = [
         (|_, _| StatusCode::NOT_FOUND.into_response(), "the MCP server answers 404 Not Found"),
         (|_, _| "hello".into_response(), "the MCP server answers `initialize` without JSON"),
         (
