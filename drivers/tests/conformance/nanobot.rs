@@ -86,7 +86,7 @@ fn reading(python: &Path, config: &Value) -> Result<Value, String> {
 
 /// Judges that a configuration is read whole, and that nobody but these servers would be asked.
 fn fits(python: &Path, name: &str, config: &Value, endpoints: &Value) {
-    let read = reading(python, config).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let read = reading(python, config).expect(name);
     assert_eq!(read["ignored"], json!([]), "{name}");
     assert_eq!(read["warnings"], json!([]), "{name}");
     assert_eq!(&read["endpoints"], endpoints, "{name}");
