@@ -17,6 +17,7 @@ test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: 
 	sh scripts/runtimes.sh .runtimes/openclaw
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 	sh scripts/hermes.sh .runtimes/hermes
+	sh scripts/nanobot.sh .runtimes/nanobot
 	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
 	docker image inspect debian:trixie-slim >/dev/null 2>&1 || docker pull -q debian:trixie-slim || sh scripts/debian-image.sh
 	$(CARGO) test -p claw-drivers --test conformance
@@ -83,6 +84,7 @@ runtimes: ## the real runtimes whose own validators the tests ask, into .runtime
 	PLUGINS="discord slack" sh scripts/runtimes.sh .runtimes/openclaw
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 	sh scripts/hermes.sh .runtimes/hermes
+	sh scripts/nanobot.sh .runtimes/nanobot
 
 clean: ## removes what was built
 	$(CARGO) clean

@@ -42,8 +42,21 @@ def load(config):
     return load_config(config)
 
 
+def stay_inside():
+    """Have nanobot count tokens without the table that tiktoken would fetch; TIKTOKEN_CACHE_DIR says where one lies."""
+    if "TIKTOKEN_CACHE_DIR" in os.environ:
+        return
+    import tiktoken
+
+    def absent(name):
+        raise OSError(f"the table of {name} is not here")
+
+    tiktoken.get_encoding = absent
+
+
 def serve(config, schedules=None):
     unlock(config)
+    stay_inside()
     if schedules is not None:
         # What is declared before the gateway runs is known to it at once; a mistake here stops nobody from being heard.
         try:
@@ -112,6 +125,7 @@ def ask(config, session, text):
 
     logger.remove()
     unlock(config)
+    stay_inside()
     load(config)
     from nanobot import Nanobot
 

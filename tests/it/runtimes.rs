@@ -2,6 +2,7 @@
 
 mod claude_agent_sdk;
 mod hermes;
+mod nanobot;
 mod openclaw;
 
 use serde_json::Value;

@@ -3,6 +3,7 @@
 mod claude_agent_sdk;
 mod hermes;
 mod keys;
+mod nanobot;
 mod openclaw;
 mod table;
 mod zeroclaw;

@@ -1,0 +1,336 @@
+//! What the driver `nanobot` writes, judged by the real program where it is installed (`make runtimes`).
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Inference, Setting};
+use claw_types::diag::Diagnostics;
+use claw_types::doc::Doc;
+use claw_types::provider::WireFormat;
+use claw_types::roster::Channel;
+use claw_types::span::{FileId, Span, Spanned};
+use serde_json::{Value, json};
+
+use crate::{everything, unit};
+
+/// Returns the python that has the real program; nothing, said aloud, where it is not installed.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn python() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.runtimes/nanobot");
+    let folder = folder.canonicalize().ok().filter(|folder| folder.join("nanobot.done").is_file());
+    if folder.is_none() {
+        println!("skipped: no nanobot; `make runtimes` installs it");
+    }
+    Some(folder?.join("bin/python3"))
+}
+
+fn program() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("nanobot/claw_nanobot.py")
+}
+
+/// Returns a file that the driver writes, and what it warns of.
+fn written(unit: &AgentUnit, name: &str) -> (Value, Vec<String>) {
+    let driver = claw_drivers::find("nanobot").expect("a driver");
+    let mut diag = Diagnostics::new();
+    driver.check(unit, &mut diag);
+    let lowered = driver.lower(unit, &mut diag).expect("lowered");
+    assert!(!diag.has_errors(), "{diag:?}");
+    let file = lowered.files.iter().find(|(path, _)| path.as_str() == name).expect("a file");
+    let value = serde_json::from_str(&file.1.content.masked()).expect("JSON");
+    (value, diag.iter().map(|each| each.message.clone()).collect())
+}
+
+fn config(unit: &AgentUnit) -> Value {
+    written(unit, "claw/nanobot.json").0
+}
+
+/// A folder of one test, gone with it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let place = std::env::temp_dir().join(format!("claw-nanobot-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(place.join("workspace/cron")).expect("a folder");
+        Self(place)
+    }
+
+    /// Writes a configuration whose workspace is in this folder.
+    fn config(&self, config: &Value) -> PathBuf {
+        let mut config = config.clone();
+        config["agents"]["defaults"]["workspace"] = self.0.join("workspace").display().to_string().into();
+        let path = self.0.join("config.json");
+        std::fs::write(&path, config.to_string()).expect("written");
+        path
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(python: &Path, place: &Place, arguments: &[&std::ffi::OsStr]) -> Output {
+    Command::new(python).arg("-B").args(arguments).env_clear().env("HOME", &place.0).output().expect("python runs")
+}
+
+/// Returns what the real program reads in a configuration, or what it says of it.
+fn reading(python: &Path, config: &Value) -> Result<Value, String> {
+    let place = Place::new();
+    let file = place.config(config);
+    let output = run(python, &place, &[program().as_os_str(), "reading".as_ref(), file.as_os_str()]);
+    serde_json::from_slice(&output.stdout).map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Judges that a configuration is read whole, and that nobody but these servers would be asked.
+fn fits(python: &Path, name: &str, config: &Value, endpoints: &Value) {
+    let read = reading(python, config).expect(name);
+    assert_eq!(read["ignored"], json!([]), "{name}");
+    assert_eq!(read["warnings"], json!([]), "{name}");
+    assert_eq!(&read["endpoints"], endpoints, "{name}");
+}
+
+/// Every form of rules that a channel can have.
+fn open_and_closed() -> AgentUnit {
+    let mut unit = everything("nanobot");
+    let directs =
+        [DirectPolicy::Open, DirectPolicy::Disabled, DirectPolicy::Pairing(vec!["1".into()]), DirectPolicy::default()];
+    for (index, (_, policy)) in unit.channels.iter_mut().enumerate() {
+        let guild = |hears| GuildPolicy { hears, require_mention: false, channels: Vec::new() };
+        let guilds = [("9".to_owned(), guild(Hears::Everyone)), ("10".to_owned(), guild(Hears::Nobody))];
+        *policy = ChannelPolicy { guilds: guilds.into(), direct: directs[index % 4].clone(), peers: Vec::new() };
+    }
+    unit
+}
+
+fn configured() -> AgentUnit {
+    let mut unit = unit("nanobot", true, 0, 1, true);
+    let settings = [
+        ("agents.defaults.dream.enabled", Doc::Bool(true)),
+        ("agents.defaults.maxTokens", Doc::int(4096)),
+        ("channels.discord.streaming", Doc::Bool(false)),
+        ("gateway.heartbeat.intervalS", Doc::int(600)),
+        ("tools.exec.denyPatterns", Doc::strs(["curl"])),
+    ];
+    let at = Span::start_of(FileId(0));
+    unit.settings =
+        settings.map(|(path, value)| Setting { path: Spanned::new(path.to_owned(), at), value }).into_iter().collect();
+    unit
+}
+
+#[test]
+fn the_real_program_reads_every_key_and_asks_the_server_that_is_meant() {
+    let Some(python) = python() else { return };
+    let (direct, proxy) = (json!(["http://p:1/v1"]), json!(["http://cllama-passthrough:8080/v1"]));
+    fits(&python, "direct", &config(&unit("nanobot", false, 0, 1, false)), &direct);
+    fits(&python, "everything", &config(&everything("nanobot")), &direct);
+    fits(&python, "open and closed", &config(&open_and_closed()), &direct);
+    fits(&python, "proxied", &config(&unit("nanobot", true, 2, 3, true)), &proxy);
+    fits(&python, "configured", &config(&configured()), &proxy);
+    let mut anthropic = unit("nanobot", false, 0, 1, false);
+    if let Inference::Direct { upstreams } = &mut anthropic.inference {
+        upstreams.values_mut().for_each(|upstream| upstream.format = WireFormat::Anthropic);
+    }
+    fits(&python, "anthropic", &config(&anthropic), &json!(["http://p:1"]));
+}
+
+#[test]
+fn the_real_program_takes_what_the_examples_compile_to() {
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")];
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).expect("a folder").flatten().map(|entry| entry.path()));
+        } else if path.ends_with("nanobot.json") {
+            found.push(path);
+        }
+    }
+    assert!(!found.is_empty());
+    let Some(python) = python() else { return };
+    for path in found {
+        let config = serde_json::from_str(&std::fs::read_to_string(&path).expect("a file")).expect("JSON");
+        let read = reading(&python, &config).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!((&read["ignored"], &read["warnings"]), (&json!([]), &json!([])), "{}", path.display());
+    }
+}
+
+#[test]
+fn what_was_wrong_once_stays_wrong() {
+    let Some(python) = python() else { return };
+    let good = config(&unit("nanobot", true, 0, 1, false));
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        reading(&python, &bad)
+    };
+    // The server's key has another name: in silence it asks the provider that it knows by the model's name.
+    let read = with(&|bad| {
+        bad["providers"] = json!({"openrouter": {"base_url": "http://cllama-passthrough:8080/v1", "apiKey": "x"}});
+        bad["agents"]["defaults"]["provider"] = "openrouter".into();
+    });
+    let read = read.expect("read");
+    assert_eq!(read["ignored"], json!(["providers.openrouter.base_url"]));
+    assert_eq!(read["endpoints"], json!(["https://openrouter.ai/api/v1"]));
+    for (channel, key) in [("discord", "guild_id"), ("telegram", "bot_token"), ("slack", "signing_secret")] {
+        let read = with(&|bad| bad["channels"][channel] = json!({"enabled": true, key: "1"})).expect("read");
+        assert_eq!(read["ignored"], json!([format!("channels.{channel}.{key}")]));
+    }
+    let read = with(&|bad| bad["channels"]["mastodon"] = json!({"enabled": true})).expect("read");
+    assert_eq!(read["ignored"], json!(["channels.mastodon"]));
+    let error = with(&|bad| bad["agents"]["defaults"]["fallbackModels"] = json!(["demo/m2"])).expect_err("refused");
+    assert!(error.contains("not found in model_presets"), "{error}");
+    let read = with(&|bad| bad["providers"] = json!({})).expect("read");
+    assert!(read["warnings"][0].as_str().is_some_and(|text| text.contains("No provider is configured")), "{read}");
+}
+
+/// A script that asks the program's own scheduler.
+const JOBS: &str = "import sys, json, pathlib\n\
+    from nanobot.cron.service import CronService\n\
+    from nanobot.cron.session_turns import is_bound_cron_job\n\
+    jobs = CronService(pathlib.Path(sys.argv[1]))._require_store().jobs\n\
+    print(json.dumps([[j.id, j.name, j.enabled, is_bound_cron_job(j), bool(j.state.next_run_at_ms), j.payload.message] for j in jobs]))\n";
+
+#[test]
+fn schedules_are_declared_changed_and_removed_beside_those_of_others() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    let mut unit = everything("nanobot");
+    let file = place.config(&config(&unit));
+    let store = place.0.join("workspace/cron/jobs.json");
+    let by_hand = json!({"version": 1, "jobs": [{
+        "id": "byhand01", "name": "by-hand", "schedule": {"kind": "every", "everyMs": 60000},
+        "payload": {"message": "x", "sessionKey": "cli:x", "originChannel": "cli", "originChatId": "x"},
+    }]});
+    std::fs::write(&store, by_hand.to_string()).expect("written");
+    let declared = |unit: &AgentUnit| {
+        let jobs = place.0.join("schedules.json");
+        std::fs::write(&jobs, written(unit, "claw/schedules.json").0.to_string()).expect("written");
+        let arguments = [program().into_os_string(), "schedules".into(), file.clone().into(), jobs.into()];
+        let output = run(&python, &place, &arguments.each_ref().map(AsRef::as_ref));
+        let said = serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let output = run(&python, &place, &["-c".as_ref(), JOBS.as_ref(), store.as_os_str()]);
+        (said, serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}")))
+    };
+    let count = |created: usize, updated: usize, unchanged: usize, removed: usize| json!({"ok": true, "created": created, "updated": updated, "unchanged": unchanged, "removed": removed});
+    let all = unit.schedules.len();
+    let (said, jobs) = declared(&unit);
+    assert_eq!(said, count(all, 0, 0, 0));
+    let jobs = jobs.as_array().expect("jobs");
+    assert_eq!(jobs.len(), all + 1);
+    // Each is bound to a conversation and has a time: else it would never run.
+    assert!(
+        jobs.iter().filter(|job| job[0] != "byhand01").all(|job| job[2] == true && job[3] == true && job[4] == true)
+    );
+    assert_eq!(declared(&unit).0, count(0, 0, all, 0));
+    unit.schedules.truncate(1);
+    unit.schedules[0].message = "Another thing".into();
+    let (said, jobs) = declared(&unit);
+    assert_eq!(said, count(0, 1, 0, all - 1));
+    let names: Vec<&Value> = jobs.as_array().expect("jobs").iter().map(|job| &job[5]).collect();
+    assert_eq!(names, ["x", "Another thing"]);
+    // A store as the first implementation wrote it ends the scheduler.
+    std::fs::write(
+        &store,
+        json!({"version": 1, "jobs": [{"name": "m", "schedule": {"kind": "cron", "expression": "* * * * *"}}]})
+            .to_string(),
+    )
+    .expect("written");
+    let output = run(&python, &place, &["-c".as_ref(), JOBS.as_ref(), store.as_os_str()]);
+    assert!(!output.status.success());
+}
+
+/// A script that has the program's own channels judge who is heard: `[platform, person, place, is direct]` each.
+const HEARD: &str = "import sys, json, types\n\
+    from nanobot.bus.queue import MessageBus\n\
+    from nanobot.channels.discord.runtime import DiscordChannel\n\
+    from nanobot.channels.slack.runtime import SlackChannel\n\
+    from nanobot.channels.telegram.runtime import TelegramChannel\n\
+    config, cases = json.loads(sys.argv[1]), json.loads(sys.argv[2])\n\
+    kinds = {'discord': DiscordChannel, 'slack': SlackChannel, 'telegram': TelegramChannel}\n\
+    made = {name: kind(config[name], MessageBus()) for name, kind in kinds.items()}\n\
+    made['discord']._bot_user_id = '1'\n\
+    def heard(name, person, place, direct):\n\
+    \x20   channel = made[name]\n\
+    \x20   if name == 'slack':\n\
+    \x20       kind = 'im' if direct else 'channel'\n\
+    \x20       return channel._is_allowed(person, place, kind) and (direct or channel._should_respond_in_channel('app_mention', '', place))\n\
+    \x20   if name == 'telegram':\n\
+    \x20       return channel.is_allowed(person)\n\
+    \x20   me = types.SimpleNamespace(id=1)\n\
+    \x20   where = types.SimpleNamespace(id=int(place), parent=None, parent_id=None)\n\
+    \x20   message = types.SimpleNamespace(guild=None if direct else me, channel=where, mentions=[me], raw_mentions=[1], reference=None)\n\
+    \x20   return channel._should_accept_inbound(message, person, '') and channel.is_allowed(person)\n\
+    print(json.dumps([bool(heard(*case)) for case in cases]))\n";
+
+#[test]
+fn the_real_channels_hear_whom_the_pod_names() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    let heard = |unit: &AgentUnit, cases: Value| {
+        let config = config(unit)["channels"].to_string();
+        let output =
+            run(&python, &place, &["-c".as_ref(), HEARD.as_ref(), config.as_ref(), cases.to_string().as_ref()]);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    };
+    let mut unit = everything("nanobot");
+    let cases = json!([
+        ["discord", "167037070349434880", "1465489501551067137", false],
+        ["discord", "223456789012345678", "1465489501551067137", false],
+        ["discord", "999", "1465489501551067137", false],
+        ["discord", "167037070349434880", "77", false],
+        ["discord", "167037070349434880", "77", true],
+        ["slack", "U0123456789", "D0", true],
+        ["slack", "U0777777777", "D0", true],
+        // Its channels have no people, so one that names some is closed.
+        ["slack", "U0123456789", "C0123456789", false],
+        ["telegram", "167037070", "", true],
+        ["telegram", "167037070|alice", "", true],
+        ["telegram", "5|bob", "", true],
+    ]);
+    let said = heard(&unit, cases.clone());
+    assert_eq!(said, json!([true, true, false, false, false, true, false, false, true, true, false]));
+    for policy in unit.channels.values_mut() {
+        *policy = ChannelPolicy::default();
+    }
+    assert_eq!(heard(&unit, cases), Value::from(vec![false; 11]));
+    let everyone = |id: &str| GuildPolicy {
+        hears: Hears::Everyone,
+        require_mention: true,
+        channels: vec![Channel { id: id.into(), name: None }],
+    };
+    for (platform, policy) in &mut unit.channels {
+        let id = if platform.name() == "slack" { "C0123456789" } else { "1465489501551067137" };
+        policy.guilds = [("9".to_owned(), everyone(id))].into();
+    }
+    let cases = json!([
+        ["discord", "5", "1465489501551067137", false],
+        ["discord", "5", "77", false],
+        ["discord", "5", "77", true],
+        ["slack", "U0777777777", "C0123456789", false],
+        ["slack", "U0777777777", "C0000000000", false],
+        ["slack", "U0777777777", "D0", true],
+        // Everyone in a group would be everyone anywhere.
+        ["telegram", "5", "", false],
+    ]);
+    assert_eq!(heard(&unit, cases), json!([true, false, false, true, false, false, false]));
+}
+
+#[test]
+fn what_it_cannot_keep_apart_is_told() {
+    let mut unit = everything("nanobot");
+    unit.channels.retain(|platform, _| matches!(platform.name(), "discord" | "feishu" | "slack"));
+    unit.identities.retain(|platform, _| matches!(platform.name(), "discord" | "feishu" | "slack"));
+    let ends = |name: &str| format!("nothing in nanobot ends bots of `{name}` that answer each other");
+    let expected = [
+        "nanobot hears no direct messages on `discord` where channels are named".to_owned(),
+        ends("discord"),
+        "nanobot has one list of people for all of `feishu`: who is named once is heard in each place".to_owned(),
+        "nanobot knows no groups of `feishu`: whom it hears it hears in every group it is added to".to_owned(),
+        "nanobot hears no other bots on `feishu`".to_owned(),
+        "nanobot knows no people in channels of `slack`: a workspace that names some is closed".to_owned(),
+        ends("slack"),
+    ];
+    assert_eq!(written(&unit, "claw/nanobot.json").1, expected);
+}
