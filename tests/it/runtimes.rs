@@ -1,6 +1,7 @@
 //! The real runtimes, driven by what claw writes: `make test-runtimes`. Slow, so that other runs skip them and say so.
 
 mod claude_agent_sdk;
+mod everyone;
 mod hermes;
 mod nanobot;
 mod openclaw;

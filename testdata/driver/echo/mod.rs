@@ -5,21 +5,39 @@ use claw_types::diag::{Diagnostics, Reported};
 use claw_types::driver::{
     Driver, DriverFacts, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput, SecretDelivery, SkillLayout,
 };
+use claw_types::provider::WireFormat;
+use claw_types::standing::{Standing, Standings, Versions};
 
 /// The driver.
 pub(crate) struct Echo;
 
 static FACTS: DriverFacts = DriverFacts {
     name: "echo",
+    aliases: &[],
     summary: "says what it is told",
     source: "a fixture",
+    versions: Versions { from: "1", to: "1" },
+    standing: Standings {
+        configuration: Standing::Read,
+        contract: Standing::No,
+        fallbacks: Standing::No,
+        proxy: Standing::No,
+        channels: Standing::No,
+        schedules: Standing::No,
+        skills: Standing::No,
+        mcp: Standing::No,
+        settings: Standing::No,
+        health: Standing::No,
+        door: Standing::No,
+        drain: Standing::No,
+        hardened: Standing::No,
+    },
     user: (65532, 65532),
     home: "/tmp",
     skill_layout: SkillLayout::Flat,
     slots: &[],
     base: None,
-    formats: &[],
-    has_schedules: false,
+    formats: &[WireFormat::OpenAi],
     platforms: &[],
     linked: &[],
     egress: &[],
@@ -27,7 +45,6 @@ static FACTS: DriverFacts = DriverFacts {
     memory_mib: 64,
     stop_grace_seconds: 5,
     start_seconds: 5,
-    has_door: false,
     probe: ProbeKind::Running,
     probe_seconds: 5,
 };
