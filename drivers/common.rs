@@ -1,4 +1,8 @@
-//! What more than one driver does: schemas of configurations, and settings judged by them.
+//! What more than one driver does and no runtime owns.
 
+pub(crate) mod answer;
+pub(crate) mod people;
 pub(crate) mod schema;
 pub(crate) mod settings;
+pub(crate) mod table;
+pub(crate) mod unit;

@@ -12,7 +12,6 @@ mod claude_agent_sdk;
 mod common;
 mod generic;
 mod hermes;
-mod kit;
 mod microclaw;
 mod nanobot;
 mod nullclaw;

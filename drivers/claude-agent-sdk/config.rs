@@ -9,6 +9,8 @@ use claw_types::persona::PERSONA_DIRECTORY;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
+use crate::common::unit;
+
 use super::{PORT, ROOT, STATE, WORK, settings};
 
 /// The slots of models it has: the model it works with, those it goes on to, the one for what is small and must be fast (a
@@ -23,7 +25,7 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
     let error = |message: String, help: &str, diag: &mut Diagnostics| {
         diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message).help(help));
     };
-    if of_slot(unit, "primary").next().is_none() {
+    if unit::of_slot(unit, "primary").next().is_none() {
         let help = "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`";
         error(format!("`{}` has no model in the slot `primary`", unit.service), help, diag);
     }
@@ -69,10 +71,6 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
 /// Returns a base URL as the SDK takes it: it puts `/v1/messages` behind. Nothing where the URL does not end in `/v1`.
 fn base(url: &str) -> Option<&str> {
     url.trim_end_matches('/').strip_suffix("/v1")
-}
-
-fn of_slot<'u>(unit: &'u AgentUnit, slot: &str) -> impl Iterator<Item = &'u ModelRef> {
-    unit.models.iter().filter(move |(name, _)| name.as_str() == slot).flat_map(|(_, models)| models)
 }
 
 /// Returns the whole configuration.
@@ -133,9 +131,9 @@ fn models(unit: &AgentUnit) -> Doc {
         Inference::Proxied { .. } => Doc::Str(model.to_string()),
         Inference::Direct { .. } => Doc::str(&model.model),
     };
-    let one = |slot: &str| of_slot(unit, slot).next().map_or(Doc::Null, name);
+    let one = |slot: &str| unit::of_slot(unit, slot).next().map_or(Doc::Null, name);
     Doc::map([
-        ("fallback", Doc::List(of_slot(unit, "fallback").map(name).collect())),
+        ("fallback", Doc::List(unit::of_slot(unit, "fallback").map(name).collect())),
         ("fast", one("fast")),
         ("primary", one("primary")),
         ("subagent", one("subagent")),

@@ -11,11 +11,13 @@ use claw_types::driver::{
     BaseImage, Door, Drain, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
     RuntimeNeeds, SecretDelivery, SkillLayout, StateVolume,
 };
-use claw_types::files::{FileSpec, FileTree};
+use claw_types::files::FileTree;
 use claw_types::id::EnvName;
 use claw_types::path::{ContainerPath, PodPath};
 use claw_types::provider::WireFormat;
 use claw_types::standing::{Alias, Standing, Standings, Versions};
+
+use crate::common::unit;
 
 mod config;
 mod health;
@@ -107,13 +109,8 @@ impl Driver for ClaudeAgentSdk {
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
         let mark = diag.mark();
         let mut files = FileTree::new();
-        let mut add = |path: &str, content: Content, diag: &mut Diagnostics| {
-            let added = PodPath::parse(path).ok().map(|path| files.insert(path, FileSpec::managed(content)));
-            if !matches!(added, Some(Ok(()))) {
-                let error = Diagnostic::error(Code::NameCollision, unit.origin, format!("`{path}` is taken"));
-                diag.push(error.help("give the file another name"));
-            }
-        };
+        let mut add =
+            |path: &str, content: Content, diag: &mut Diagnostics| unit::add(&mut files, path, content, unit, diag);
         add("claw/agent.json", config::config(unit).to_json(), diag);
         add("claw/runner.mjs", Content::text(include_str!("runner.mjs")), diag);
         let bad =

@@ -8,6 +8,8 @@ use claw_types::id::EnvName;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
+use crate::common::unit::PROXY;
+
 use super::{WORKSPACE, channels};
 
 /// The slots of models it has.
@@ -33,9 +35,6 @@ const TASKS: &[&str] = &[
     "vision",
     "web_extract",
 ];
-
-/// The provider's name that stands for the pod's proxy. A private name: nothing else of hermes claims its key.
-const PROXY: &str = "cllama";
 
 /// The most characters of the contract that are read: more than a contract can have.
 const CONTRACT_CHARACTERS: i64 = 64 * 1024 * 1024;

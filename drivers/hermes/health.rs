@@ -3,6 +3,8 @@
 use claw_types::driver::{Health, HealthStatus, ProbeOutput};
 use serde_json::Value;
 
+use crate::common::answer::short;
+
 /// Returns how the runtime is: `{"status": …}` of the probe, or with `gateway_state` and `platforms` of the detail.
 pub(super) fn read(output: &ProbeOutput) -> Health {
     // The answer is the last line that is an object of its own; whatever else was printed is noise.
@@ -20,12 +22,6 @@ pub(super) fn read(output: &ProbeOutput) -> Health {
     let (status, word) =
         if is_well { (HealthStatus::Healthy, "ready") } else { (HealthStatus::Unhealthy, "not ready") };
     Health { status, detail: format!("{word}{}", version.unwrap_or_default()) }
-}
-
-/// One line, and not a long one.
-fn short(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(160).collect()
 }
 
 fn detailed(answer: &Value) -> Health {

@@ -7,18 +7,19 @@
 use std::collections::BTreeMap;
 
 use claw_types::agent::{AgentUnit, EnvValue};
-use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::diag::{Diagnostics, Reported};
 use claw_types::doc::Content;
 use claw_types::driver::{
     AfterStart, BaseImage, Door, Drain, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
     RuntimeNeeds, SecretDelivery, SkillLayout, StateVolume,
 };
-use claw_types::files::{FileSpec, FileTree};
+use claw_types::files::FileTree;
 use claw_types::id::EnvName;
-use claw_types::path::{ContainerPath, PodPath};
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 use claw_types::standing::{Standing, Standings, Versions};
+
+use crate::common::unit;
 
 mod channels;
 mod config;
@@ -113,7 +114,7 @@ impl Driver for Hermes {
     }
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        models(unit, diag);
+        unit::primary(unit, diag);
         channels::check(unit, diag);
         settings::rules().check(unit, diag);
     }
@@ -121,27 +122,18 @@ impl Driver for Hermes {
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
         let mark = diag.mark();
         let mut files = FileTree::new();
-        let mut add = |path: &str, content: Content, diag: &mut Diagnostics| {
-            let added = PodPath::parse(path).ok().map(|path| files.insert(path, FileSpec::managed(content)));
-            if !matches!(added, Some(Ok(()))) {
-                let error = Diagnostic::error(Code::NameCollision, unit.origin, format!("`{path}` is taken"));
-                diag.push(error.help("give the file another name"));
-            }
-        };
+        let mut add =
+            |path: &str, content: Content, diag: &mut Diagnostics| unit::add(&mut files, path, content, unit, diag);
         let mut config = config::config(unit);
         settings::rules().apply(unit, &mut config, diag);
         add("claw/hermes/config.yaml", config.to_json(), diag);
         add("claw/hermes/empty", Content::text("\n"), diag);
         add("claw/runtime.py", Content::text(SCRIPT), diag);
         add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
-        let path = |text: &str, diag: &mut Diagnostics| {
-            ContainerPath::parse(text)
-                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))
-        };
+        let path = |text: &str, diag: &mut Diagnostics| unit::path(text, unit, diag);
         let mut mounts = Vec::new();
         for (source, target) in PLACES {
-            let source = PodPath::parse(source)
-                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))?;
+            let source = unit::source(source, unit, diag)?;
             mounts.push(FileMount { source, target: path(&format!("{STATE}/{target}"), diag)? });
         }
         let mut env = environment();
@@ -210,17 +202,4 @@ fn environment() -> BTreeMap<EnvName, EnvValue> {
         .into_iter()
         .filter_map(|(name, value)| EnvName::parse(name).ok().map(|name| (name, EnvValue::Literal(value))));
     named.collect()
-}
-
-/// Records that it has no model.
-fn models(unit: &AgentUnit, diag: &mut Diagnostics) {
-    if !unit.models.keys().any(|slot| slot.as_str() == "primary") {
-        let message = format!("`{}` has no model in the slot `primary`", unit.service);
-        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-        diag.push(
-            error.help(
-                "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`",
-            ),
-        );
-    }
 }

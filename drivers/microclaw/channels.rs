@@ -4,7 +4,10 @@ use claw_types::agent::{AgentUnit, DirectPolicy, Hears};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 
-use crate::kit::{self, Account};
+use crate::common::{
+    people::{self, Account},
+    unit,
+};
 
 /// The platforms of this table: those that call out by themselves, and whose settings an id and a token are.
 pub(super) const PLATFORMS: &[&str] = &["discord", "feishu", "matrix", "slack", "telegram"];
@@ -17,7 +20,7 @@ const NAMED: &[&str] = &["feishu", "matrix"];
 
 /// Records rules that microclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in kit::spoken(unit, PLATFORMS) {
+    for account in people::spoken(unit, PLATFORMS) {
         check_account(unit, &account, diag);
     }
 }
@@ -94,14 +97,14 @@ fn places<'a>(account: &'a Account<'_>) -> Vec<&'a str> {
 /// Returns `channels`. The web server is one of them: its health page is what is asked.
 pub(super) fn channels(unit: &AgentUnit) -> Doc {
     let web = [("web", Doc::map([("enabled", Doc::Bool(true))]))];
-    let spoken = kit::spoken(unit, PLATFORMS).map(|account| (account.platform.name(), keys(unit, &account)));
+    let spoken = people::spoken(unit, PLATFORMS).map(|account| (account.platform.name(), keys(unit, &account)));
     Doc::map(web.into_iter().chain(spoken))
 }
 
 fn keys(unit: &AgentUnit, account: &Account<'_>) -> Doc {
     let token = |at: usize| {
         let name = account.platform.tokens().get(at).copied().unwrap_or_default();
-        kit::secret(unit, name).map_or(Doc::Null, Doc::Secret)
+        unit::secret(unit, name).map_or(Doc::Null, Doc::Secret)
     };
     let id = || account.identity.id.as_deref().map_or(Doc::Null, Doc::str);
     let texts = || Doc::strs(places(account));
@@ -110,7 +113,7 @@ fn keys(unit: &AgentUnit, account: &Account<'_>) -> Doc {
         Doc::List(places.map(|id| Doc::Number(id.to_owned())).collect())
     };
     // The lists of all guilds are one, so the strictest rule of them holds in each.
-    let is_mention_only = kit::people(account.policy).is_mention_only;
+    let is_mention_only = people::people(account.policy).is_mention_only;
     let mut keys = vec![("enabled", Doc::Bool(true))];
     let name = account.identity.username.as_deref().map(|name| ("bot_username", Doc::str(name)));
     match account.platform.name() {

@@ -6,7 +6,7 @@ use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
 use super::{PORT, SKILLS, STATE, channels};
-use crate::kit::{self, Takes};
+use crate::common::{table::Takes, unit};
 
 /// The slots of models it has: all are of one provider.
 pub(super) const SLOTS: &[&str] = &["primary", "fallback", "compaction", "reflector", "title", "vision"];
@@ -41,11 +41,11 @@ pub(super) fn config(unit: &AgentUnit, web_token: Option<SecretRef>) -> Doc {
         Inference::Proxied { .. } => Doc::Str(model.to_string()),
         Inference::Direct { .. } => Doc::Str(model.model.clone()),
     };
-    let first = |slot: &str| kit::of_slot(unit, slot).next().map(name);
+    let first = |slot: &str| unit::of_slot(unit, slot).next().map(name);
     let (base, format, key) = match &unit.inference {
         Inference::Proxied { endpoint, token, .. } => (endpoint.as_str(), WireFormat::OpenAi, Some(token)),
         Inference::Direct { upstreams } => {
-            let primary = kit::of_slot(unit, "primary").next();
+            let primary = unit::of_slot(unit, "primary").next();
             match primary.and_then(|model| upstreams.get(&model.provider)) {
                 Some(upstream) => (upstream.base_url.as_str(), upstream.format, upstream.key.as_ref()),
                 None => ("", WireFormat::OpenAi, None),
@@ -88,7 +88,7 @@ pub(super) fn config(unit: &AgentUnit, web_token: Option<SecretRef>) -> Doc {
 
 /// Returns `mcp.json`; nothing where there is no server.
 pub(super) fn servers(unit: &AgentUnit) -> Doc {
-    let servers: Vec<(String, Doc)> = kit::servers(unit)
+    let servers: Vec<(String, Doc)> = unit::servers(unit)
         .map(|(name, url)| (name, Doc::map([("endpoint", Doc::str(url)), ("transport", Doc::str("streamable_http"))])))
         .collect();
     if servers.is_empty() { Doc::Null } else { Doc::map([("mcpServers", Doc::map(servers))]) }

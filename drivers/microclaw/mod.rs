@@ -16,7 +16,7 @@ use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 use claw_types::standing::{Standing, Standings, Versions};
 
-use crate::kit;
+use crate::common::{answer, table, unit};
 
 mod channels;
 mod config;
@@ -82,13 +82,13 @@ impl Driver for Microclaw {
     }
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        kit::primary(unit, diag);
-        kit::settings(FACTS.name, config::SETTINGS, unit, diag);
+        unit::primary(unit, diag);
+        table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         let mut refuse = |message: String, help: &str| {
             diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message).help(help));
         };
-        if kit::of_slot(unit, "fallback").count() > 1 {
+        if unit::of_slot(unit, "fallback").count() > 1 {
             let message = format!("`{}` has several models in `fallback`, and microclaw takes one", unit.service);
             refuse(message, "leave one; a proxy of the pod can have more");
         }
@@ -98,7 +98,7 @@ impl Driver for Microclaw {
                     format!("the runtime `microclaw` does not speak `{}` to `{name}`", upstream.format.name());
                 refuse(message, "use a provider that speaks `openai` or `anthropic`, or the pod's proxy");
             }
-            let primary = kit::of_slot(unit, "primary").next().map(|model| &model.provider);
+            let primary = unit::of_slot(unit, "primary").next().map(|model| &model.provider);
             for model in unit.models.values().flatten().filter(|model| Some(&model.provider) != primary) {
                 let message = format!("microclaw asks the provider of the primary model for `{model}` too");
                 refuse(message, "take a model of the same provider, or `cllama`: a proxy has all of them");
@@ -110,39 +110,39 @@ impl Driver for Microclaw {
         let mark = diag.mark();
         let mut files = FileTree::new();
         let mut config = config::config(unit, web_token(unit));
-        kit::apply(&unit.settings, &mut config);
+        table::apply(&unit.settings, &mut config);
         // JSON is YAML, and needs no other writer.
-        kit::add(&mut files, "claw/microclaw/config.yaml", config.to_json(), unit, diag);
+        unit::add(&mut files, "claw/microclaw/config.yaml", config.to_json(), unit, diag);
         let mut places = Vec::new();
         let servers = config::servers(unit);
         if servers != Doc::Null {
-            kit::add(&mut files, "claw/microclaw/mcp.json", servers.to_json(), unit, diag);
+            unit::add(&mut files, "claw/microclaw/mcp.json", servers.to_json(), unit, diag);
             places.push(("claw/microclaw/mcp.json".to_owned(), format!("{STATE}/mcp.json")));
         }
         places.extend(unit.skills.keys().map(|name| (format!("claw/skills/{name}"), format!("{SKILLS}/{name}"))));
         let mut mounts = Vec::new();
         for (source, target) in places {
-            let (source, target) = (kit::source(&source, unit, diag)?, kit::path(&target, unit, diag)?);
+            let (source, target) = (unit::source(&source, unit, diag)?, unit::path(&target, unit, diag)?);
             mounts.push(FileMount { source, target });
         }
         let lowered = Lowered {
             files,
             mounts,
-            env: kit::texts(&[("HOME", STATE), ("MICROCLAW_CONFIG", "/claw/microclaw/config.yaml")]),
-            program: Some(kit::program(&["microclaw", "start"])),
+            env: unit::texts(&[("HOME", STATE), ("MICROCLAW_CONFIG", "/claw/microclaw/config.yaml")]),
+            program: Some(unit::program(&["microclaw", "start"])),
             state: vec![
-                StateVolume { key: "skills", target: kit::path(SKILLS, unit, diag)? },
-                StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
+                StateVolume { key: "skills", target: unit::path(SKILLS, unit, diag)? },
+                StateVolume { key: "state", target: unit::path(STATE, unit, diag)? },
             ],
             probe: Probe::Http { port: PORT, path: "/health" },
-            door: Some(Door { command: kit::program(&["microclaw", "run", "--json", "-p"]), session: None }),
+            door: Some(Door { command: unit::program(&["microclaw", "run", "--json", "-p"]), session: None }),
             ..Lowered::default()
         };
         diag.finish(mark, lowered)
     }
 
     fn read_health(&self, output: &ProbeOutput) -> Health {
-        let answer = kit::answer(&output.stdout);
+        let answer = answer::answer(&output.stdout);
         let is_ok = answer.as_ref().and_then(|answer| answer["ok"].as_bool());
         let (status, detail) = match (output.exit_code, is_ok) {
             (0, Some(true)) => (HealthStatus::Healthy, "ready; it does not tell of its channels".to_owned()),

@@ -9,13 +9,12 @@ use claw_types::id::ProviderName;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
+use crate::common::unit::{self, PROXY};
+
 use super::{PORT, WORKSPACE, channels};
 
 /// The slots of models it has.
 pub(super) const SLOTS: &[&str] = &["primary", "fallback", "dream"];
-
-/// The provider's name that stands for the pod's proxy. A private name: nothing else of nanobot claims its key.
-const PROXY: &str = "cllama";
 
 /// The one name whose provider speaks Anthropic's format.
 const ANTHROPIC: &str = "anthropic";
@@ -25,7 +24,7 @@ const PRIVATE: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
 
 /// Records models that it cannot have.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    if of_slot(unit, "primary").next().is_none() {
+    if unit::of_slot(unit, "primary").next().is_none() {
         let message = format!("`{}` has no model in the slot `primary`", unit.service);
         let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
         diag.push(
@@ -78,7 +77,7 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
         ("tools", tools(unit)),
         ("transcription", off()),
     ];
-    let dream = of_slot(unit, "dream").next().map(|dream| [("dream", Doc::map(asked(unit, dream)))]);
+    let dream = unit::of_slot(unit, "dream").next().map(|dream| [("dream", Doc::map(asked(unit, dream)))]);
     config.extend(dream.map(|presets| ("modelPresets", Doc::map(presets))));
     Doc::map(config)
 }
@@ -106,14 +105,10 @@ fn private(provider: &ProviderName, format: Option<WireFormat>) -> String {
     if format == Some(WireFormat::Anthropic) { ANTHROPIC.to_owned() } else { format!("claw-{provider}") }
 }
 
-fn of_slot<'u>(unit: &'u AgentUnit, slot: &str) -> impl Iterator<Item = &'u ModelRef> {
-    unit.models.iter().filter(move |(name, _)| name.as_str() == slot).flat_map(|(_, models)| models)
-}
-
 fn defaults(unit: &AgentUnit) -> Doc {
-    let fallbacks = of_slot(unit, "fallback").map(|each| Doc::map(asked(unit, each)));
+    let fallbacks = unit::of_slot(unit, "fallback").map(|each| Doc::map(asked(unit, each)));
     let mut dream = vec![("enabled", Doc::Bool(false))];
-    dream.extend(of_slot(unit, "dream").next().map(|_| ("modelOverride", Doc::str("dream"))));
+    dream.extend(unit::of_slot(unit, "dream").next().map(|_| ("modelOverride", Doc::str("dream"))));
     let mut defaults = vec![
         ("dream", Doc::map(dream)),
         ("fallbackModels", Doc::List(fallbacks.collect())),
@@ -122,7 +117,7 @@ fn defaults(unit: &AgentUnit) -> Doc {
         ("timezone", Doc::Str(unit.timezone.clone().unwrap_or_else(|| "UTC".to_owned()))),
         ("workspace", Doc::str(WORKSPACE)),
     ];
-    defaults.extend(of_slot(unit, "primary").next().into_iter().flat_map(|primary| asked(unit, primary)));
+    defaults.extend(unit::of_slot(unit, "primary").next().into_iter().flat_map(|primary| asked(unit, primary)));
     Doc::map(defaults)
 }
 

@@ -3,6 +3,8 @@
 use claw_types::driver::{Health, HealthStatus, ProbeOutput};
 use serde_json::Value;
 
+use crate::common::answer::short;
+
 /// Returns how the runtime is: `{"status": …, "ready": …}` of the probe, with `schedules` of the detail.
 pub(super) fn read(output: &ProbeOutput) -> Health {
     let lines = output.stdout.lines().rev().map(str::trim).filter(|line| line.starts_with('{'));
@@ -29,12 +31,6 @@ pub(super) fn read(output: &ProbeOutput) -> Health {
         parts.push(format!("the schedule {} failed: {}", text("name"), text("error")));
     }
     Health { status: HealthStatus::Healthy, detail: parts.join("; ") }
-}
-
-/// One line, and not a long one.
-fn short(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(160).collect()
 }
 
 #[cfg(test)]

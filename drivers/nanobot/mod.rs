@@ -4,17 +4,18 @@
 //! nanobot-ai 0.3.5 from PyPI: `make test-runtimes` has that program judge what this driver writes.
 
 use claw_types::agent::{AgentUnit, EnvValue};
-use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::diag::{Diagnostics, Reported};
 use claw_types::doc::Content;
 use claw_types::driver::{
     AfterStart, BaseImage, Door, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
     RuntimeNeeds, SecretDelivery, SkillLayout, StateVolume,
 };
-use claw_types::files::{FileSpec, FileTree};
+use claw_types::files::FileTree;
 use claw_types::id::EnvName;
-use claw_types::path::{ContainerPath, PodPath};
 use claw_types::provider::WireFormat;
 use claw_types::standing::{Standing, Standings, Versions};
+
+use crate::common::unit;
 
 mod channels;
 mod config;
@@ -107,25 +108,16 @@ impl Driver for Nanobot {
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
         let mark = diag.mark();
         let mut files = FileTree::new();
-        let mut add = |path: &str, content: Content, diag: &mut Diagnostics| {
-            let added = PodPath::parse(path).ok().map(|path| files.insert(path, FileSpec::managed(content)));
-            if !matches!(added, Some(Ok(()))) {
-                let error = Diagnostic::error(Code::NameCollision, unit.origin, format!("`{path}` is taken"));
-                diag.push(error.help("give the file another name"));
-            }
-        };
+        let mut add =
+            |path: &str, content: Content, diag: &mut Diagnostics| unit::add(&mut files, path, content, unit, diag);
         let mut config = config::config(unit);
         settings::rules().apply(unit, &mut config, diag);
         add("claw/nanobot.json", config.to_json(), diag);
         add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
         add("claw/claw_nanobot.py", Content::text(include_str!("claw_nanobot.py")), diag);
-        let path = |text: &str, diag: &mut Diagnostics| {
-            ContainerPath::parse(text)
-                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))
-        };
+        let path = |text: &str, diag: &mut Diagnostics| unit::path(text, unit, diag);
         let mount = |source: &str, target: &str, diag: &mut Diagnostics| {
-            let source = PodPath::parse(source)
-                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))?;
+            let source = unit::source(source, unit, diag)?;
             Ok(FileMount { source, target: path(target, diag)? })
         };
         let lowered = Lowered {
@@ -169,8 +161,5 @@ fn program(command: &str, more: &[&str]) -> Vec<String> {
 /// What it is told beside its configuration.
 fn environment() -> std::collections::BTreeMap<EnvName, EnvValue> {
     let texts = [("HOME", HOME), ("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONUNBUFFERED", "1")];
-    let named = texts
-        .into_iter()
-        .filter_map(|(name, value)| EnvName::parse(name).ok().map(|name| (name, EnvValue::Literal(value.to_owned()))));
-    named.collect()
+    unit::texts(&texts)
 }

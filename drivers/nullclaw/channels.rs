@@ -4,18 +4,21 @@ use claw_types::agent::{AgentUnit, DirectPolicy, Hears};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 
-use crate::kit::{self, Account, Empty};
+use crate::common::{
+    people::{self, Account, Empty},
+    unit,
+};
 
 /// The platforms of this table: those that call out by themselves.
 pub(super) const PLATFORMS: &[&str] = &["discord", "matrix", "slack", "telegram"];
 
 /// Records rules that nullclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in kit::spoken(unit, PLATFORMS) {
-        kit::one_list("nullclaw", Empty::Everyone, unit, &account, diag);
+    for account in people::spoken(unit, PLATFORMS) {
+        people::one_list("nullclaw", Empty::Everyone, unit, &account, diag);
         let platform = account.platform;
         if platform.name() == "discord" {
-            kit::bots("nullclaw", unit, &account, diag);
+            people::bots("nullclaw", unit, &account, diag);
         }
         let (places, what) = match platform.name() {
             "discord" => (open(&account).count(), "guild"),
@@ -49,7 +52,7 @@ fn rooms<'a>(account: &'a Account<'_>) -> Vec<&'a str> {
 
 /// Returns `channels`.
 pub(super) fn channels(unit: &AgentUnit) -> Doc {
-    let accounts = kit::spoken(unit, PLATFORMS).map(|account| {
+    let accounts = people::spoken(unit, PLATFORMS).map(|account| {
         let main = Doc::map([("main", keys(unit, &account))]);
         (account.platform.name(), Doc::map([("accounts", main)]))
     });
@@ -57,18 +60,18 @@ pub(super) fn channels(unit: &AgentUnit) -> Doc {
 }
 
 fn keys(unit: &AgentUnit, account: &Account<'_>) -> Doc {
-    let people = kit::people(account.policy);
+    let people = people::people(account.policy);
     let ids = || Doc::strs(people.ids.clone());
     let token = |at: usize| {
         let name = account.platform.tokens().get(at).copied().unwrap_or_default();
-        kit::secret(unit, name).map_or(Doc::Null, Doc::Secret)
+        unit::secret(unit, name).map_or(Doc::Null, Doc::Secret)
     };
     let first = |mut found: Vec<&str>| if found.is_empty() { Doc::Null } else { Doc::str(found.remove(0)) };
     let mention = ("require_mention", Doc::Bool(people.is_mention_only));
     let allowlist = || Doc::str("allowlist");
     match account.platform.name() {
         "discord" => Doc::map([
-            ("allow_bots", Doc::Bool(kit::hears_bots(account.policy))),
+            ("allow_bots", Doc::Bool(people::hears_bots(account.policy))),
             ("allow_from", ids()),
             ("guild_id", first(open(account).collect())),
             mention,

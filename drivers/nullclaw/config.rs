@@ -4,7 +4,7 @@ use claw_types::agent::{AgentUnit, Inference, ModelRef};
 use claw_types::doc::Doc;
 
 use super::{PORT, channels};
-use crate::kit::{self, Takes};
+use crate::common::{table::Takes, unit};
 
 /// What `CONFIGURE` sets.
 pub(super) const SETTINGS: &[(&str, Takes)] = &[
@@ -33,8 +33,8 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
         Inference::Proxied { .. } => model.to_string(),
         Inference::Direct { .. } => model.model.clone(),
     };
-    let primary = kit::of_slot(unit, "primary").next().map(name).unwrap_or_default();
-    let fallbacks: Vec<String> = kit::of_slot(unit, "fallback").map(name).collect();
+    let primary = unit::of_slot(unit, "primary").next().map(name).unwrap_or_default();
+    let fallbacks: Vec<String> = unit::of_slot(unit, "fallback").map(name).collect();
     let mut config = vec![
         (
             "agents",
@@ -69,13 +69,13 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
 /// does not.
 fn provider(unit: &AgentUnit) -> (String, Doc) {
     let (name, base, key) = match &unit.inference {
-        Inference::Proxied { endpoint, token, .. } => (kit::PROXY.to_owned(), endpoint.clone(), Some(token)),
+        Inference::Proxied { endpoint, token, .. } => (unit::PROXY.to_owned(), endpoint.clone(), Some(token)),
         Inference::Direct { upstreams } => {
-            let primary = kit::of_slot(unit, "primary").next().map(|model| &model.provider);
+            let primary = unit::of_slot(unit, "primary").next().map(|model| &model.provider);
             let upstream = primary.and_then(|name| Some((name, upstreams.get(name)?)));
             match upstream {
                 Some((name, upstream)) => (format!("claw-{name}"), upstream.base_url.clone(), upstream.key.as_ref()),
-                None => (kit::PROXY.to_owned(), String::new(), None),
+                None => (unit::PROXY.to_owned(), String::new(), None),
             }
         }
     };

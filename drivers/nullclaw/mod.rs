@@ -13,7 +13,7 @@ use claw_types::files::FileTree;
 use claw_types::provider::WireFormat;
 use claw_types::standing::{Standing, Standings, Versions};
 
-use crate::kit;
+use crate::common::{answer, table, unit};
 
 mod channels;
 mod config;
@@ -78,8 +78,8 @@ impl Driver for Nullclaw {
     }
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        kit::primary(unit, diag);
-        kit::settings(FACTS.name, config::SETTINGS, unit, diag);
+        unit::primary(unit, diag);
+        table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         let mut refuse = |message: String, help: &str| {
             diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message).help(help));
@@ -90,8 +90,8 @@ impl Driver for Nullclaw {
                     format!("the runtime `nullclaw` does not speak `{}` to `{name}` here", upstream.format.name());
                 refuse(message, "use a provider that speaks `openai`, or the pod's proxy, which speaks for it");
             }
-            let primary = kit::of_slot(unit, "primary").next().map(|model| &model.provider);
-            for model in kit::of_slot(unit, "fallback").filter(|model| Some(&model.provider) != primary) {
+            let primary = unit::of_slot(unit, "primary").next().map(|model| &model.provider);
+            for model in unit::of_slot(unit, "fallback").filter(|model| Some(&model.provider) != primary) {
                 let message = format!("nullclaw asks the provider of the primary model for `{model}` too");
                 refuse(message, "take a fallback of the same provider, or `cllama`: a proxy has all of them");
             }
@@ -102,8 +102,8 @@ impl Driver for Nullclaw {
         let mark = diag.mark();
         let mut files = FileTree::new();
         let mut config = config::config(unit);
-        kit::apply(&unit.settings, &mut config);
-        kit::add(&mut files, "claw/nullclaw/config.json", config.to_json(), unit, diag);
+        table::apply(&unit.settings, &mut config);
+        unit::add(&mut files, "claw/nullclaw/config.json", config.to_json(), unit, diag);
         let skills = (!unit.skills.is_empty()).then_some(("claw/skills", format!("{WORKSPACE}/skills")));
         let places = [
             ("claw/nullclaw/config.json", format!("{STATE}/config.json")),
@@ -111,23 +111,25 @@ impl Driver for Nullclaw {
         ];
         let mut mounts = Vec::new();
         for (source, target) in places.into_iter().chain(skills) {
-            mounts
-                .push(FileMount { source: kit::source(source, unit, diag)?, target: kit::path(&target, unit, diag)? });
+            mounts.push(FileMount {
+                source: unit::source(source, unit, diag)?,
+                target: unit::path(&target, unit, diag)?,
+            });
         }
         let gateway = ["nullclaw", "gateway", "--host", "127.0.0.1", "--port", "3000"];
         let lowered = Lowered {
             files,
             mounts,
-            env: kit::texts(&[("HOME", HOME), ("NULLCLAW_WORKSPACE", WORKSPACE)]),
-            program: Some(kit::program(&gateway)),
+            env: unit::texts(&[("HOME", HOME), ("NULLCLAW_WORKSPACE", WORKSPACE)]),
+            program: Some(unit::program(&gateway)),
             // Its tools reach nothing outside of the workspace.
-            persona: Some(kit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
+            persona: Some(unit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
             state: vec![
-                StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
-                StateVolume { key: "workspace", target: kit::path(WORKSPACE, unit, diag)? },
+                StateVolume { key: "state", target: unit::path(STATE, unit, diag)? },
+                StateVolume { key: "workspace", target: unit::path(WORKSPACE, unit, diag)? },
             ],
             probe: Probe::Http { port: PORT, path: "/ready" },
-            door: Some(Door { command: kit::program(&["nullclaw", "agent", "-m"]), session: None }),
+            door: Some(Door { command: unit::program(&["nullclaw", "agent", "-m"]), session: None }),
             ..Lowered::default()
         };
         diag.finish(mark, lowered)
@@ -135,14 +137,14 @@ impl Driver for Nullclaw {
 
     fn read_health(&self, output: &ProbeOutput) -> Health {
         let said = |status, detail: String| Health { status, detail };
-        let answer = kit::answer(&output.stdout);
+        let answer = answer::answer(&output.stdout);
         match (output.exit_code, answer.as_ref().and_then(|answer| answer["status"].as_str())) {
             (0, Some("ready")) => said(HealthStatus::Healthy, "ready".to_owned()),
             (_, Some("not_ready")) => {
                 let checks = answer.iter().flat_map(|answer| answer["checks"].as_array().into_iter().flatten());
                 let failing =
                     checks.filter(|check| check["healthy"] == false).filter_map(|check| check["name"].as_str());
-                let failing: Vec<String> = failing.map(kit::short).collect();
+                let failing: Vec<String> = failing.map(answer::short).collect();
                 match failing.is_empty() {
                     true => said(HealthStatus::Starting, "not ready yet".to_owned()),
                     false => said(HealthStatus::Unhealthy, format!("not ready: {}", failing.join(", "))),

@@ -7,6 +7,8 @@ use claw_types::doc::Doc;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
+use crate::common::unit::{self, PROXY};
+
 use super::{PERSONA, PORT, WORKSPACE, channels, gateway_token};
 
 /// The slots of models it has.
@@ -20,9 +22,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("utility", "utilityModel"),
     ("voice", "voiceModel"),
 ];
-
-/// The provider's name that stands for the pod's proxy. A private name: nothing else of openclaw claims its key.
-const PROXY: &str = "cllama";
 
 /// The most characters of the contract that are read: more than a contract can have.
 const CONTRACT_CHARACTERS: i64 = 64 * 1024 * 1024;
@@ -135,14 +134,10 @@ fn private(provider: &str) -> String {
     format!("claw-{provider}")
 }
 
-fn of_slot<'u>(unit: &'u AgentUnit, slot: &str) -> impl Iterator<Item = &'u ModelRef> {
-    unit.models.iter().filter(move |(name, _)| name.as_str() == slot).flat_map(|(_, models)| models)
-}
-
 fn defaults(unit: &AgentUnit) -> Doc {
-    let fallbacks: Vec<Doc> = of_slot(unit, "fallback").map(|each| Doc::Str(model(unit, each))).collect();
+    let fallbacks: Vec<Doc> = unit::of_slot(unit, "fallback").map(|each| Doc::Str(model(unit, each))).collect();
     let mut main = vec![("fallbacks", Doc::List(fallbacks))];
-    main.extend(of_slot(unit, "primary").next().map(|primary| ("primary", Doc::Str(model(unit, primary)))));
+    main.extend(unit::of_slot(unit, "primary").next().map(|primary| ("primary", Doc::Str(model(unit, primary)))));
     let mut defaults = vec![
         // A contract is read whole: what is longer than the default of 20,000 characters would be cut off in silence.
         ("bootstrapMaxChars", Doc::int(CONTRACT_CHARACTERS)),
@@ -153,7 +148,7 @@ fn defaults(unit: &AgentUnit) -> Doc {
         ("workspace", Doc::str(WORKSPACE)),
     ];
     for (slot, key) in OTHERS {
-        defaults.extend(of_slot(unit, slot).next().map(|each| (*key, Doc::Str(model(unit, each)))));
+        defaults.extend(unit::of_slot(unit, slot).next().map(|each| (*key, Doc::Str(model(unit, each)))));
     }
     defaults.extend(unit.timezone.clone().map(|timezone| ("userTimezone", Doc::Str(timezone))));
     Doc::map(defaults)

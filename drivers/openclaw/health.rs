@@ -3,6 +3,8 @@
 use claw_types::driver::{Health, HealthStatus, ProbeOutput};
 use serde_json::Value;
 
+use crate::common::answer::short;
+
 /// Returns how the runtime is: `{"ready": …}` of the probe, or `{"ok": …, "channels": …}` of the detail.
 pub(super) fn read(output: &ProbeOutput) -> Health {
     let Some(answer) = answer(&output.stdout) else {
@@ -54,12 +56,6 @@ fn ready(answer: &Value, exit_code: i64) -> Health {
 
 fn names<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(short).collect::<Vec<_>>().join(", ")
-}
-
-/// One line, and not a long one.
-fn short(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(160).collect()
 }
 
 fn detailed(answer: &Value) -> Health {

@@ -4,18 +4,19 @@
 //! here was seen in openclaw 2026.9.6 from npm: `make test-runtimes` has that program judge what this driver writes.
 
 use claw_types::agent::{AgentUnit, EnvValue};
-use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
+use claw_types::diag::{Diagnostics, Reported};
 use claw_types::doc::Content;
 use claw_types::driver::{
     AfterStart, BaseImage, Door, Drain, Driver, DriverFacts, FileMount, Health, Lowered, Probe, ProbeKind, ProbeOutput,
     SecretDelivery, SkillLayout, StateVolume,
 };
-use claw_types::files::{FileSpec, FileTree};
+use claw_types::files::FileTree;
 use claw_types::id::EnvName;
-use claw_types::path::{ContainerPath, PodPath};
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 use claw_types::standing::{Standing, Standings, Versions};
+
+use crate::common::unit;
 
 mod channels;
 mod config;
@@ -103,7 +104,7 @@ impl Driver for Openclaw {
     }
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        models(unit, diag);
+        unit::primary(unit, diag);
         channels::check(unit, diag);
         settings::rules().check(unit, diag);
     }
@@ -111,25 +112,16 @@ impl Driver for Openclaw {
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
         let mark = diag.mark();
         let mut files = FileTree::new();
-        let mut add = |path: &str, content: Content, diag: &mut Diagnostics| {
-            let added = PodPath::parse(path).ok().map(|path| files.insert(path, FileSpec::managed(content)));
-            if !matches!(added, Some(Ok(()))) {
-                let error = Diagnostic::error(Code::NameCollision, unit.origin, format!("`{path}` is taken"));
-                diag.push(error.help("give the file another name"));
-            }
-        };
+        let mut add =
+            |path: &str, content: Content, diag: &mut Diagnostics| unit::add(&mut files, path, content, unit, diag);
         let mut config = config::config(unit);
         settings::rules().apply(unit, &mut config, diag);
         add("claw/openclaw.json", config.to_json(), diag);
         add("claw/schedules.json", schedules::jobs(unit).to_json(), diag);
         add("claw/schedules.mjs", Content::text(schedules::SCRIPT), diag);
         add("claw/reading.mjs", Content::text(include_str!("reading.mjs")), diag);
-        let path = |text: &str, diag: &mut Diagnostics| {
-            ContainerPath::parse(text)
-                .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))
-        };
-        let contract = PodPath::parse("claw/AGENTS.md")
-            .map_err(|bad| diag.report(Diagnostic::error(Code::NameCollision, unit.origin, bad.to_string())))?;
+        let path = |text: &str, diag: &mut Diagnostics| unit::path(text, unit, diag);
+        let contract = unit::source("claw/AGENTS.md", unit, diag)?;
         let lowered = Lowered {
             mounts: vec![FileMount { source: contract, target: path(&format!("{WORKSPACE}/AGENTS.md"), diag)? }],
             persona: unit.persona.as_ref().map(|_| path(&format!("{WORKSPACE}/{PERSONA}"), diag)).transpose()?,
@@ -138,16 +130,16 @@ impl Driver for Openclaw {
             state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],
             needs: claw_types::driver::RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
             probe: Probe::Http { port: PORT, path: "/readyz" },
-            detail: Some(program(&["openclaw", "health", "--json", "--timeout", "5000"])),
-            reading: Some(program(&["node", "/claw/reading.mjs"])),
+            detail: Some(unit::program(&["openclaw", "health", "--json", "--timeout", "5000"])),
+            reading: Some(unit::program(&["node", "/claw/reading.mjs"])),
             door: Some(Door { command: door(), session: Some(5) }),
             after_start: vec![AfterStart {
                 what: "schedules",
                 has_content: !unit.schedules.is_empty(),
-                command: program(&["node", "/claw/schedules.mjs", "/claw/schedules.json"]),
+                command: unit::program(&["node", "/claw/schedules.mjs", "/claw/schedules.json"]),
                 seconds: 300,
             }],
-            drain: Some(Drain { command: program(&DRAIN), seconds: 120 }),
+            drain: Some(Drain { command: unit::program(&DRAIN), seconds: 120 }),
             files,
             ..Lowered::default()
         };
@@ -159,13 +151,9 @@ impl Driver for Openclaw {
     }
 }
 
-fn program(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
 /// What asks it: one turn of its main agent, the answer as text.
 fn door() -> Vec<String> {
-    program(&["openclaw", "agent", "--agent", "main", "--session-key", "agent:main:claw", "--message"])
+    unit::program(&["openclaw", "agent", "--agent", "main", "--session-key", "agent:main:claw", "--message"])
 }
 
 /// Returns the token of its gateway.
@@ -185,21 +173,5 @@ fn environment() -> std::collections::BTreeMap<EnvName, EnvValue> {
         ("OPENCLAW_OFFLINE", "1"),
         ("OPENCLAW_STATE_DIR", STATE),
     ];
-    let named = texts
-        .into_iter()
-        .filter_map(|(name, value)| EnvName::parse(name).ok().map(|name| (name, EnvValue::Literal(value.to_owned()))));
-    named.collect()
-}
-
-/// Records that it has no model.
-fn models(unit: &AgentUnit, diag: &mut Diagnostics) {
-    if !unit.models.keys().any(|slot| slot.as_str() == "primary") {
-        let message = format!("`{}` has no model in the slot `primary`", unit.service);
-        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-        diag.push(
-            error.help(
-                "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`",
-            ),
-        );
-    }
+    unit::texts(&texts)
 }

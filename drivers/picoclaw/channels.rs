@@ -7,7 +7,10 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 
 use super::config::Secrets;
-use crate::kit::{self, Account, Empty};
+use crate::common::{
+    people::{self, Account, Empty},
+    unit,
+};
 
 /// The platforms of this table: those that call out by themselves, and whose settings an id and a token are. LINE and WeCom's
 /// older kinds must be called from outside; OneBot, WhatsApp, MaixCam and Pico need a second program.
@@ -18,9 +21,9 @@ const NAMED: &[&str] = &["dingtalk", "feishu", "matrix", "qq", "wecom"];
 
 /// Records rules that picoclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in kit::spoken(unit, PLATFORMS) {
-        kit::one_list("picoclaw", Empty::Everyone, unit, &account, diag);
-        kit::bots("picoclaw", unit, &account, diag);
+    for account in people::spoken(unit, PLATFORMS) {
+        people::one_list("picoclaw", Empty::Everyone, unit, &account, diag);
+        people::bots("picoclaw", unit, &account, diag);
         let platform = account.platform;
         if NAMED.contains(&platform.name()) && account.identity.id.is_none() {
             let message = format!("`{}` has no id on `{platform}`, and picoclaw logs in with it", unit.service);
@@ -33,8 +36,8 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
 /// Returns `channel_list`.
 pub(super) fn channels(unit: &AgentUnit, secrets: &mut Secrets) -> BTreeMap<String, Doc> {
     let mut channels = BTreeMap::new();
-    for account in kit::spoken(unit, PLATFORMS) {
-        let people = kit::people(account.policy);
+    for account in people::spoken(unit, PLATFORMS) {
+        let people = people::people(account.policy);
         let trigger = Doc::map([("mention_only", Doc::Bool(people.is_mention_only))]);
         let keys = [
             ("allow_from", Doc::strs(people.ids)),
@@ -52,7 +55,7 @@ pub(super) fn channels(unit: &AgentUnit, secrets: &mut Secrets) -> BTreeMap<Stri
 fn settings(unit: &AgentUnit, account: &Account<'_>, secrets: &mut Secrets) -> Doc {
     let mut token = |at: usize| {
         let name = account.platform.tokens().get(at).copied().unwrap_or_default();
-        kit::secret(unit, name).map_or(Doc::Null, |secret| secrets.add(secret))
+        unit::secret(unit, name).map_or(Doc::Null, |secret| secrets.add(secret))
     };
     let id = || account.identity.id.clone().map_or(Doc::Null, Doc::Str);
     match account.platform.name() {

@@ -8,7 +8,7 @@ use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
 use super::{PORT, WORKSPACE, channels};
-use crate::kit::{self, Takes};
+use crate::common::{table::Takes, unit};
 
 /// The slots of models it has.
 pub(super) const SLOTS: &[&str] = &["primary", "fallback", "image"];
@@ -75,14 +75,14 @@ pub(super) fn config(unit: &AgentUnit, secrets: &mut Secrets) -> Doc {
         ("workspace", Doc::str(WORKSPACE)),
     ];
     let fallbacks: Vec<String> =
-        (1..=kit::of_slot(unit, "fallback").count()).map(|at| format!("fallback-{at}")).collect();
+        (1..=unit::of_slot(unit, "fallback").count()).map(|at| format!("fallback-{at}")).collect();
     if !fallbacks.is_empty() {
         defaults.push(("model_fallbacks", Doc::strs(fallbacks)));
     }
-    if kit::of_slot(unit, "image").next().is_some() {
+    if unit::of_slot(unit, "image").next().is_some() {
         defaults.push(("image_model", Doc::str("image")));
     }
-    let servers: BTreeMap<String, Doc> = kit::servers(unit)
+    let servers: BTreeMap<String, Doc> = unit::servers(unit)
         .map(|(name, url)| {
             let keys = [("enabled", Doc::Bool(true)), ("type", Doc::str("http")), ("url", Doc::str(url))];
             (name, Doc::map(keys))
@@ -115,7 +115,7 @@ pub(super) fn config(unit: &AgentUnit, secrets: &mut Secrets) -> Doc {
 /// Returns the list of models: each has a name of its slot, by which the rest of the configuration knows it.
 fn models(unit: &AgentUnit, secrets: &mut Secrets) -> Vec<Doc> {
     let named = |slot: &'static str| {
-        kit::of_slot(unit, slot).enumerate().map(move |(at, model)| match slot {
+        unit::of_slot(unit, slot).enumerate().map(move |(at, model)| match slot {
             "fallback" => (format!("fallback-{}", at + 1), model),
             _ => (slot.to_owned(), model),
         })

@@ -13,7 +13,7 @@ use claw_types::files::FileTree;
 use claw_types::provider::WireFormat;
 use claw_types::standing::{Standing, Standings, Versions};
 
-use crate::kit;
+use crate::common::{answer, table, unit};
 
 mod channels;
 mod config;
@@ -78,8 +78,8 @@ impl Driver for Picoclaw {
     }
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        kit::primary(unit, diag);
-        kit::settings(FACTS.name, config::SETTINGS, unit, diag);
+        unit::primary(unit, diag);
+        table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         if let Inference::Direct { upstreams } = &unit.inference {
             for (name, upstream) in upstreams {
@@ -98,12 +98,12 @@ impl Driver for Picoclaw {
         let mut files = FileTree::new();
         let mut secrets = config::Secrets::default();
         let mut config = config::config(unit, &mut secrets);
-        kit::apply(&unit.settings, &mut config);
-        kit::add(&mut files, &format!("{CONFIG}/config.json"), config.to_json(), unit, diag);
+        table::apply(&unit.settings, &mut config);
+        unit::add(&mut files, &format!("{CONFIG}/config.json"), config.to_json(), unit, diag);
         for (name, content) in secrets.files {
-            kit::add(&mut files, &format!("{CONFIG}/{name}"), content, unit, diag);
+            unit::add(&mut files, &format!("{CONFIG}/{name}"), content, unit, diag);
         }
-        let contract = kit::source("claw/AGENTS.md", unit, diag)?;
+        let contract = unit::source("claw/AGENTS.md", unit, diag)?;
         let env = [
             ("HOME", STATE),
             ("PICOCLAW_BUILTIN_SKILLS", "/claw/skills"),
@@ -114,20 +114,20 @@ impl Driver for Picoclaw {
             files,
             mounts: vec![FileMount {
                 source: contract,
-                target: kit::path(&format!("{WORKSPACE}/AGENT.md"), unit, diag)?,
+                target: unit::path(&format!("{WORKSPACE}/AGENT.md"), unit, diag)?,
             }],
-            env: kit::texts(&env),
-            program: Some(kit::program(&["picoclaw", "gateway"])),
+            env: unit::texts(&env),
+            program: Some(unit::program(&["picoclaw", "gateway"])),
             // Its tools reach nothing outside of the workspace.
-            persona: Some(kit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
+            persona: Some(unit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
             // The contract is mounted into the workspace, so that is a volume of its own: the way to a mount belongs to root.
             state: vec![
-                StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
-                StateVolume { key: "workspace", target: kit::path(WORKSPACE, unit, diag)? },
+                StateVolume { key: "state", target: unit::path(STATE, unit, diag)? },
+                StateVolume { key: "workspace", target: unit::path(WORKSPACE, unit, diag)? },
             ],
             probe: Probe::Http { port: PORT, path: "/ready" },
             door: Some(Door {
-                command: kit::program(&["picoclaw", "agent", "--session", "cli:claw", "--message"]),
+                command: unit::program(&["picoclaw", "agent", "--session", "cli:claw", "--message"]),
                 session: Some(3),
             }),
             ..Lowered::default()
@@ -137,7 +137,7 @@ impl Driver for Picoclaw {
 
     fn read_health(&self, output: &ProbeOutput) -> Health {
         let said = |status, detail: String| Health { status, detail };
-        let Some(answer) = kit::answer(&output.stdout) else {
+        let Some(answer) = answer::answer(&output.stdout) else {
             return said(HealthStatus::Unhealthy, format!("its gateway does not answer (exit {})", output.exit_code));
         };
         match (output.exit_code, answer["status"].as_str()) {
@@ -145,7 +145,7 @@ impl Driver for Picoclaw {
             (_, Some("not ready")) => {
                 let checks = answer["checks"].as_object().into_iter().flatten();
                 let failing = checks.filter(|(_, check)| check["status"].as_str().is_some_and(|status| status != "ok"));
-                let failing: Vec<String> = failing.map(|(name, _)| kit::short(name)).collect();
+                let failing: Vec<String> = failing.map(|(name, _)| answer::short(name)).collect();
                 let status = if failing.is_empty() { HealthStatus::Starting } else { HealthStatus::Unhealthy };
                 let detail = if failing.is_empty() {
                     "not ready yet".to_owned()

@@ -7,7 +7,10 @@ use claw_types::diag::Diagnostics;
 use claw_types::doc::Doc;
 
 use super::config::{self, Env};
-use crate::kit::{self, Account, Empty};
+use crate::common::{
+    people::{self, Account, Empty},
+    unit,
+};
 
 /// The platforms of this table: those that its image is built with.
 pub(super) const PLATFORMS: &[&str] = &["discord", "slack", "telegram"];
@@ -17,10 +20,10 @@ pub(super) const ALIAS: &str = "main";
 
 /// Records rules that zeroclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in kit::spoken(unit, PLATFORMS) {
-        kit::one_list("zeroclaw", Empty::Nobody, unit, &account, diag);
+    for account in people::spoken(unit, PLATFORMS) {
+        people::one_list("zeroclaw", Empty::Nobody, unit, &account, diag);
         if account.platform.name() != "telegram" {
-            kit::bots("zeroclaw", unit, &account, diag);
+            people::bots("zeroclaw", unit, &account, diag);
         }
     }
 }
@@ -30,12 +33,12 @@ type Entries = BTreeMap<String, Doc>;
 /// Returns the channels by platform, and `peer_groups`.
 pub(super) fn channels(unit: &AgentUnit, env: &mut Env) -> (Entries, Entries) {
     let (mut channels, mut groups) = (Entries::new(), Entries::new());
-    for account in kit::spoken(unit, PLATFORMS) {
+    for account in people::spoken(unit, PLATFORMS) {
         let name = account.platform.name();
-        let people = kit::people(account.policy);
+        let people = people::people(account.policy);
         let keys = ["bot_token", "app_token"];
         for (token, key) in account.platform.tokens().iter().zip(keys) {
-            if let Some(secret) = kit::secret(unit, token) {
+            if let Some(secret) = unit::secret(unit, token) {
                 config::variable(env, &["channels", name, ALIAS, key], secret);
             }
         }
@@ -59,7 +62,7 @@ fn places(account: &Account<'_>) -> Vec<(&'static str, Doc)> {
     let is_named = open().all(|(_, guild)| !guild.channels.is_empty());
     let ids = open().flat_map(|(_, guild)| guild.channels.iter().map(|channel| channel.id.as_str()));
     let ids = Doc::strs(if is_named { ids.collect() } else { Vec::new() });
-    let bots = Doc::Bool(kit::hears_bots(account.policy));
+    let bots = Doc::Bool(people::hears_bots(account.policy));
     match account.platform.name() {
         // An empty list of guilds would be every guild; a guild of that id there is not.
         "discord" if open().next().is_none() => vec![("guild_ids", Doc::strs(["0"])), ("listen_to_bots", bots)],

@@ -9,7 +9,7 @@ use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
 use super::{PORT, channels};
-use crate::kit::{self, Takes};
+use crate::common::{table::Takes, unit};
 
 /// The slots of models it has.
 pub(super) const SLOTS: &[&str] = &["primary", "fallback", "classifier", "summary"];
@@ -48,7 +48,7 @@ pub(super) const SETTINGS: &[(&str, Takes)] = &[
 
 /// Returns the provider of the primary model, as a path of the configuration.
 pub(super) fn provider(unit: &AgentUnit) -> Option<&'static str> {
-    let primary = kit::of_slot(unit, "primary").next()?;
+    let primary = unit::of_slot(unit, "primary").next()?;
     match &unit.inference {
         Inference::Proxied { .. } => Some("providers.models.custom.cllama."),
         Inference::Direct { upstreams } => match upstreams.get(&primary.provider)?.format {
@@ -110,7 +110,7 @@ pub(super) fn config(unit: &AgentUnit, env: &mut Env) -> Doc {
     }
     if !servers.is_empty() {
         agent.push(("mcp_bundles", Doc::strs([BUNDLE])));
-        let names = Doc::strs(kit::servers(unit).map(|(name, _)| name));
+        let names = Doc::strs(unit::servers(unit).map(|(name, _)| name));
         config.push(("mcp_bundles", Doc::map([(BUNDLE, Doc::map([("servers", names)]))])));
         config.push(("mcp", Doc::map([("enabled", on), ("servers", Doc::List(servers))])));
     }
@@ -156,7 +156,7 @@ fn models(unit: &AgentUnit, env: &mut Env) -> Models {
         Some(format!("{family}.{alias}"))
     };
     let mut roles = Vec::new();
-    let fallbacks: Vec<&ModelRef> = kit::of_slot(unit, "fallback").collect();
+    let fallbacks: Vec<&ModelRef> = unit::of_slot(unit, "fallback").collect();
     let more = match &unit.inference {
         // One address serves them all, so a fallback is only another name.
         Inference::Proxied { .. } if !fallbacks.is_empty() => {
@@ -169,12 +169,12 @@ fn models(unit: &AgentUnit, env: &mut Env) -> Models {
         }
         _ => Vec::new(),
     };
-    let alias = if matches!(unit.inference, Inference::Proxied { .. }) { kit::PROXY } else { "claw_primary" };
-    if let Some(name) = kit::of_slot(unit, "primary").next().and_then(|model| add(alias, model, more)) {
+    let alias = if matches!(unit.inference, Inference::Proxied { .. }) { unit::PROXY } else { "claw_primary" };
+    if let Some(name) = unit::of_slot(unit, "primary").next().and_then(|model| add(alias, model, more)) {
         roles.push(("model_provider", name));
     }
     for (slot, key) in OTHERS {
-        let named = kit::of_slot(unit, slot).next().and_then(|model| add(&format!("claw_{slot}"), model, Vec::new()));
+        let named = unit::of_slot(unit, slot).next().and_then(|model| add(&format!("claw_{slot}"), model, Vec::new()));
         roles.extend(named.map(|name| (*key, name)));
     }
     let providers = families.into_iter().map(|(family, aliases)| (family, Doc::Map(aliases))).collect();
@@ -217,5 +217,5 @@ fn servers(unit: &AgentUnit) -> Vec<Doc> {
     let server = |(name, url): (String, &str)| {
         Doc::map([("name", Doc::Str(name)), ("transport", Doc::str("http")), ("url", Doc::str(url))])
     };
-    kit::servers(unit).map(server).collect()
+    unit::servers(unit).map(server).collect()
 }

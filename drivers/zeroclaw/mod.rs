@@ -14,7 +14,7 @@ use claw_types::provider::WireFormat;
 use claw_types::standing::{Standing, Standings, Versions};
 use claw_types::toml::to_toml;
 
-use crate::kit;
+use crate::common::{answer, table, unit};
 
 mod channels;
 mod config;
@@ -89,8 +89,8 @@ impl Driver for Zeroclaw {
     }
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
-        kit::primary(unit, diag);
-        kit::settings(FACTS.name, config::SETTINGS, unit, diag);
+        unit::primary(unit, diag);
+        table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         let own = config::provider(unit).unwrap_or_default();
         for setting in &unit.settings {
@@ -128,10 +128,10 @@ impl Driver for Zeroclaw {
     fn lower(&self, unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Lowered, Reported> {
         let mark = diag.mark();
         let mut files = FileTree::new();
-        let mut env = kit::texts(&[("HOME", STATE), ("ZEROCLAW_CONFIG_DIR", STATE)]);
+        let mut env = unit::texts(&[("HOME", STATE), ("ZEROCLAW_CONFIG_DIR", STATE)]);
         let mut config = config::config(unit, &mut env);
-        kit::apply(&unit.settings, &mut config);
-        kit::add(&mut files, "claw/zeroclaw/config.toml", to_toml(&config).unwrap_or_default(), unit, diag);
+        table::apply(&unit.settings, &mut config);
+        unit::add(&mut files, "claw/zeroclaw/config.toml", to_toml(&config).unwrap_or_default(), unit, diag);
         let mut mounts = Vec::new();
         let skills =
             (!unit.skills.is_empty()).then_some(("claw/skills", format!("{STATE}/shared/skills/{}", config::BUNDLE)));
@@ -140,20 +140,22 @@ impl Driver for Zeroclaw {
             ("claw/AGENTS.md", format!("{WORKSPACE}/AGENTS.md")),
         ];
         for (source, target) in places.into_iter().chain(skills) {
-            mounts
-                .push(FileMount { source: kit::source(source, unit, diag)?, target: kit::path(&target, unit, diag)? });
+            mounts.push(FileMount {
+                source: unit::source(source, unit, diag)?,
+                target: unit::path(&target, unit, diag)?,
+            });
         }
         let lowered = Lowered {
             files,
             mounts,
             env,
-            program: Some(kit::program(&["zeroclaw", "daemon"])),
+            program: Some(unit::program(&["zeroclaw", "daemon"])),
             // Its tools reach nothing outside of the workspace.
-            persona: Some(kit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
+            persona: Some(unit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
             // The contract is mounted into the workspace, so that is a volume of its own: the way to a mount belongs to root.
             state: vec![
-                StateVolume { key: "state", target: kit::path(STATE, unit, diag)? },
-                StateVolume { key: "workspace", target: kit::path(WORKSPACE, unit, diag)? },
+                StateVolume { key: "state", target: unit::path(STATE, unit, diag)? },
+                StateVolume { key: "workspace", target: unit::path(WORKSPACE, unit, diag)? },
             ],
             probe: Probe::Http { port: PORT, path: "/health" },
             ..Lowered::default()
@@ -163,7 +165,7 @@ impl Driver for Zeroclaw {
 
     fn read_health(&self, output: &ProbeOutput) -> Health {
         let said = |status, detail: String| Health { status, detail };
-        let answer = kit::answer(&output.stdout).filter(|answer| answer["runtime"]["components"].is_object());
+        let answer = answer::answer(&output.stdout).filter(|answer| answer["runtime"]["components"].is_object());
         let Some(answer) = answer.filter(|_| output.exit_code == 0) else {
             return said(HealthStatus::Unhealthy, format!("its gateway does not answer (exit {})", output.exit_code));
         };
@@ -171,12 +173,12 @@ impl Driver for Zeroclaw {
         let (mut well, mut starting, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for (name, part) in answer["runtime"]["components"].as_object().into_iter().flatten() {
             let error =
-                part["last_error"].as_str().map(|error| format!(" ({})", kit::short(error))).unwrap_or_default();
+                part["last_error"].as_str().map(|error| format!(" ({})", answer::short(error))).unwrap_or_default();
             match part["status"].as_str() {
-                Some("ok") if name.starts_with("channel:") => well.push(format!("{} connected", kit::short(name))),
+                Some("ok") if name.starts_with("channel:") => well.push(format!("{} connected", answer::short(name))),
                 Some("ok") => {}
-                Some("starting") => starting.push(kit::short(name)),
-                _ => failed.push(format!("{}{error}", kit::short(name))),
+                Some("starting") => starting.push(answer::short(name)),
+                _ => failed.push(format!("{}{error}", answer::short(name))),
             }
         }
         match (failed.is_empty(), starting.is_empty()) {
