@@ -13,8 +13,8 @@ build: ## claw, optimised
 test: tools runtimes peers ## all tests, on a real engine
 	$(CARGO) test --workspace
 
-test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: 10 minutes the first time
-	sh scripts/runtimes.sh .runtimes/openclaw
+test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: half an hour the first time
+	sh scripts/openclaw.sh .runtimes/openclaw
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 	sh scripts/hermes.sh .runtimes/hermes
 	sh scripts/nanobot.sh .runtimes/nanobot
@@ -81,7 +81,7 @@ lint-peers: ## what compose-lint and dclint say of the compose files of the exam
 	sh scripts/lint-peers.sh .peers/lint
 
 runtimes: ## the real runtimes whose own validators the tests ask, into .runtimes
-	PLUGINS="discord slack" sh scripts/runtimes.sh .runtimes/openclaw
+	PLUGINS="discord slack" sh scripts/openclaw.sh .runtimes/openclaw
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 	sh scripts/hermes.sh .runtimes/hermes
 	sh scripts/nanobot.sh .runtimes/nanobot

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the real openclaw with its own node and the official channel plugins below DIR, for tests.
-# usage: sh runtimes.sh DIR         then: DIR/bin/openclaw, DIR/bin/node
+# usage: sh openclaw.sh DIR         then: DIR/bin/openclaw, DIR/bin/node
 # Nothing outside DIR is written. Needs any npm on PATH (its node may be older than openclaw wants).
 # PLUGINS="discord slack" limits the plugins; a later call with more of them adds the missing ones.
 # OPENCLAW_STATE_DIR, if not set, is DIR/state: that is where the plugins' install records are.
@@ -19,18 +19,18 @@ plugin() { # name -> spec and integrity
     whatsapp) echo "@openclaw/whatsapp@2026.9.6 sha512-fil4GLL7zk1kHIj+xrUaoFQYI6Jkt0TvyHoI6OjZySl18LeEfIxRiRunOs4071UvWMAyOX0UbWnfQPyjMo0LRA==" ;;
     feishu)   echo "@openclaw/feishu@2026.9.5 sha512-pDBgnlB81WlhFKQdtsX1txlrhULG3fVVu/v7Gae+ESothIqpjVidE9Wt7CM3Pd/eaKSFXmNIlROq+BIeSWkJnA==" ;;
     line)     echo "@openclaw/line@2026.9.5 sha512-U9ljNMPPZgSw0TSGIoRQqXyoSmRp/H9k+twz/1w/X9FrTsU2MkF7xsqtzMRribRoJa/5Km847Zznaq7omszRiw==" ;;
-    *) echo "runtimes.sh: no such plugin: $1" >&2; return 1 ;;
+    *) echo "openclaw.sh: no such plugin: $1" >&2; return 1 ;;
   esac
 }
 PLUGINS=${PLUGINS-discord slack matrix whatsapp feishu line}
 
 # Any npm will do; Debian's where there is none and we may.
 if ! command -v npm >/dev/null; then
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "runtimes.sh: npm is needed" >&2; exit 1; }
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "openclaw.sh: npm is needed" >&2; exit 1; }
   apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends npm >/dev/null
 fi
 
-[ $# -eq 1 ] || { echo "usage: sh runtimes.sh DIR" >&2; exit 2; }
+[ $# -eq 1 ] || { echo "usage: sh openclaw.sh DIR" >&2; exit 2; }
 mkdir -p "$1"
 DIR=$(cd "$1" && pwd)
 log=$DIR/install.log
@@ -45,7 +45,7 @@ recorded() { # lockfile name
 }
 check() { # lockfile spec integrity
   got=$(recorded "$1" "${2%@*}")
-  [ "$got" = "$3" ] || { echo "runtimes.sh: $2: integrity is $got, want $3" >&2; exit 1; }
+  [ "$got" = "$3" ] || { echo "openclaw.sh: $2: integrity is $got, want $3" >&2; exit 1; }
 }
 install() { # directory spec [flags]
   dir=$1 spec=$2; shift 2
