@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(json.json(100), r#"{"b":[1,2.5,"x"],"a":{"c":null,"d":true}}"#);
         assert_eq!(yaml.json(100), json.json(100));
         assert_eq!(parse("{\"a\": \"\\ud83d\\ude00\"}").expect("json").text_of("a"), Some("\u{1f600}"));
-        assert_eq!(json.json(10), r#"{"b":[1,2…"#.replace("…", "") + "…");
+        assert_eq!(json.json(10), "{\"b\":[1,2.…");
     }
 
     #[test]
