@@ -15,7 +15,9 @@ pub(super) fn read(output: &ProbeOutput) -> Health {
     if answer["ready"] != Value::Bool(true) {
         return Health { status: HealthStatus::Starting, detail: "not ready yet".to_owned() };
     }
-    let status = if output.exit_code == 0 { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
+    // One that takes nothing new is deaf, be it because it is about to be stopped.
+    let is_well = output.exit_code == 0 && answer["draining"] != Value::Bool(true);
+    let status = if is_well { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
     Health { status, detail: detail(&answer) }
 }
 
@@ -56,7 +58,7 @@ mod tests {
             .replace('\n', " ");
         let said = "model m, takes nothing new, busy with claw, 2 waiting, next schedule 2026-11-28T17:00:00+00:00, \
                     last error: API Error: 401";
-        assert_eq!(of(0, &busy), (Healthy, said.to_owned()));
+        assert_eq!(of(0, &busy), (Unhealthy, said.to_owned()));
         assert_eq!(of(1, "{\"status\":\"starting\",\"ready\":false}\n").0, Starting);
         assert_eq!(of(1, "").0, Unhealthy);
         assert_eq!(of(1, idle).0, Unhealthy);

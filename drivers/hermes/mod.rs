@@ -19,7 +19,7 @@ use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 use claw_types::standing::{Standing, Standings, Versions};
 
-use crate::common::unit;
+use crate::common::{cron, unit};
 
 mod channels;
 mod config;
@@ -116,6 +116,7 @@ impl Driver for Hermes {
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
         channels::check(unit, diag);
+        cron::check(FACTS.name, cron::Knows::Numbers, unit, diag);
         settings::rules().check(unit, diag);
     }
 
@@ -143,7 +144,11 @@ impl Driver for Hermes {
             mounts,
             env,
             secrets: api_key(unit).into_iter().collect(),
-            state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],
+            // Mounts lie in the workspace, so it is one itself: a directory could be moved away with what is mounted in it.
+            state: vec![
+                StateVolume { key: "state", target: path(STATE, diag)? },
+                StateVolume { key: "workspace", target: path(WORKSPACE, diag)? },
+            ],
             needs: RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
             probe: Probe::Http { port: PORT, path: "/health" },
             detail: Some(script(&["health"])),

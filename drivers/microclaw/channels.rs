@@ -44,7 +44,11 @@ fn check_account(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics
             format!("microclaw knows the channels of `{platform}`, and a guild of `{}` names none", unit.service);
         refuse(message, "name the `channels` of each of its `guilds`".to_owned());
     }
-    if platform.name() == "discord" && places(account).iter().any(|id| id.parse::<u64>().is_err()) {
+    let is_number = |id: &str| {
+        let digits = if platform.name() == "telegram" { id.strip_prefix('-').unwrap_or(id) } else { id };
+        (1..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if matches!(platform.name(), "discord" | "telegram") && places(account).iter().any(|id| !is_number(id)) {
         let message = format!("a channel of `{}` on `{platform}` is no number, and microclaw wants one", unit.service);
         refuse(message, "write the channel's id, as the platform's developer mode shows it".to_owned());
     }

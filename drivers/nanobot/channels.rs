@@ -123,6 +123,23 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
             warn(message, format!("add `{platform}` to its `handles`, or `HANDLE {platform}` to its Clawfile"));
         }
     }
+    for Account { platform, policy, .. } in spoken(unit) {
+        opens(unit, platform, policy, diag);
+    }
+}
+
+/// Records direct messages that are open to everyone where that would open groups that are not.
+fn opens(unit: &AgentUnit, platform: Platform, policy: &ChannelPolicy, diag: &mut Diagnostics) {
+    let is_narrower = policy.guilds.values().any(|guild| guild.hears != Hears::Everyone);
+    let has_unnamed = !PLACES.contains(&platform.name());
+    if policy.direct == DirectPolicy::Open && (is_narrower || has_unnamed && policy.guilds.is_empty()) {
+        let message = format!(
+            "everyone may write to `{}` directly on `{platform}`, and nanobot would hear them in every group too",
+            unit.service
+        );
+        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+        diag.push(error.help("name who may: `dm: {policy: allowlist, allow_from: [\"<id>\"]}`"));
+    }
 }
 
 /// Returns what nanobot makes of a policy where that is not what the policy says, and what helps.

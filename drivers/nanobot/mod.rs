@@ -15,7 +15,7 @@ use claw_types::id::EnvName;
 use claw_types::provider::WireFormat;
 use claw_types::standing::{Standing, Standings, Versions};
 
-use crate::common::unit;
+use crate::common::{cron, unit};
 
 mod channels;
 mod config;
@@ -102,6 +102,7 @@ impl Driver for Nanobot {
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         config::check(unit, diag);
         channels::check(unit, diag);
+        cron::check(FACTS.name, cron::Knows::Names, unit, diag);
         settings::rules().check(unit, diag);
     }
 
@@ -129,7 +130,11 @@ impl Driver for Nanobot {
             env: environment(),
             program: Some(program("serve", &[SCHEDULES])),
             persona: Some(path(&format!("{WORKSPACE}/persona"), diag)?),
-            state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],
+            // Mounts lie in the workspace, so it is one itself: a directory could be moved away with what is mounted in it.
+            state: vec![
+                StateVolume { key: "state", target: path(STATE, diag)? },
+                StateVolume { key: "workspace", target: path(WORKSPACE, diag)? },
+            ],
             needs: RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
             probe: Probe::Http { port: PORT, path: "/health" },
             detail: Some(program("health", &[])),

@@ -127,7 +127,11 @@ impl Driver for Openclaw {
             persona: unit.persona.as_ref().map(|_| path(&format!("{WORKSPACE}/{PERSONA}"), diag)).transpose()?,
             env: environment(),
             secrets: gateway_token(unit).into_iter().collect(),
-            state: vec![StateVolume { key: "state", target: path(STATE, diag)? }],
+            // Mounts lie in the workspace, so it is one itself: a directory could be moved away with what is mounted in it.
+            state: vec![
+                StateVolume { key: "state", target: path(STATE, diag)? },
+                StateVolume { key: "workspace", target: path(WORKSPACE, diag)? },
+            ],
             needs: claw_types::driver::RuntimeNeeds { writable: vec![path(HOME, diag)?], exec_tmp: false },
             probe: Probe::Http { port: PORT, path: "/readyz" },
             detail: Some(unit::program(&["openclaw", "health", "--json", "--timeout", "5000"])),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use claw_types::agent::{AgentUnit, EnvValue, Inference, ModelRef};
+use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 use claw_types::id::EnvName;
 use claw_types::provider::WireFormat;
@@ -205,6 +206,18 @@ fn jobs(unit: &AgentUnit) -> BTreeMap<String, Doc> {
         (alias(&schedule.id), Doc::map(keys))
     });
     jobs.collect()
+}
+
+/// Records schedules whose names become one: the later would take the place of the earlier.
+pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    for schedule in &unit.schedules {
+        if let Some(other) = names.insert(alias(&schedule.id), &schedule.id) {
+            let message = format!("the schedules `{other}` and `{}` are one name in zeroclaw", schedule.id);
+            let error = Diagnostic::error(Code::NameCollision, unit.origin, message);
+            diag.push(error.help("rename one of the two: it knows letters in lower case, digits and `_`"));
+        }
+    }
 }
 
 /// Returns a name as an alias may be: lower case, digits and `_`.

@@ -92,6 +92,7 @@ impl Driver for Zeroclaw {
         unit::primary(unit, diag);
         table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
+        config::check(unit, diag);
         let own = config::provider(unit).unwrap_or_default();
         for setting in &unit.settings {
             let path = setting.path.value.as_str();
@@ -152,9 +153,12 @@ impl Driver for Zeroclaw {
             program: Some(unit::program(&["zeroclaw", "daemon"])),
             // Its tools reach nothing outside of the workspace.
             persona: Some(unit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
-            // The contract is mounted into the workspace, so that is a volume of its own: the way to a mount belongs to root.
+            // Mounts lie in the workspace, so it is one itself, and so is each directory on the way: one could be moved away
+            // with what is mounted below it.
             state: vec![
                 StateVolume { key: "state", target: unit::path(STATE, unit, diag)? },
+                StateVolume { key: "agents", target: unit::path(&format!("{STATE}/agents"), unit, diag)? },
+                StateVolume { key: "main", target: unit::path(&format!("{STATE}/agents/main"), unit, diag)? },
                 StateVolume { key: "workspace", target: unit::path(WORKSPACE, unit, diag)? },
             ],
             probe: Probe::Http { port: PORT, path: "/health" },

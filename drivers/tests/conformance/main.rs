@@ -210,6 +210,28 @@ fn promises(case: &str, unit: &AgentUnit, lowered: &claw_types::driver::Lowered)
             "{case}: {secret} beside a proxy"
         );
     }
+    // A directory that the agent may write to can be moved away with what is mounted in it: each on the way is a mount itself.
+    let volumes: Vec<&str> = lowered.state.iter().map(|state| state.target.as_str()).collect();
+    for mount in lowered.mounts.iter().filter(|mount| !mount.source.as_str().starts_with("claw/skills")) {
+        let target = mount.target.as_str();
+        let is_below = |volume: &&&str| target.starts_with(&format!("{volume}/"));
+        for (end, _) in target.match_indices('/').skip(1) {
+            let above = &target[..end];
+            let is_inside = volumes.iter().filter(is_below).any(|volume| above.len() >= volume.len());
+            assert!(
+                !is_inside || volumes.contains(&above),
+                "{case}: {above}, on the way to {target}, can be moved away"
+            );
+        }
+    }
+    if is_proxied {
+        let mut told: String = lowered.files.iter().map(|(_, file)| file.content.masked()).collect();
+        told.extend(lowered.env.values().filter_map(|value| match value {
+            EnvValue::Literal(text) => Some(text.as_str()),
+            _ => None,
+        }));
+        assert!(told.contains("http://cllama-passthrough:8080"), "{case}: the proxy is nowhere");
+    }
     let facts = claw_drivers::find(unit.runtime.as_str()).expect("a driver").facts();
     assert_eq!(lowered.door.is_some(), facts.standing.door.is_there(), "{case}: a door, and what its facts say");
     assert_eq!(lowered.drain.is_some(), facts.standing.drain.is_there(), "{case}: a drain, and what its facts say");

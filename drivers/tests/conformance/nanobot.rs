@@ -1,5 +1,6 @@
 //! What the driver `nanobot` writes, judged by the real program where it is installed (`make runtimes`).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -99,10 +100,29 @@ fn open_and_closed() -> AgentUnit {
         [DirectPolicy::Open, DirectPolicy::Disabled, DirectPolicy::Pairing(vec!["1".into()]), DirectPolicy::default()];
     for (index, (_, policy)) in unit.channels.iter_mut().enumerate() {
         let guild = |hears| GuildPolicy { hears, require_mention: false, channels: Vec::new() };
-        let guilds = [("9".to_owned(), guild(Hears::Everyone)), ("10".to_owned(), guild(Hears::Nobody))];
-        *policy = ChannelPolicy { guilds: guilds.into(), direct: directs[index % 4].clone(), peers: Vec::new() };
+        let direct = directs[index % 4].clone();
+        let mut guilds: BTreeMap<String, GuildPolicy> = [("9".to_owned(), guild(Hears::Everyone))].into();
+        // Whom everyone may write to directly hears everyone everywhere: a closed group beside it is refused.
+        if direct != DirectPolicy::Open {
+            guilds.insert("10".to_owned(), guild(Hears::Nobody));
+        }
+        *policy = ChannelPolicy { guilds, direct, peers: Vec::new() };
     }
     unit
+}
+
+#[test]
+fn direct_messages_that_are_open_do_not_open_a_group() {
+    let mut unit = open_and_closed();
+    let closed = GuildPolicy { hears: Hears::Nobody, require_mention: true, channels: Vec::new() };
+    for policy in unit.channels.values_mut().filter(|policy| policy.direct == DirectPolicy::Open) {
+        policy.guilds.insert("10".to_owned(), closed.clone());
+    }
+    let mut diag = Diagnostics::new();
+    claw_drivers::find("nanobot").expect("a driver").check(&unit, &mut diag);
+    let refused = diag.iter().filter(|each| each.message.contains("would hear them in every group too")).count();
+    assert_eq!(refused, unit.channels.values().filter(|policy| policy.direct == DirectPolicy::Open).count());
+    assert!(refused > 0);
 }
 
 fn configured() -> AgentUnit {

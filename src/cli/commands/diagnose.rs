@@ -117,6 +117,10 @@ fn judged(planned: &PlannedUnit, reading: &Value) -> Vec<String> {
     }
     if let Inference::Proxied { endpoint, .. } = &planned.unit.inference {
         let host = |url: &str| url.split("://").nth(1).unwrap_or(url).split('/').next().unwrap_or("").to_owned();
+        if texts("endpoints").is_empty() && reading["failed"].is_null() {
+            findings
+                .push("its runtime names no endpoint of models: the pod's proxy is not among what it read".to_owned());
+        }
         let others = texts("endpoints").into_iter().filter(|found| host(found) != host(endpoint));
         findings.extend(others.map(|found| format!("it would ask {found} and not the pod's proxy, {endpoint}")));
     }
@@ -169,12 +173,17 @@ fn refusal(text: &str, id: &str) -> bool {
 
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(240).collect()
+    plain(&line.chars().take(240).collect::<String>())
+}
+
+/// Returns a text without what a terminal would obey: it comes from a container.
+fn plain(text: &str) -> String {
+    text.chars().map(|each| if each.is_control() { '\u{fffd}' } else { each }).collect()
 }
 
 /// Returns the text for people: what is wrong first.
 fn as_text(found: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let text = |value: &Value| plain(value.as_str().unwrap_or(""));
     let list = |value: &Value| -> Vec<String> { value.as_array().into_iter().flatten().map(text).collect() };
     let mut out = format!("{}: {} in {}\n", text(&found["agent"]), text(&found["runtime"]), text(&found["image"]));
     let mut section = |title: &str, lines: Vec<String>, none: &str| {
@@ -219,6 +228,7 @@ mod tests {
         for line in ["ready", r#"{"level":"info","msg":"no error"}"#, ""] {
             assert!(!is_complaint(line), "{line}");
         }
+        assert_eq!(short("a\u{1b}[2Jb\tc"), "a\u{fffd}[2Jb c");
         assert!(refusal(r#"{"type":"egress_denied","claw_id":"bot"}"#, "bot"));
         assert!(!refusal(r#"{"type":"egress_denied","claw_id":"bot-2"}"#, "bot"));
         assert!(!refusal(r#"{"type":"response","claw_id":"bot"}"#, "bot"));

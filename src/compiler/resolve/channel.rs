@@ -200,7 +200,7 @@ impl Hearing<'_> {
     fn guild(&self, id: &str, rules: &GuildRules, also: &[String], diag: &mut Diagnostics) -> GuildPolicy {
         let known = self.identity.guilds.iter().find(|guild| guild.id == id);
         let channels = known.map(|guild| guild.channels.clone()).unwrap_or_default();
-        let mut users: Vec<String> = rules.users.iter().map(|user| user.0.clone()).collect();
+        let mut users = self.listed(&rules.users, "policy: open", rules.origin.of("users", self.at), diag);
         users.extend(also.iter().cloned());
         let at = rules.origin.of("policy", self.at);
         self.odd(id, rules, known, diag);
@@ -232,6 +232,20 @@ impl Hearing<'_> {
         GuildPolicy { hears, require_mention: rules.require_mention.unwrap_or(true), channels }
     }
 
+    /// Returns ids of people as they are listed. A word that runtimes take for everyone is none: that has a policy.
+    fn listed(&self, texts: &[Text], everyone: &str, at: Span, diag: &mut Diagnostics) -> Vec<String> {
+        let mut ids = Vec::new();
+        for text in texts {
+            if text.0 == "*" {
+                let error = Diagnostic::error(Code::BadValue, at, "`*` is no id: a list names people");
+                diag.push(error.help(format!("write `{everyone}`, if everyone is meant")));
+                continue;
+            }
+            ids.extend(super::identity::checked(&text.0, at, diag));
+        }
+        ids
+    }
+
     /// Records rules that do less or more than they seem to.
     fn odd(&self, id: &str, rules: &GuildRules, known: Option<&Guild>, diag: &mut Diagnostics) {
         let place = rules.origin.span.unwrap_or(self.at);
@@ -255,12 +269,9 @@ impl Hearing<'_> {
     }
 
     fn direct(&self, rules: &DirectRules, diag: &mut Diagnostics) -> DirectPolicy {
-        let ids = |texts: &[Text]| {
-            let ids: BTreeSet<String> = texts.iter().map(|text| text.0.clone()).collect();
-            ids.into_iter().collect::<Vec<_>>()
-        };
         let at = rules.origin.of("policy", self.at);
-        let allowed = ids(&rules.allow_from);
+        let allowed = self.listed(&rules.allow_from, "policy: open", rules.origin.of("allow_from", self.at), diag);
+        let allowed: Vec<String> = allowed.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let policy = match rules.policy.as_deref() {
             Some("disabled") => DirectPolicy::Disabled,
             Some("open") => {

@@ -170,7 +170,7 @@ fn on_a_line(name: String, at: Span, diag: &mut Diagnostics) -> Option<String> {
     None
 }
 
-fn checked(id: &str, at: Span, diag: &mut Diagnostics) -> Option<String> {
+pub(crate) fn checked(id: &str, at: Span, diag: &mut Diagnostics) -> Option<String> {
     if !id.is_empty() && !id.contains(|each: char| each.is_whitespace() || each.is_control() || each == ',') {
         return Some(id.to_owned());
     }
