@@ -15,6 +15,8 @@ const LINES: usize = 128 * 1024;
 const SHAPES: usize = 160 * 1024;
 /// The most parameters and answers of an operation.
 const PARTS: usize = 40;
+/// The most characters of a server's URL that are looked at; far fewer are shown.
+const BASE: usize = 1200;
 
 const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -107,12 +109,8 @@ fn bases(root: &Tree, service: &str, ports: &[u16]) -> Vec<String> {
     let first = root.get("servers").and_then(|servers| servers.items().first());
     let (port, path) = match first {
         Some(server) => {
-            let mut url = server.text_of("url").unwrap_or_default().to_owned();
-            for (name, variable) in server.get("variables").map_or(&[][..], Tree::entries).iter().take(PARTS) {
-                let default = variable.get("default").and_then(Tree::scalar).unwrap_or_default();
-                url = url.replace(&format!("{{{name}}}"), &default);
-            }
-            placed(&url)
+            let variables = server.get("variables").map_or(&[][..], Tree::entries);
+            placed(&filled(server.text_of("url").unwrap_or_default(), variables))
         }
         None => {
             let host = root.text_of("host").unwrap_or_default();
@@ -132,6 +130,25 @@ fn bases(root: &Tree, service: &str, ports: &[u16]) -> Vec<String> {
         [] => vec![format!("http://{service}{path}")],
         ports => ports.iter().map(|port| format!("http://{service}:{port}{path}")).collect(),
     }
+}
+
+/// Returns a URL with its variables at their defaults, cut at [`BASE`]. A default is not looked through for variables again: a few
+/// that name each other would make gigabytes.
+fn filled(url: &str, variables: &[(String, Tree)]) -> String {
+    let mut out = String::new();
+    let mut rest = url;
+    while let Some((before, after)) = rest.split_once('{').filter(|_| out.len() < BASE) {
+        out.extend(before.chars().take(BASE));
+        let named = after.split_once('}').and_then(|(name, end)| {
+            let (_, variable) = variables.iter().take(PARTS).find(|(own, _)| own == name)?;
+            Some((variable.get("default").and_then(Tree::scalar).unwrap_or_default(), end))
+        });
+        let (text, end) = named.unwrap_or_else(|| ("{".to_owned(), after));
+        out.extend(text.chars().take(BASE));
+        rest = end;
+    }
+    out.extend(rest.chars().take(BASE));
+    out.chars().take(BASE).collect()
 }
 
 /// Returns port and path of a URL, whose host is somebody's elsewhere.

@@ -104,6 +104,27 @@ fn what_is_huge_is_shown_in_part() {
 }
 
 #[test]
+fn variables_of_a_server_are_filled_in_once_and_stay_small() {
+    let of = |url: &str, variables: &str| {
+        let text = format!("openapi: 3.0.0\nservers: [{{url: '{url}', variables: {{{variables}}}}}]\npaths: {{}}\n");
+        let listing = api(&text).expect("read");
+        listing.body.lines().find(|line| line.starts_with("- Base URL: ")).map(ToOwned::to_owned).expect("a base")
+    };
+    let two = "a: {default: v1}, b: {default: '{a}'}";
+    assert_eq!(of("https://x.example/{a}/{b}/{c}/{", two), "- Base URL: `http://shop:8080/v1/{a}/{c}/{`");
+    // Each names the next 6000 times: one after another they would be 6000 to the power of 40.
+    let names: Vec<String> = (0..41).map(|count| format!("v{count}")).collect();
+    let times = |name: &str| format!("{{{name}}}").repeat(6000);
+    let chain: Vec<String> = names
+        .windows(2)
+        .map(|pair| format!("{}: {{default: '{}'}}", pair[0], times(&pair[1]).split_at(20_000).0))
+        .collect();
+    let base = of(&format!("/{}", "{v0}".repeat(6000)), &chain.join(", "));
+    assert!(base.starts_with("- Base URL: `http://shop:8080/{v1}{v1}") && base.ends_with("…`"), "{base}");
+    assert!(base.chars().count() < 330, "{base}");
+}
+
+#[test]
 fn what_is_no_description_says_so() {
     for text in ["{}", "[]", "1", "openapi: 4.0.0\n", "a: b\n"] {
         assert!(api(text).is_err_and(|why| why.starts_with("is no OpenAPI description")), "{text}");
