@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::schema::Schemas;
-use super::text::{aside, code, prose, quoted};
+use super::text::{self, aside, code, prose, quoted};
 use super::tree::Tree;
 
 /// The most operations of a description.
@@ -167,7 +167,7 @@ fn requirements(root: &Tree, list: &Tree) -> String {
         let Some(scheme) = scheme else { return format!("{} (not described)", code(name, 60)) };
         let word = |key: &str| scheme.text_of(key).unwrap_or_default();
         match word("type") {
-            "apiKey" => format!("a key in the {} {}", prose(word("in"), 20), code(word("name"), 80)),
+            "apiKey" => format!("a key in the {} {}", text::word(word("in"), 20), code(word("name"), 80)),
             "basic" => "a name and a password, header `Authorization: Basic …`".to_owned(),
             "http" if word("scheme").eq_ignore_ascii_case("basic") => {
                 "a name and a password, header `Authorization: Basic …`".to_owned()
@@ -260,7 +260,7 @@ fn push_operation<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>, t
         push_content(word, body, root, schemas, text);
     }
     for (status, answer) in each.own.get("responses").map_or(&[][..], Tree::entries).iter().take(PARTS) {
-        let word = format!("Answer {}", prose(status, 20));
+        let word = format!("Answer {}", text::word(status, 20));
         match answer.resolved(root) {
             Some(answer) => push_content(&word, answer, root, schemas, text),
             None => text.push_str(&format!("- {word}: not described\n")),
@@ -287,7 +287,7 @@ fn push_parameters<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>, 
         let content = found.get("content").and_then(|content| content.entries().first());
         let schema =
             found.get("schema").or_else(|| content.and_then(|(_, media)| media.get("schema"))).unwrap_or(found);
-        let mut facts = schemas.facts(schema, is_required, &[prose(place, 20)]);
+        let mut facts = schemas.facts(schema, is_required, &[text::word(place, 20)]);
         if let Some(said) = found.text_of("description").filter(|_| schema.text_of("description").is_none()) {
             facts.push_str(&format!(": {}", prose(said, 300)));
         }
