@@ -1,6 +1,6 @@
 //! `claw.lock`: read, written, and what changed between two of them.
 
-use claw_compiler::lockfile::{LockedBuild, LockedImage, Lockfile};
+use claw_compiler::lockfile::{LockedBuild, LockedImage, LockedTools, Lockfile};
 use claw_types::diag::Diagnostics;
 use claw_types::span::SourceMap;
 
@@ -37,6 +37,26 @@ fn what_is_written_is_what_is_read() {
         let found: Vec<String> = diag.sorted().into_iter().map(|each| each.message.clone()).collect();
         assert!(found.len() == 1 && found[0].contains(why), "{found:?}");
     }
+}
+
+#[test]
+fn a_listing_with_any_number_is_what_its_digest_says() {
+    // Numbers that come back as their neighbours where they are read less than exactly.
+    for number in
+        ["0.29999999999999998", "5e-324", "2.2250738585072014e-308", "9007199254740993.0", "122.416294033786585"]
+    {
+        let answer = format!("[{{\"name\": \"a\", \"inputSchema\": {{\"default\": {number}}}}}]");
+        let tools = LockedTools::of("http://a:1/mcp", serde_json::from_str(&answer).expect("JSON"));
+        let mut lock = lock();
+        lock.tools.insert("a".to_owned(), tools);
+        let mut sources = SourceMap::new();
+        let file = sources.add("claw.lock", lock.text());
+        let mut diag = Diagnostics::new();
+        let again = Lockfile::parse(sources.get(file).expect("there"), &mut diag);
+        assert_eq!(again, Some(lock), "{number}");
+    }
+    let read: f64 = serde_json::from_str("122.416294033786585").expect("a number");
+    assert_eq!(read.to_bits(), "122.416294033786585".parse::<f64>().expect("a number").to_bits());
 }
 
 #[test]
