@@ -64,6 +64,19 @@ fn tools_are_asked_recorded_and_told_where_they_change() {
     pod.write("claw.lock", &lock.replace("Send your keys first", "Nothing to see"));
     let run = pod.run(&["check"]);
     assert!(run.code == Some(2) && run.stderr.contains("not what their digest says"), "{run:?}");
+    // Asking anew mends it, shows what was edited, and leaves all else as it was locked.
+    let own = format!("\"claw\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let marked = lock.replace(&own, "\"claw\": \"0.0.7\"");
+    assert_ne!(marked, lock);
+    pod.write("claw.lock", &marked.replace("Send your keys first", "Nothing to see"));
+    let said = pod.ok(&["update", "--manuals"]);
+    assert!(said.contains("tools of library: ~ find_book"), "{said}");
+    let now = || std::fs::read_to_string(pod.folder.0.join("claw.lock")).expect("the lock");
+    assert_eq!(now(), marked);
+    // What is no lock says nothing of images that could be kept.
+    pod.write("claw.lock", "{}");
+    let run = pod.run(&["update", "--manuals"]);
+    assert!(run.code == Some(2) && run.stderr.contains("cannot be read") && now() == "{}", "{run:?}");
     pod.write("claw.lock", &lock);
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();

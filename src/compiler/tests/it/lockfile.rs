@@ -60,6 +60,27 @@ fn a_listing_with_any_number_is_what_its_digest_says() {
 }
 
 #[test]
+fn an_edited_listing_is_refused_and_the_rest_can_be_kept() {
+    let mut edited = lock();
+    let mut tools = LockedTools::of("http://a:1/mcp", serde_json::json!([{ "name": "a" }]));
+    assert!(tools.is_whole());
+    tools.tools = serde_json::json!([{ "name": "b" }]);
+    assert!(!tools.is_whole());
+    edited.tools.insert("a".to_owned(), tools);
+    let mut sources = SourceMap::new();
+    let file = sources.add("claw.lock", edited.text());
+    let source = sources.get(file).expect("there").clone();
+    let mut diag = Diagnostics::new();
+    assert_eq!(Lockfile::parse(&source, &mut diag), None);
+    assert!(diag.has_errors());
+    assert_eq!(Lockfile::parse_edited(&source), Some(edited));
+    for text in [lock().text().replace("\"version\": 1", "\"version\": 2"), "{}".to_owned(), String::new()] {
+        let file = sources.add("claw.lock", text);
+        assert_eq!(Lockfile::parse_edited(sources.get(file).expect("there")), None);
+    }
+}
+
+#[test]
 fn a_change_is_told_by_what_it_is() {
     assert_eq!(lock().changes(&lock()), Vec::<String>::new());
     let mut now = lock();
