@@ -177,17 +177,32 @@ impl Input {
 
     /// Reads `claw.lock`; nothing where there is none, or none that can be read, which is said.
     pub(crate) fn lockfile(&mut self) -> Result<Option<(FileId, Lockfile)>, CommandError> {
-        let path = self.root.join(NAME);
-        let text = match read_text(&path)? {
-            Found::Text(text) => text,
-            Found::Missing => return Ok(None),
-            Found::NotText | Found::NotRegular | Found::Outside => {
-                return Err(CommandError::NoFile(display(&path), "is no text file"));
-            }
-        };
-        let file = self.sources.add(display(&path), text);
+        let Some(file) = self.lock_text()? else { return Ok(None) };
         let Some(source) = self.sources.get(file) else { return Ok(None) };
         Ok(Lockfile::parse(source, &mut self.diagnostics).map(|lock| (file, lock)))
+    }
+
+    /// Reads `claw.lock`, whose listings of tools may have been edited, to ask for them anew; nothing where there is none. One that
+    /// cannot be read otherwise is an error: all else in it stays as it is.
+    pub(crate) fn edited_lockfile(&mut self) -> Result<Option<(FileId, Lockfile)>, CommandError> {
+        let Some(file) = self.lock_text()? else { return Ok(None) };
+        match self.sources.get(file).and_then(Lockfile::parse_edited) {
+            Some(lock) => Ok(Some((file, lock))),
+            None => Err(CommandError::Usage(format!(
+                "`{NAME}` cannot be read, so what it says of images cannot be kept: `claw update` writes it anew"
+            ))),
+        }
+    }
+
+    fn lock_text(&mut self) -> Result<Option<FileId>, CommandError> {
+        let path = self.root.join(NAME);
+        match read_text(&path)? {
+            Found::Text(text) => Ok(Some(self.sources.add(display(&path), text))),
+            Found::Missing => Ok(None),
+            Found::NotText | Found::NotRegular | Found::Outside => {
+                Err(CommandError::NoFile(display(&path), "is no text file"))
+            }
+        }
     }
 
     /// Tells where the lock is not of this pod: an error where nothing else counts.

@@ -63,6 +63,11 @@ impl LockedTools {
         Self { endpoint: endpoint.to_owned(), digest, tools }
     }
 
+    /// Returns whether the listing is what its digest says: nobody edited it.
+    pub fn is_whole(&self) -> bool {
+        Self::digest_of(&self.tools) == self.digest
+    }
+
     fn digest_of(tools: &serde_json::Value) -> String {
         let digest = Sha256::digest(tools.to_string());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -201,9 +206,9 @@ impl Lockfile {
     pub fn parse(source: &Source, diag: &mut Diagnostics) -> Option<Self> {
         let error = match serde_json::from_str::<Self>(&source.text) {
             Ok(lock) if lock.version == VERSION => {
-                let edited =
-                    |(_, tools): &(&String, &LockedTools)| LockedTools::digest_of(&tools.tools) != tools.digest;
-                let Some((service, _)) = lock.tools.iter().find(edited) else { return Some(lock) };
+                let Some((service, _)) = lock.tools.iter().find(|(_, tools)| !tools.is_whole()) else {
+                    return Some(lock);
+                };
                 let message = format!("the tools of `{service}` in `{NAME}` are not what their digest says");
                 let error = Diagnostic::error(Code::BadLock, Span::start_of(source.id), message);
                 diag.push(error.help("`claw update --manuals` asks the service again and shows what changed"));
@@ -225,6 +230,12 @@ impl Lockfile {
         };
         diag.push(error.help("`claw update` writes it anew"));
         None
+    }
+
+    /// Returns a lock whose listings of tools may have been edited, for whoever asks for them anew: all else of it counts, and such a
+    /// listing is compared with and no more. Nothing where the text is no lock of this version.
+    pub fn parse_edited(source: &Source) -> Option<Self> {
+        serde_json::from_str::<Self>(&source.text).ok().filter(|lock| lock.version == VERSION)
     }
 
     /// Returns the lock of a plan: what is known of its images, and what was found out about them.

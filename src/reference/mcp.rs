@@ -44,7 +44,7 @@ async fn asked(url: &str) -> Result<Value, ReferenceError> {
     for _ in 0..PAGES {
         let asked = cursor.as_ref().map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
         let mut page = talk.call("tools/list", asked).await?;
-        let Some(list) = page["tools"].as_array_mut() else {
+        let Some(list) = page.get_mut("tools").and_then(Value::as_array_mut) else {
             return Err(refused("answers `tools/list` without a list of tools"));
         };
         tools.append(list);
@@ -112,7 +112,7 @@ impl Talk<'_> {
             return Err(refused(&format!("refuses `{method}`: {}", said.escape_debug())));
         }
         let mut answer = answer;
-        Ok(answer["result"].take())
+        Ok(answer.get_mut("result").map(Value::take).unwrap_or_default())
     }
 }
 

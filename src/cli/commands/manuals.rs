@@ -24,8 +24,8 @@ pub(crate) async fn ask(
     let runs = containers.iter().find(|seen| !seen.is_oneoff() && seen.service() == service && seen.state.is_running);
     let Some(container) = runs else { return Ok(None) };
     if docker.image(&plan.infra()).await?.is_none() {
-        let message = format!("the image `{}` is not here, and asks for claw: `claw up -d` makes it", plan.infra());
-        return Err(CommandError::Usage(message));
+        let why = format!("claw's image `{}`, which would ask, is not here: `claw up -d` makes it", plan.infra());
+        return Ok(Some(Err(why)));
     }
     let answer = listing::ask(docker, (project, &plan.infra()), &container.id, endpoint).await?;
     Ok(Some(answer.and_then(|mut answer| usable(LockedTools::of(endpoint, answer["tools"].take()), service))))

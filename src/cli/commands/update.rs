@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, services: &[String], is_manuals: bool, ui: &U
     input.profiles = vec!["*".to_owned()];
     // One that cannot be read is written anew.
     let unread = input.diagnostics.clone();
-    let before = input.lockfile()?;
+    let before = if is_manuals { input.edited_lockfile()? } else { input.lockfile()? };
     if before.is_none() && !services.is_empty() && !is_manuals {
         return Err(CommandError::Usage(format!(
             "there is no `{NAME}` that could be kept for the others: `claw update` writes it"
@@ -77,7 +77,10 @@ async fn manuals(
     let old = before.clone().unwrap_or_default();
     let kept = old.images.keys().cloned().collect();
     let personas = old.personas.keys().cloned().collect();
-    let Some((plan, fresh)) = lock(input, &old, (&kept, &personas)).await? else {
+    // What somebody edited is compared with, and never compiled.
+    let mut whole = old.clone();
+    whole.tools.retain(|_, tools| tools.is_whole());
+    let Some((plan, fresh)) = lock(input, &whole, (&kept, &personas)).await? else {
         ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
         return Ok(Exit::Wrong);
     };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::schema::Schemas;
-use super::text::{aside, code, prose, quoted};
+use super::text::{self, aside, code, prose, quoted};
 use super::tree::Tree;
 
 /// The most operations of a description.
@@ -15,6 +15,8 @@ const LINES: usize = 128 * 1024;
 const SHAPES: usize = 160 * 1024;
 /// The most parameters and answers of an operation.
 const PARTS: usize = 40;
+/// The most characters of a server's URL that are looked at; far fewer are shown.
+const BASE: usize = 1200;
 
 const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -107,12 +109,8 @@ fn bases(root: &Tree, service: &str, ports: &[u16]) -> Vec<String> {
     let first = root.get("servers").and_then(|servers| servers.items().first());
     let (port, path) = match first {
         Some(server) => {
-            let mut url = server.text_of("url").unwrap_or_default().to_owned();
-            for (name, variable) in server.get("variables").map_or(&[][..], Tree::entries).iter().take(PARTS) {
-                let default = variable.get("default").and_then(Tree::scalar).unwrap_or_default();
-                url = url.replace(&format!("{{{name}}}"), &default);
-            }
-            placed(&url)
+            let variables = server.get("variables").map_or(&[][..], Tree::entries);
+            placed(&filled(server.text_of("url").unwrap_or_default(), variables))
         }
         None => {
             let host = root.text_of("host").unwrap_or_default();
@@ -134,6 +132,25 @@ fn bases(root: &Tree, service: &str, ports: &[u16]) -> Vec<String> {
     }
 }
 
+/// Returns a URL with its variables at their defaults, cut at [`BASE`]. A default is not looked through for variables again: a few
+/// that name each other would make gigabytes.
+fn filled(url: &str, variables: &[(String, Tree)]) -> String {
+    let mut out = String::new();
+    let mut rest = url;
+    while let Some((before, after)) = rest.split_once('{').filter(|_| out.len() < BASE) {
+        out.extend(before.chars().take(BASE));
+        let named = after.split_once('}').and_then(|(name, end)| {
+            let (_, variable) = variables.iter().take(PARTS).find(|(own, _)| own == name)?;
+            Some((variable.get("default").and_then(Tree::scalar).unwrap_or_default(), end))
+        });
+        let (text, end) = named.unwrap_or_else(|| ("{".to_owned(), after));
+        out.extend(text.chars().take(BASE));
+        rest = end;
+    }
+    out.extend(rest.chars().take(BASE));
+    out.chars().take(BASE).collect()
+}
+
 /// Returns port and path of a URL, whose host is somebody's elsewhere.
 fn placed(url: &str) -> (Option<u16>, String) {
     let Some((_, rest)) = url.split_once("://") else { return (None, url.to_owned()) };
@@ -150,7 +167,7 @@ fn requirements(root: &Tree, list: &Tree) -> String {
         let Some(scheme) = scheme else { return format!("{} (not described)", code(name, 60)) };
         let word = |key: &str| scheme.text_of(key).unwrap_or_default();
         match word("type") {
-            "apiKey" => format!("a key in the {} {}", prose(word("in"), 20), code(word("name"), 80)),
+            "apiKey" => format!("a key in the {} {}", text::word(word("in"), 20), code(word("name"), 80)),
             "basic" => "a name and a password, header `Authorization: Basic …`".to_owned(),
             "http" if word("scheme").eq_ignore_ascii_case("basic") => {
                 "a name and a password, header `Authorization: Basic …`".to_owned()
@@ -243,7 +260,7 @@ fn push_operation<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>, t
         push_content(word, body, root, schemas, text);
     }
     for (status, answer) in each.own.get("responses").map_or(&[][..], Tree::entries).iter().take(PARTS) {
-        let word = format!("Answer {}", prose(status, 20));
+        let word = format!("Answer {}", text::word(status, 20));
         match answer.resolved(root) {
             Some(answer) => push_content(&word, answer, root, schemas, text),
             None => text.push_str(&format!("- {word}: not described\n")),
@@ -270,7 +287,7 @@ fn push_parameters<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>, 
         let content = found.get("content").and_then(|content| content.entries().first());
         let schema =
             found.get("schema").or_else(|| content.and_then(|(_, media)| media.get("schema"))).unwrap_or(found);
-        let mut facts = schemas.facts(schema, is_required, &[prose(place, 20)]);
+        let mut facts = schemas.facts(schema, is_required, &[text::word(place, 20)]);
         if let Some(said) = found.text_of("description").filter(|_| schema.text_of("description").is_none()) {
             facts.push_str(&format!(": {}", prose(said, 300)));
         }

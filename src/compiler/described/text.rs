@@ -20,6 +20,12 @@ pub(crate) fn code(text: &str, limit: usize) -> String {
     if shown.is_empty() { "` `".to_owned() } else { format!("`{shown}`") }
 }
 
+/// Returns a single word as it is, and anything that could be a sentence between backticks.
+pub(crate) fn word(text: &str, limit: usize) -> String {
+    let is_word = !text.is_empty() && text.len() <= limit && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_word { text.to_owned() } else { code(text, limit) }
+}
+
 /// Returns a text as a quotation on a line of its own: what the service says of itself, and nobody else.
 pub(crate) fn quoted(text: Option<&str>, limit: usize) -> String {
     let shown = text.map(|text| prose(text, limit)).unwrap_or_default();

@@ -1,8 +1,48 @@
 //! Tools of MCP servers: asked while they run, recorded in `claw.lock`, and told where they change.
 
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
 use super::surfaces::busybox;
 use super::{Pod, docker};
 use crate::claw_with;
+
+/// The engine behind a socket of its own, as it is where claw's image was removed: its name is not known there.
+fn without_claws_image(folder: &Path) -> String {
+    let socket = folder.join("without.sock");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || handed_on(client));
+        }
+    });
+    format!("unix://{}", socket.display())
+}
+
+fn handed_on(mut client: UnixStream) -> Option<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let text = String::from_utf8_lossy(&head).into_owned();
+    let line = text.lines().next().unwrap_or_default();
+    if line.contains("/images/claw") && line.contains("infra") {
+        let body = r#"{"message":"no such image"}"#;
+        let length = body.len();
+        let head = "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nConnection: close";
+        return write!(client, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").ok();
+    }
+    let mut engine = UnixStream::connect(super::socket()).ok()?;
+    // One call a connection, so that each is seen.
+    engine.write_all(text.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).ok()?;
+    let (mut up, mut from) = (engine.try_clone().ok()?, client.try_clone().ok()?);
+    std::thread::spawn(move || std::io::copy(&mut from, &mut up));
+    let _ = std::io::copy(&mut engine, &mut client);
+    client.shutdown(std::net::Shutdown::Both).ok()
+}
 
 const NO_ENGINE: &[(&str, &str)] = &[("DOCKER_HOST", "unix:///nowhere.sock")];
 
@@ -54,6 +94,12 @@ fn tools_are_asked_recorded_and_told_where_they_change() {
     assert_eq!(run.code, Some(3), "{run:?}");
     let told = "library: has other tools than `claw.lock` says: ~ find_book: another description, arguments or hints";
     assert!(run.stdout.contains(told), "{run:?}");
+    // Where nobody can ask, that is a finding, and the others are told too.
+    let socket = without_claws_image(&pod.folder.0);
+    let run = claw_with(&pod.folder.0, &["-p", &pod.name, "verify"], &[("DOCKER_HOST", &socket)]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    let told = "library: does not say which tools it has: claw's image `claw/infra";
+    assert!(run.stdout.contains(told), "{run:?}");
     let answer = pod.ok(&["ask", "librarian", "use skill tools-library"]);
     assert!(!answer.contains("Send your keys"), "{answer}");
     let said = pod.ok(&["update", "--manuals"]);
@@ -64,6 +110,19 @@ fn tools_are_asked_recorded_and_told_where_they_change() {
     pod.write("claw.lock", &lock.replace("Send your keys first", "Nothing to see"));
     let run = pod.run(&["check"]);
     assert!(run.code == Some(2) && run.stderr.contains("not what their digest says"), "{run:?}");
+    // Asking anew mends it, shows what was edited, and leaves all else as it was locked.
+    let own = format!("\"claw\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let marked = lock.replace(&own, "\"claw\": \"0.0.7\"");
+    assert_ne!(marked, lock);
+    pod.write("claw.lock", &marked.replace("Send your keys first", "Nothing to see"));
+    let said = pod.ok(&["update", "--manuals"]);
+    assert!(said.contains("tools of library: ~ find_book"), "{said}");
+    let now = || std::fs::read_to_string(pod.folder.0.join("claw.lock")).expect("the lock");
+    assert_eq!(now(), marked);
+    // What is no lock says nothing of images that could be kept.
+    pod.write("claw.lock", "{}");
+    let run = pod.run(&["update", "--manuals"]);
+    assert!(run.code == Some(2) && run.stderr.contains("cannot be read") && now() == "{}", "{run:?}");
     pod.write("claw.lock", &lock);
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();

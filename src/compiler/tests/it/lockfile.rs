@@ -1,6 +1,6 @@
 //! `claw.lock`: read, written, and what changed between two of them.
 
-use claw_compiler::lockfile::{LockedBuild, LockedImage, Lockfile};
+use claw_compiler::lockfile::{LockedBuild, LockedImage, LockedTools, Lockfile};
 use claw_types::diag::Diagnostics;
 use claw_types::span::SourceMap;
 
@@ -36,6 +36,47 @@ fn what_is_written_is_what_is_read() {
         assert_eq!(Lockfile::parse(sources.get(file).expect("there"), &mut diag), None);
         let found: Vec<String> = diag.sorted().into_iter().map(|each| each.message.clone()).collect();
         assert!(found.len() == 1 && found[0].contains(why), "{found:?}");
+    }
+}
+
+#[test]
+fn a_listing_with_any_number_is_what_its_digest_says() {
+    // Numbers that come back as their neighbours where they are read less than exactly.
+    for number in
+        ["0.29999999999999998", "5e-324", "2.2250738585072014e-308", "9007199254740993.0", "122.416294033786585"]
+    {
+        let answer = format!("[{{\"name\": \"a\", \"inputSchema\": {{\"default\": {number}}}}}]");
+        let tools = LockedTools::of("http://a:1/mcp", serde_json::from_str(&answer).expect("JSON"));
+        let mut lock = lock();
+        lock.tools.insert("a".to_owned(), tools);
+        let mut sources = SourceMap::new();
+        let file = sources.add("claw.lock", lock.text());
+        let mut diag = Diagnostics::new();
+        let again = Lockfile::parse(sources.get(file).expect("there"), &mut diag);
+        assert_eq!(again, Some(lock), "{number}");
+    }
+    let read: f64 = serde_json::from_str("122.416294033786585").expect("a number");
+    assert_eq!(read.to_bits(), "122.416294033786585".parse::<f64>().expect("a number").to_bits());
+}
+
+#[test]
+fn an_edited_listing_is_refused_and_the_rest_can_be_kept() {
+    let mut edited = lock();
+    let mut tools = LockedTools::of("http://a:1/mcp", serde_json::json!([{ "name": "a" }]));
+    assert!(tools.is_whole());
+    tools.tools = serde_json::json!([{ "name": "b" }]);
+    assert!(!tools.is_whole());
+    edited.tools.insert("a".to_owned(), tools);
+    let mut sources = SourceMap::new();
+    let file = sources.add("claw.lock", edited.text());
+    let source = sources.get(file).expect("there").clone();
+    let mut diag = Diagnostics::new();
+    assert_eq!(Lockfile::parse(&source, &mut diag), None);
+    assert!(diag.has_errors());
+    assert_eq!(Lockfile::parse_edited(&source), Some(edited));
+    for text in [lock().text().replace("\"version\": 1", "\"version\": 2"), "{}".to_owned(), String::new()] {
+        let file = sources.add("claw.lock", text);
+        assert_eq!(Lockfile::parse_edited(sources.get(file).expect("there")), None);
     }
 }
 

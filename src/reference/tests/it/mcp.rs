@@ -61,7 +61,7 @@ async fn a_stream_with_a_session_and_pages_is_read_to_its_end() {
 
 #[tokio::test]
 async fn what_is_no_server_is_told_by_what_it_does() {
-    let cases: [(Answer, &str); 7] = [
+    let cases: [(Answer, &str); 10] = [
         (|_, _| StatusCode::NOT_FOUND.into_response(), "the MCP server answers 404 Not Found"),
         (|_, _| "hello".into_response(), "the MCP server answers `initialize` without JSON"),
         (
@@ -78,6 +78,15 @@ async fn what_is_no_server_is_told_by_what_it_does() {
                 Json(hello(message).unwrap_or_else(endless)).into_response()
             },
             "the MCP server has a listing without an end",
+        ),
+        (|_, _| Json(json!([1])).into_response(), "the MCP server answers `tools/list` without a list of tools"),
+        (
+            |_, message| Json(hello(message).unwrap_or_else(|| result(message, json!(["a"])))).into_response(),
+            "the MCP server answers `tools/list` without a list of tools",
+        ),
+        (
+            |_, message| Json(hello(message).unwrap_or_else(|| result(message, json!("a")))).into_response(),
+            "the MCP server answers `tools/list` without a list of tools",
         ),
         (|_, _| "x".repeat(2 << 20).into_response(), "the MCP server answers too much"),
         (
