@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 
 use super::PersonaError;
@@ -27,6 +28,15 @@ fn is_loopback(registry: &str) -> bool {
         None => registry.split(':').next().unwrap_or(registry),
     };
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Returns who logs in: nobody where what logs in would be sent in clear to another machine.
+async fn auth(registry: &str, is_plain: bool) -> RegistryAuth {
+    if may_log_in(registry, is_plain) { login(registry).await } else { RegistryAuth::Anonymous }
+}
+
+fn may_log_in(registry: &str, is_plain: bool) -> bool {
+    !is_plain || is_loopback(registry)
 }
 
 /// Returns a client that speaks TLS, and plain HTTP to a loopback registry alone, or where that is asked for.
@@ -73,7 +83,7 @@ pub(super) async fn pull(
     };
     let registry = named.resolve_registry().to_owned();
     let client = client(&registry, is_plain)?;
-    let auth = login(&registry).await;
+    let auth = auth(&registry, is_plain).await;
     let (manifest, _) = client.pull_manifest_raw(&named, &auth, &[MANIFEST]).await.map_err(|error| fetch(&error))?;
     if manifest.len() > MOST_MANIFEST {
         return Err(PersonaError::new("has a manifest that is longer than that of a persona"));
@@ -111,7 +121,7 @@ pub(super) async fn push(reference: &str, artifact: &Artifact, is_plain: bool) -
     let put = |error: &dyn Error| failed("be pushed", error);
     let registry = named.resolve_registry().to_owned();
     let client = client(&registry, is_plain)?;
-    client.store_auth_if_needed(&registry, &login(&registry).await).await;
+    client.store_auth_if_needed(&registry, &auth(&registry, is_plain).await).await;
     let blobs = [(&artifact.layer, &artifact.read.layers[0]), (&EMPTY_BYTES.to_vec(), &artifact.read.config)]
         .map(|(bytes, blob)| (bytes.clone(), blob.digest.clone()));
     for (bytes, digest) in blobs {
@@ -134,5 +144,11 @@ mod tests {
         for registry in ["ghcr.io", "localhost.example:5000", "10.0.0.1:5000", "127.0.0.1.example", "[fd00::1]:5000"] {
             assert!(!is_loopback(registry), "{registry}");
         }
+    }
+
+    #[test]
+    fn nobody_logs_in_where_all_could_read_it() {
+        assert!(!may_log_in("registry.example:5000", true));
+        assert!(may_log_in("registry.example:5000", false) && may_log_in("127.0.0.1:5000", true));
     }
 }
