@@ -88,6 +88,15 @@ fn a_persona_is_copied_once_and_is_the_agents_from_then_on() {
         "loud\n/persona:\nSOUL.md\nnotes\n\n/persona/notes:\nfirst.md"
     );
     pod.settled();
+    // A reset that ended early goes on by taking away what is left.
+    pod.inside("echo bold > /persona/SOUL.md; echo left > /persona/own.md");
+    let rows = pod.folder.0.join(".claw").join(&pod.name).join("state/seeded");
+    let text = std::fs::read_to_string(&rows).expect("rows");
+    let (begun, _) = text.trim_end().rsplit_once(' ').expect("a digest");
+    std::fs::write(&rows, format!("{begun} emptying\n")).expect("written");
+    pod.ok(&["up", "-d"]);
+    assert_eq!(pod.inside("cat /persona/SOUL.md; ls /persona"), "loud\nSOUL.md\nnotes");
+    pod.settled();
     let told = pod.ok(&["persona", "pull", "bot", "--json"]);
     super::json::check("persona pull", &told);
     assert!(pod.ok(&["persona", "pull", "bot"]).starts_with("bot: began with `personas/bot`, sha256:"));
