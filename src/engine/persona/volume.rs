@@ -198,15 +198,16 @@ async fn running(planned: &PlannedUnit, plan: &Plan, docker: &Docker) -> Result<
 }
 
 /// Takes away what an agent has made of its persona, and copies the pod's into its place. One that runs is stopped before and started after.
+/// Returns whether there was a volume to do that in.
 ///
 /// # Errors
 /// Where the persona is nowhere, or the engine or the host refuses; then the volume may be empty, and the next `claw up` fills it.
-pub async fn reset(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<(), ApplyError> {
+pub async fn reset(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<bool, ApplyError> {
     let key = home(planned)?.volume.as_str();
-    let Some(persona) = &planned.unit.persona else { return Ok(()) };
+    let Some(persona) = &planned.unit.persona else { return Ok(false) };
     // What cannot be had is no reason to take away what is there.
     obtain(persona).await.map_err(|error| unusable(planned, &error))?;
-    let Some(volume) = volume_of(planned, plan, docker).await? else { return Ok(()) };
+    let Some(volume) = volume_of(planned, plan, docker).await? else { return Ok(false) };
     ensure_infra(plan, docker, site).await?;
     let running = running(planned, plan, docker).await?;
     if let Some(seen) = &running {
@@ -217,7 +218,7 @@ pub async fn reset(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &S
     if let Some(seen) = &running {
         docker.start(&seen.id).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Empties the volume of an agent's persona, as the agent's own user.

@@ -52,6 +52,12 @@ impl Pod {
 #[test]
 fn a_persona_is_copied_once_and_is_the_agents_from_then_on() {
     let pod = pod("persona", "personas/bot");
+    let run = pod.ok(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert!(
+        run.contains("claw has not copied it") && !run.contains("began anew"),
+        "no volume, no new beginning: {run}"
+    );
+    assert_eq!(pod.json(&["persona", "pull", "--reset", "-y", "bot"])["agents"][0]["reset"], false);
     pod.ok(&["up", "-d"]);
     assert_eq!(
         pod.inside("echo $CLAW_PERSONA_DIR; cat /persona/SOUL.md /persona/notes/first.md"),
@@ -82,7 +88,7 @@ fn a_persona_is_copied_once_and_is_the_agents_from_then_on() {
     assert_eq!(pod.inside("cat /persona/SOUL.md"), "bold");
     let run = pod.run(&["persona", "pull", "--reset", "bot"]);
     assert!(run.code == Some(2) && run.stderr.contains("would be lost"), "{run:?}");
-    pod.ok(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert!(pod.ok(&["persona", "pull", "--reset", "-y", "bot"]).starts_with("bot: began anew with"));
     assert_eq!(
         pod.inside("cat /persona/SOUL.md; ls /persona /persona/notes"),
         "loud\n/persona:\nSOUL.md\nnotes\n\n/persona/notes:\nfirst.md"
