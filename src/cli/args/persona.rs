@@ -26,7 +26,7 @@ pub(crate) enum Persona {
         subject: String,
         /// `host/name:tag`, or `file://DIR` for an OCI layout
         reference: String,
-        /// Speak plain HTTP to the registry
+        /// Speak plain HTTP to the registry; nobody logs in then, but on this machine
         #[arg(long)]
         plain_http: bool,
     },
@@ -51,7 +51,7 @@ pub(crate) struct PullArgs {
     /// Without a question
     #[arg(short, long, requires = "reset")]
     pub(crate) yes: bool,
-    /// Speak plain HTTP to the registry
+    /// Speak plain HTTP to the registry; nobody logs in then, but on this machine
     #[arg(long)]
     pub(crate) plain_http: bool,
 }

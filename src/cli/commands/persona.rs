@@ -1,5 +1,6 @@
 //! `claw persona`: what agents have made of their personas, and personas in registries.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -105,9 +106,10 @@ fn of_agents(global: &Global, args: &PullArgs, ui: &Ui) -> Result<Exit, CommandE
                 args.subject
             )));
         }
-        if args.reset {
-            begin_anew(&session, &units, args.yes).await?;
-        }
+        let anew = match args.reset {
+            true => begin_anew(&session, &units, args.yes).await?,
+            false => BTreeSet::new(),
+        };
         let volumes = session.docker().await?.volumes(session.plan.pod.as_str()).await?;
         let copied = seeded(&session.input.root, session.plan.pod.as_str(), &volumes);
         let (mut lines, mut rows) = (Vec::new(), Vec::new());
@@ -116,7 +118,7 @@ fn of_agents(global: &Global, args: &PullArgs, ui: &Ui) -> Result<Exit, CommandE
             let began = copied.get(&home.volume).cloned().flatten();
             let id = unit.unit.id.as_str();
             lines.push(match &began {
-                _ if args.reset => format!("{id}: began anew with `{}`, {}", persona.name, persona.digest),
+                _ if anew.contains(id) => format!("{id}: began anew with `{}`, {}", persona.name, persona.digest),
                 Some(began) if *began == persona.digest => format!("{id}: began with `{}`, {began}", persona.name),
                 Some(began) => format!(
                     "{id}: began with {began}, and `{}` is {} now: `--reset` copies it over what the agent has made of its own",
@@ -124,7 +126,7 @@ fn of_agents(global: &Global, args: &PullArgs, ui: &Ui) -> Result<Exit, CommandE
                 ),
                 None => format!("{id}: `{}` is {}, and claw has not copied it", persona.name, persona.digest),
             });
-            rows.push(json!({ "agent": id, "persona": persona.name, "content": persona.digest, "copied": began, "reset": args.reset }));
+            rows.push(json!({ "agent": id, "persona": persona.name, "content": persona.digest, "copied": began, "reset": anew.contains(id) }));
         }
         let data = json!({ "pod": session.plan.pod.as_str(), "agents": rows });
         session.result("persona pull", &lines.join("\n"), data);
@@ -132,7 +134,12 @@ fn of_agents(global: &Global, args: &PullArgs, ui: &Ui) -> Result<Exit, CommandE
     })
 }
 
-async fn begin_anew(session: &Session<'_>, units: &[&PlannedUnit], is_agreed: bool) -> Result<(), CommandError> {
+/// Returns the agents that began anew: one without a volume has nothing to begin anew with.
+async fn begin_anew(
+    session: &Session<'_>,
+    units: &[&PlannedUnit],
+    is_agreed: bool,
+) -> Result<BTreeSet<String>, CommandError> {
     let names: Vec<&str> = units.iter().map(|unit| unit.unit.id.as_str()).collect();
     let names = names.join("`, `");
     if !is_agreed {
@@ -149,17 +156,20 @@ async fn begin_anew(session: &Session<'_>, units: &[&PlannedUnit], is_agreed: bo
     let _lock = lock(&session.input.root, session.plan.pod.as_str(), "persona")?;
     session.refuse_elsewhere().await?;
     let docker = session.docker().await?;
-    session
+    let anew = session
         .with_site(&session.plan, async |site| {
             let live = live(&session.plan, site)?;
+            let mut anew = BTreeSet::new();
             for unit in units {
                 (site.progress)(&format!("copy persona of {}: `--reset` asks for it", unit.unit.id));
-                reset(unit, &live, docker, site).await?;
+                if reset(unit, &live, docker, site).await? {
+                    anew.insert(unit.unit.id.to_string());
+                }
             }
-            Ok::<_, claw_engine::apply::ApplyError>(())
+            Ok::<_, claw_engine::apply::ApplyError>(anew)
         })
         .await?;
-    Ok(())
+    Ok(anew)
 }
 
 /// Returns the one agent of a name that has a persona.

@@ -35,6 +35,7 @@ pub use expand::expand;
 pub use harden::{Hardening, harden};
 pub(crate) use network::Pool;
 pub use proxy::Proxy;
+pub use scan::has_unseen;
 
 /// One agent with everything that was decided about it.
 #[derive(Clone, Debug)]

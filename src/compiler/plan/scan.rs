@@ -28,6 +28,11 @@ enum Whose {
     Artifacts,
 }
 
+/// Returns whether a text holds characters that nobody sees: an error in what somebody else wrote.
+pub fn has_unseen(text: &str) -> bool {
+    claw_scan::scan(text).iter().any(|finding| finding.rule == Rule::HiddenUnicode)
+}
+
 /// Records what texts hold that agents will read: a warning each, an error for what nobody sees in a text out of an image.
 pub(crate) fn scan(facts: &Facts, descriptions: &BTreeSet<FileId>, cx: &Context<'_>, diag: &mut Diagnostics) {
     let files = facts.files.values().filter_map(|fact| match fact {

@@ -209,11 +209,17 @@ pub(crate) fn manuals(surfaces: &[Surface], skills: &BTreeMap<SkillName, Skill>)
 /// Returns what must be known of a service's persona.
 pub(crate) fn persona_need(block: &AgentBlock, directives: &[Declared]) -> Option<Need> {
     let declared = directives.iter().find_map(|each| match &each.value {
-        Directive::Persona(persona) => Some(persona),
+        Directive::Persona(persona) => Some((persona, each.label.as_deref())),
         _ => None,
     });
-    let name = block.persona.as_ref().or(declared)?;
-    PersonaSource::parse(name).is_ok().then(|| Need::Persona(name.clone()))
+    let (name, label) = block.persona.as_ref().map(|persona| (persona, None)).or(declared)?;
+    let source = PersonaSource::parse(name).ok()?;
+    (!is_of_pod(&source) || label.is_none()).then(|| Need::Persona(name.clone()))
+}
+
+/// Returns whether a persona is files of the pod. Whoever made an image does not say which of them an agent may read.
+fn is_of_pod(source: &PersonaSource) -> bool {
+    matches!(source, PersonaSource::Path(_) | PersonaSource::Layout(_))
 }
 
 /// Returns where the sections of a contract come from, in its order.
@@ -254,6 +260,10 @@ pub(crate) fn persona(row: &Row<'_>, facts: &Facts, diag: &mut Diagnostics) -> O
         Ok(source) => source,
         Err(bad) => return unusable(Code::UnusableFile, &bad.to_string(), PERSONA_HELP),
     };
+    if label.is_some() && is_of_pod(&source) {
+        let help = "name it as `persona:` of the agent's `x-claw`, or by `PERSONA` in a Clawfile of the pod";
+        return unusable(Code::UnusablePersona, "is files of the pod, and an image names them", help);
+    }
     match facts.personas.get(name) {
         Some(PersonaFact::Known(known)) => {
             let artifact = match (source, &known.artifact) {

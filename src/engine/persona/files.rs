@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use claw_types::path::PodPath;
 use claw_types::persona::Archive;
@@ -102,14 +102,7 @@ impl Files {
 
     /// Reads a file or a directory below a root; nothing where there is none. A link that leads to a file of the same persona is that file.
     pub(super) fn read(root: &Path, path: &PodPath) -> Result<Option<Self>, PersonaError> {
-        let whole = root.join(path.as_str());
-        let (Ok(real), Ok(real_root)) = (whole.canonicalize(), root.canonicalize()) else { return Ok(None) };
-        if !real.starts_with(&real_root) {
-            return Err(PersonaError::new("leads out of the pod's directory"));
-        }
-        if real == real_root {
-            return Err(PersonaError::new("is the pod's directory itself, which holds more than a persona"));
-        }
+        let Some(real) = inside(root, path)? else { return Ok(None) };
         Self::read_at(&real).map(Some)
     }
 
@@ -277,6 +270,27 @@ impl Files {
     }
 }
 
+/// Returns where a path below a root really lies; nothing where there is none. Neither the path nor what it leads to lies in what no
+/// persona holds.
+pub(super) fn inside(root: &Path, path: &PodPath) -> Result<Option<PathBuf>, PersonaError> {
+    let refused = |name: &str| PersonaError::new(format!("lies in `{name}`, which no agent should have"));
+    if let Some(name) = never(path) {
+        return Err(refused(name));
+    }
+    let whole = root.join(path.as_str());
+    let (Ok(real), Ok(real_root)) = (whole.canonicalize(), root.canonicalize()) else { return Ok(None) };
+    let Ok(below) = real.strip_prefix(&real_root) else {
+        return Err(PersonaError::new("leads out of the pod's directory"));
+    };
+    if below.as_os_str().is_empty() {
+        return Err(PersonaError::new("is the pod's directory itself, which holds more than a persona"));
+    }
+    match NEVER.iter().find(|name| below.iter().any(|part| part == **name)) {
+        Some(name) => Err(refused(name)),
+        None => Ok(Some(real)),
+    }
+}
+
 /// Returns the part of a path that no persona holds.
 fn never(path: &PodPath) -> Option<&'static str> {
     NEVER.iter().find(|name| path.as_str().split('/').any(|part| part == **name)).copied()
@@ -419,6 +433,14 @@ mod tests {
         assert_eq!(read("p").expect_err("refused").to_string(), "has a link that leads to no file of it: `out.md`");
         std::os::unix::fs::symlink(&root, pod.join("up")).expect("linked");
         assert_eq!(read("up").expect_err("refused").to_string(), "leads out of the pod's directory");
+        // What no persona holds is none, however it is come to.
+        fs::create_dir_all(pod.join(".claw/pod/state")).expect("made");
+        fs::write(pod.join(".claw/pod/state/keys"), "canary").expect("written");
+        std::os::unix::fs::symlink(".claw/pod/state", pod.join("calm")).expect("linked");
+        for name in [".claw", ".claw/pod/state", ".claw/pod/state/keys", ".claw/none", "calm"] {
+            let why = read(name).expect_err("refused").to_string();
+            assert_eq!(why, "lies in `.claw`, which no agent should have", "{name}");
+        }
         fs::remove_dir_all(root).expect("removed");
     }
 }

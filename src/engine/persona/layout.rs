@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::PersonaError;
 use super::artifact::{Artifact, Blob, EMPTY_BYTES, MANIFEST, MOST_MANIFEST, TYPE, files_of, layer_of};
-use super::files::{Files, MOST_ARCHIVE, digest};
+use super::files::{Files, MOST_ARCHIVE, digest, inside};
 use crate::files::read_bytes;
 
 /// The file that says what a layout is.
@@ -60,12 +60,7 @@ impl Layout<'_> {
 
 /// Reads a layout below a root; nothing where there is none.
 pub(super) fn read(root: &Path, path: &PodPath) -> Result<Option<Files>, PersonaError> {
-    let (Ok(real), Ok(real_root)) = (root.join(path.as_str()).canonicalize(), root.canonicalize()) else {
-        return Ok(None);
-    };
-    if !real.starts_with(&real_root) {
-        return Err(PersonaError::new("leads out of the pod's directory"));
-    }
+    let Some(real) = inside(root, path)? else { return Ok(None) };
     let layout = if real.is_dir() { Layout::Directory(&real) } else { Layout::Tar(tar(&real)?) };
     layout.get(MARK, MOST_MANIFEST).map_err(|_| PersonaError::new(format!("is no OCI layout: it has no `{MARK}`")))?;
     let index = layout.get("index.json", MOST_MANIFEST)?;

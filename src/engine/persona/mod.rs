@@ -68,8 +68,22 @@ pub(crate) async fn find(name: &str, root: &Path, pin: Option<&LockedPersona>, s
 enum Unfetched {
     /// The registry does not give it now.
     Away(PersonaError),
-    /// What it gave is not what the lock says.
+    /// What it gave is not what was asked for, or no persona.
     Other(PersonaError),
+}
+
+impl From<PersonaError> for Unfetched {
+    fn from(error: PersonaError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Unfetched> for PersonaError {
+    fn from(error: Unfetched) -> Self {
+        match error {
+            Unfetched::Away(error) | Unfetched::Other(error) => error,
+        }
+    }
 }
 
 /// Fetches an artifact, or takes it from where it was kept; what the lock says of it must hold.
@@ -80,7 +94,7 @@ async fn fetch(reference: &str, pin: Option<&LockedPersona>) -> Result<(Files, S
         return Ok((files, pin.digest.clone()));
     }
     let wanted = pin.map(|pin| pin.digest.as_str());
-    let (files, digest) = registry::pull(reference, wanted, false).await.map_err(Unfetched::Away)?;
+    let (files, digest) = registry::pull(reference, wanted, false).await?;
     let content = keep(&files);
     match pin.filter(|pin| pin.content != content) {
         Some(pin) => {
@@ -127,10 +141,16 @@ pub(crate) async fn obtain(persona: &Persona) -> Result<Files, PersonaError> {
     }
     let Some(artifact) = &persona.artifact else { return Err(PersonaError::new("is not here")) };
     let pin = LockedPersona { digest: artifact.digest.clone(), content: persona.digest.clone() };
-    match fetch(&artifact.reference, Some(&pin)).await {
-        Ok((files, _)) => Ok(files),
-        Err(Unfetched::Away(error) | Unfetched::Other(error)) => Err(error),
+    let (files, _) = fetch(&artifact.reference, Some(&pin)).await?;
+    looked_through(files)
+}
+
+/// Refuses what nobody sees in texts of an artifact, as compiling does: it was not there to be looked through then.
+fn looked_through(files: Files) -> Result<Files, PersonaError> {
+    if let Some((path, _)) = files.texts().find(|(_, text)| claw_compiler::plan::has_unseen(text)) {
+        return Err(PersonaError::new(format!("holds characters that nobody sees: `{path}`")));
     }
+    Ok(files)
 }
 
 /// What was fetched or put somewhere.
@@ -174,4 +194,24 @@ pub async fn push(files: &Files, name: &str, root: &Path, is_plain: bool) -> Res
         }
     };
     Ok(Moved { digest, content: files::digest(files.archive().bytes()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_fetched_late_is_looked_through_too() {
+        let files = |text: &str| {
+            let root = std::env::temp_dir().join(format!("claw-persona-late-{}", std::process::id()));
+            std::fs::create_dir_all(&root).expect("made");
+            std::fs::write(root.join("SOUL.md"), text).expect("written");
+            let files = Files::read_at(&root).expect("read");
+            std::fs::remove_dir_all(root).expect("removed");
+            files
+        };
+        assert!(looked_through(files("calm\n")).is_ok());
+        let why = looked_through(files("a\u{200b}b\n")).expect_err("refused").to_string();
+        assert_eq!(why, "holds characters that nobody sees: `SOUL.md`");
+    }
 }

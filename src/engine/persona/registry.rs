@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 
-use super::PersonaError;
 use super::artifact::{Artifact, Blob, EMPTY_BYTES, MANIFEST, MOST_MANIFEST, files_of, layer_of};
 use super::files::{Files, MOST_ARCHIVE, digest};
 use super::login::login;
+use super::{PersonaError, Unfetched};
 
 /// How long a registry may take to be reached, and to go on with what it says.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,6 +29,15 @@ fn is_loopback(registry: &str) -> bool {
         None => registry.split(':').next().unwrap_or(registry),
     };
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Returns who logs in: nobody where what logs in would be sent in clear to another machine.
+async fn auth(registry: &str, is_plain: bool) -> RegistryAuth {
+    if may_log_in(registry, is_plain) { login(registry).await } else { RegistryAuth::Anonymous }
+}
+
+fn may_log_in(registry: &str, is_plain: bool) -> bool {
+    !is_plain || is_loopback(registry)
 }
 
 /// Returns a client that speaks TLS, and plain HTTP to a loopback registry alone, or where that is asked for.
@@ -59,13 +70,24 @@ fn failed(what: &str, error: &dyn Error) -> PersonaError {
     PersonaError::new(format!("cannot {what}: {}", text.escape_debug()))
 }
 
+/// Tells a registry that does not give something from one that gives something else.
+fn unfetched(error: &OciDistributionError) -> Unfetched {
+    use OciDistributionError as E;
+    let why = failed("be fetched", error);
+    match error {
+        E::RequestError(_)
+        | E::IoError(_)
+        | E::ServerError { .. }
+        | E::RegistryError { .. }
+        | E::UnauthorizedError { .. }
+        | E::AuthenticationFailure(_)
+        | E::ImageManifestNotFoundError(_) => Unfetched::Away(why),
+        _ => Unfetched::Other(why),
+    }
+}
+
 /// Fetches a persona; where a digest is given, the manifest must have it. Returns its files, and the digest of its manifest.
-pub(super) async fn pull(
-    reference: &str,
-    wanted: Option<&str>,
-    is_plain: bool,
-) -> Result<(Files, String), PersonaError> {
-    let fetch = |error: &dyn Error| failed("be fetched", error);
+pub(super) async fn pull(reference: &str, wanted: Option<&str>, is_plain: bool) -> Result<(Files, String), Unfetched> {
     let named = parse(reference)?;
     let named = match wanted {
         Some(digest) => named.clone_with_digest(digest.to_owned()),
@@ -73,30 +95,32 @@ pub(super) async fn pull(
     };
     let registry = named.resolve_registry().to_owned();
     let client = client(&registry, is_plain)?;
-    let auth = login(&registry).await;
-    let (manifest, _) = client.pull_manifest_raw(&named, &auth, &[MANIFEST]).await.map_err(|error| fetch(&error))?;
+    let auth = auth(&registry, is_plain).await;
+    let (manifest, _) =
+        client.pull_manifest_raw(&named, &auth, &[MANIFEST]).await.map_err(|error| unfetched(&error))?;
     if manifest.len() > MOST_MANIFEST {
-        return Err(PersonaError::new("has a manifest that is longer than that of a persona"));
+        return Err(PersonaError::new("has a manifest that is longer than that of a persona").into());
     }
     let found = digest(&manifest);
     if let Some(wanted) = wanted.or(named.digest()).filter(|wanted| *wanted != found) {
-        return Err(PersonaError::new(format!("was changed: its manifest is {found}, and {wanted} was asked for")));
+        let why = format!("was changed: its manifest is {found}, and {wanted} was asked for");
+        return Err(PersonaError::new(why).into());
     }
     let layer = layer_of(&manifest)?;
     Ok((files_of(&blob(&client, &named, &layer).await?, &layer)?, found))
 }
 
 /// Fetches a blob of the size its manifest says; its digest is looked at by whoever reads it.
-async fn blob(client: &Client, named: &Reference, layer: &Blob) -> Result<Vec<u8>, PersonaError> {
+async fn blob(client: &Client, named: &Reference, layer: &Blob) -> Result<Vec<u8>, Unfetched> {
     // The digest alone: a manifest may name other places to fetch a layer from, and nobody goes there.
     let stream = client.pull_blob_stream(named, layer.digest.as_str()).await;
-    let mut stream = stream.map_err(|error| failed("be fetched", &error))?.stream;
+    let mut stream = stream.map_err(|error| unfetched(&error))?.stream;
     let most = usize::try_from(layer.size).unwrap_or(MOST_ARCHIVE).min(MOST_ARCHIVE);
     let mut bytes = Vec::new();
     while let Some(piece) = stream.next().await {
         bytes.extend_from_slice(&piece.map_err(|error| failed("be fetched", &error))?);
         if bytes.len() > most {
-            return Err(PersonaError::new("was changed: its layer is longer than its manifest says"));
+            return Err(PersonaError::new("was changed: its layer is longer than its manifest says").into());
         }
     }
     Ok(bytes)
@@ -111,7 +135,7 @@ pub(super) async fn push(reference: &str, artifact: &Artifact, is_plain: bool) -
     let put = |error: &dyn Error| failed("be pushed", error);
     let registry = named.resolve_registry().to_owned();
     let client = client(&registry, is_plain)?;
-    client.store_auth_if_needed(&registry, &login(&registry).await).await;
+    client.store_auth_if_needed(&registry, &auth(&registry, is_plain).await).await;
     let blobs = [(&artifact.layer, &artifact.read.layers[0]), (&EMPTY_BYTES.to_vec(), &artifact.read.config)]
         .map(|(bytes, blob)| (bytes.clone(), blob.digest.clone()));
     for (bytes, digest) in blobs {
@@ -134,5 +158,23 @@ mod tests {
         for registry in ["ghcr.io", "localhost.example:5000", "10.0.0.1:5000", "127.0.0.1.example", "[fd00::1]:5000"] {
             assert!(!is_loopback(registry), "{registry}");
         }
+    }
+
+    #[test]
+    fn what_is_not_what_was_asked_for_is_not_away() {
+        let url = "http://127.0.0.1:1/v2/a".to_owned();
+        let away = OciDistributionError::UnauthorizedError { url };
+        assert!(matches!(unfetched(&away), Unfetched::Away(_)));
+        let digests = ("sha256:aa".to_owned(), "sha256:bb".to_owned());
+        let wrong = oci_client::errors::DigestError::VerificationError { expected: digests.0, actual: digests.1 };
+        assert!(matches!(unfetched(&OciDistributionError::DigestError(wrong)), Unfetched::Other(_)));
+        let broken = OciDistributionError::ManifestParsingError(String::new());
+        assert!(matches!(unfetched(&broken), Unfetched::Other(_)));
+    }
+
+    #[test]
+    fn nobody_logs_in_where_all_could_read_it() {
+        assert!(!may_log_in("registry.example:5000", true));
+        assert!(may_log_in("registry.example:5000", false) && may_log_in("127.0.0.1:5000", true));
     }
 }

@@ -20,6 +20,9 @@ use crate::state;
 /// What stands for the digest of a persona that is being copied: a run that ended early goes on from there.
 const COPYING: &str = "copying";
 
+/// What stands for it where an agent's own is being taken away: a run that ended early takes away what is left, and copies then.
+const EMPTYING: &str = "emptying";
+
 /// What stands for it where the volume held something that claw had not copied.
 const OTHER: &str = "-";
 
@@ -33,7 +36,8 @@ pub fn seeded(root: &Path, project: &str, volumes: &[Labelled]) -> BTreeMap<Stri
     let done = volumes.iter().filter_map(|volume| {
         let (made, digest) = rows.get(&volume.key)?;
         let digest = (digest != OTHER).then(|| digest.clone());
-        (*made == volume.made && digest.as_deref() != Some(COPYING)).then(|| (volume.key.clone(), digest))
+        let is_done = !matches!(digest.as_deref(), Some(COPYING | EMPTYING));
+        (*made == volume.made && is_done).then(|| (volume.key.clone(), digest))
     });
     done.collect()
 }
@@ -85,10 +89,14 @@ pub(crate) async fn seed(
     let Some(volume) = volume_of(planned, plan, docker).await? else { return Ok(()) };
     let project = plan.pod.as_str();
     let row = state::seeded(site.root, project).remove(key).filter(|(made, _)| *made == volume.made);
-    if row.as_ref().is_some_and(|(_, digest)| digest != COPYING) {
+    let begun = row.as_ref().map(|(_, digest)| digest.as_str());
+    if begun.is_some_and(|digest| !matches!(digest, COPYING | EMPTYING)) {
         return Ok(());
     }
     let files = obtain(persona).await.map_err(|error| unusable(planned, &error))?;
+    if begun == Some(EMPTYING) {
+        empty(planned, plan, docker, site).await?;
+    }
     let helper = helper(&[key], false, plan, docker, site).await?;
     let filled = async {
         if row.is_none() && !is_empty(&helper, key, docker).await? {
@@ -190,27 +198,27 @@ async fn running(planned: &PlannedUnit, plan: &Plan, docker: &Docker) -> Result<
 }
 
 /// Takes away what an agent has made of its persona, and copies the pod's into its place. One that runs is stopped before and started after.
+/// Returns whether there was a volume to do that in.
 ///
 /// # Errors
 /// Where the persona is nowhere, or the engine or the host refuses; then the volume may be empty, and the next `claw up` fills it.
-pub async fn reset(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<(), ApplyError> {
+pub async fn reset(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<bool, ApplyError> {
     let key = home(planned)?.volume.as_str();
-    let Some(persona) = &planned.unit.persona else { return Ok(()) };
+    let Some(persona) = &planned.unit.persona else { return Ok(false) };
     // What cannot be had is no reason to take away what is there.
     obtain(persona).await.map_err(|error| unusable(planned, &error))?;
-    let Some(volume) = volume_of(planned, plan, docker).await? else { return Ok(()) };
+    let Some(volume) = volume_of(planned, plan, docker).await? else { return Ok(false) };
     ensure_infra(plan, docker, site).await?;
     let running = running(planned, plan, docker).await?;
     if let Some(seen) = &running {
         hook::stop(seen, site.grace, docker, site.progress).await?;
     }
-    state::record_seeded(site.root, plan.pod.as_str(), key, (&volume.made, COPYING))?;
-    empty(planned, plan, docker, site).await?;
+    state::record_seeded(site.root, plan.pod.as_str(), key, (&volume.made, EMPTYING))?;
     seed(planned, plan, docker, site).await?;
     if let Some(seen) = &running {
         docker.start(&seen.id).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Empties the volume of an agent's persona, as the agent's own user.

@@ -139,7 +139,8 @@ impl Registry {
 
     fn configured(users: Option<&str>) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr()).expect("a port").port();
-        let folder = Folder::new("registry");
+        // Tests run side by side in one process: each registry has a folder of its own.
+        let folder = Folder::new(&format!("registry-{port}"));
         let data = folder.0.join("data").display().to_string();
         let auth = users.map(|line| {
             folder.write("htpasswd", &format!("{line}\n"));

@@ -52,6 +52,12 @@ impl Pod {
 #[test]
 fn a_persona_is_copied_once_and_is_the_agents_from_then_on() {
     let pod = pod("persona", "personas/bot");
+    let run = pod.ok(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert!(
+        run.contains("claw has not copied it") && !run.contains("began anew"),
+        "no volume, no new beginning: {run}"
+    );
+    assert_eq!(pod.json(&["persona", "pull", "--reset", "-y", "bot"])["agents"][0]["reset"], false);
     pod.ok(&["up", "-d"]);
     assert_eq!(
         pod.inside("echo $CLAW_PERSONA_DIR; cat /persona/SOUL.md /persona/notes/first.md"),
@@ -82,11 +88,20 @@ fn a_persona_is_copied_once_and_is_the_agents_from_then_on() {
     assert_eq!(pod.inside("cat /persona/SOUL.md"), "bold");
     let run = pod.run(&["persona", "pull", "--reset", "bot"]);
     assert!(run.code == Some(2) && run.stderr.contains("would be lost"), "{run:?}");
-    pod.ok(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert!(pod.ok(&["persona", "pull", "--reset", "-y", "bot"]).starts_with("bot: began anew with"));
     assert_eq!(
         pod.inside("cat /persona/SOUL.md; ls /persona /persona/notes"),
         "loud\n/persona:\nSOUL.md\nnotes\n\n/persona/notes:\nfirst.md"
     );
+    pod.settled();
+    // A reset that ended early goes on by taking away what is left.
+    pod.inside("echo bold > /persona/SOUL.md; echo left > /persona/own.md");
+    let rows = pod.folder.0.join(".claw").join(&pod.name).join("state/seeded");
+    let text = std::fs::read_to_string(&rows).expect("rows");
+    let (begun, _) = text.trim_end().rsplit_once(' ').expect("a digest");
+    std::fs::write(&rows, format!("{begun} emptying\n")).expect("written");
+    pod.ok(&["up", "-d"]);
+    assert_eq!(pod.inside("cat /persona/SOUL.md; ls /persona"), "loud\nSOUL.md\nnotes");
     pod.settled();
     let told = pod.ok(&["persona", "pull", "bot", "--json"]);
     super::json::check("persona pull", &told);

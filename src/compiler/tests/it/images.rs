@@ -100,6 +100,17 @@ fn files_that_an_image_names_stay_in_the_pods_directory() {
 }
 
 #[test]
+fn an_image_names_no_persona_among_the_files_of_the_pod() {
+    for persona in ["personas/a", "file://dist/a", ".claw/pod/state"] {
+        let (is_planned, found) = found("claw.persona.default", persona);
+        let why = format!("unusable-persona: the persona `{persona}` is files of the pod, and an image names them");
+        assert!(!is_planned && found.contains(&why), "{persona}: {found:?}");
+    }
+    let (_, found) = found("claw.persona.default", "ghcr.io/acme/a:1");
+    assert!(!found.iter().any(|each| each.contains("an image names them")), "{found:?}");
+}
+
+#[test]
 fn labels_of_a_service_that_is_no_agent_are_nobodys_business() {
     let labels = [("claw.surface.0", "junk"), ("claw.skill.0", "../x"), ("claw.mcp", "no path")];
     let world = World { labels: &labels, ..World::default() };

@@ -463,7 +463,7 @@ fn the_pod_lies_over_the_image() {
     let messages: Vec<&str> = own.schedules.iter().map(|schedule| schedule.message.as_str()).collect();
     assert_eq!(messages, ["image", "pod"]);
 
-    let none = unit("surfaces: [], skills: [], invoke: [], cllama: []");
+    let none = unit("persona: pod-persona, surfaces: [], skills: [], invoke: [], cllama: []");
     assert!(none.surfaces.is_empty() && none.skills.is_empty() && none.schedules.is_empty());
     assert!(format!("{:?}", none.inference).starts_with("Direct"), "{:?}", none.inference);
 }
