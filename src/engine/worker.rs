@@ -19,7 +19,8 @@ use crate::docker::{Docker, EngineError, Inside, Seen};
 use crate::files::{make_directory, make_state, write_bytes};
 use crate::{down, pack};
 
-/// The variable that names the engine's network of workers, where the pod's own is not the one: `host`, `bridge`, a name.
+/// The variable that names the engine's network of workers, where the pod's own is not the one: `host`, `bridge`, a name. Only the
+/// process sets it: an env file lies in the pod's folder, and whoever wrote that does not choose where a root of a worker is.
 const NETWORK: &str = "CLAW_WORKER_NETWORK";
 
 /// The key of the pod's own network of workers.
@@ -136,7 +137,7 @@ impl Made {
             ..Mount::default()
         };
         let log = Mount { kind: "volume".to_owned(), target: WORKER_LOG.to_owned(), ..Mount::default() };
-        let network = site.environment.plain(NETWORK).filter(|name| !name.is_empty()).map(ToOwned::to_owned);
+        let network = std::env::var(NETWORK).ok().filter(|name| !name.is_empty());
         let own = format!("{}_{NETWORK_KEY}", plan.pod);
         let mut service = Service {
             image: Some(image),

@@ -46,7 +46,8 @@ fn pod(name: &str, lines: &str) -> Pod {
     );
     std::fs::remove_file(pod.folder.0.join("box/Dockerfile")).expect("gone");
     pod.write("box/Clawfile", &clawfile).write("AGENTS.md", "# Rules\n");
-    pod.write(".env", "DEMO_API_KEY=marker-of-the-key\n");
+    // The pod's own files do not choose the network of a worker.
+    pod.write(".env", "DEMO_API_KEY=marker-of-the-key\nCLAW_WORKER_NETWORK=host\n");
     pod.write(
         "claw-pod.yml",
         "services:\n  writer:\n    build: box\n    environment: {DEMO_API_KEY: '${DEMO_API_KEY}', NOTE: own}\n",
