@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::json::check;
 use super::{Pod, docker, shell};
+use crate::claw;
 use crate::runtimes::is_asked;
 
 /// Managers whose packages are lines of files: what a worker's path does with a manager is tested, not managers.
@@ -122,6 +123,17 @@ fn a_worker_stands_beside_the_pod_and_is_no_part_of_it() {
         .map(|act| act["state"].clone())
         .collect::<Vec<_>>();
     assert_eq!(states, ["before", "before"]);
+    // Nor is it taken from another directory, or beside another run.
+    let other = Pod::new("beside-other");
+    other.write("claw-pod.yml", "services: {x: {image: x}}\n");
+    let run = claw(&other.folder.0, &["-p", &pod.name, "down", "--mode", "worker"]);
+    assert!(run.code != Some(0) && docker(&["inspect", "-f", "{{.State.Running}}", &worker]) == "true", "{run:?}");
+    let lock = pod.folder.0.join(".claw").join(&pod.name).join("state/lock");
+    let held = std::fs::File::open(lock).expect("a lock");
+    held.lock().expect("free");
+    let run = pod.run(&["down", "--mode", "worker"]);
+    assert!(run.code != Some(0) && run.stderr.contains("another claw works on"), "{run:?}");
+    drop(held);
     assert_eq!(pod.ok(&["down", "--mode", "worker"]), "2 removed\n");
     assert_eq!(pod.id("writer"), writer);
     let run = pod.run(&["exec", "-T", "--mode", "worker", "writer", "true"]);
