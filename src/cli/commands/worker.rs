@@ -18,6 +18,8 @@ use crate::ui::Ui;
 pub(crate) fn up(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "up", ui, async |mut session| {
         let agents = chosen(&session, &args.services)?;
+        // To the last line: another run would go on with the same one, or take the worker away below it.
+        let _lock = lock(&session.input.root, session.plan.pod.as_str(), "up")?;
         let mut told = Vec::new();
         let mut is_done = true;
         for agent in &agents {
@@ -77,7 +79,6 @@ fn chosen(session: &Session<'_>, names: &[String]) -> Result<Vec<UnitId>, Comman
 
 /// Makes the image of an agent where it is not as its Clawfile says, and its worker.
 async fn made(session: &mut Session<'_>, agent: &UnitId, args: &UpArgs) -> Result<Worker, CommandError> {
-    let _lock = lock(&session.input.root, session.plan.pod.as_str(), "up")?;
     let choice = Choice {
         build: args.choice.build,
         no_build: args.choice.no_build,
