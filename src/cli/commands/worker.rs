@@ -152,12 +152,7 @@ async fn one(
         session.ui.progress(&format!("{agent} | {text}"));
     };
     let mut print = |is_error: bool, bytes: &[u8]| {
-        let open = &mut lines[usize::from(is_error)];
-        open.extend_from_slice(bytes);
-        while let Some(end) = open.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = open.drain(..=end).collect();
-            tell(&line);
-        }
+        whole(&mut lines[usize::from(is_error)], bytes, tell);
     };
     session.interrupt.set_busy(true);
     let ended = tokio::select! {
@@ -171,6 +166,20 @@ async fn one(
         None => {
             docker.stop(&worker.id, Some(0)).await?;
             Err(CommandError::Interrupted)
+        }
+    }
+}
+
+/// The most bytes of a line that are waited for.
+const LONGEST: usize = 64 << 10;
+
+/// Tells each line that is whole with these bytes, and what is too long to wait for its end; the rest stays open.
+fn whole(open: &mut Vec<u8>, bytes: &[u8], tell: impl Fn(&[u8])) {
+    for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+        open.extend_from_slice(part);
+        if part.ends_with(b"\n") || open.len() >= LONGEST {
+            tell(open);
+            open.clear();
         }
     }
 }
@@ -197,4 +206,26 @@ pub(crate) async fn find(session: &Session<'_>, agent: &str) -> Result<Option<Se
             || names.iter().any(|name| name == seen.service())
     };
     Ok(workers.into_iter().find(is_it))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_not_kept() {
+        let (mut open, told) = (Vec::new(), RefCell::new(Vec::new()));
+        let mut take = |bytes: &[u8]| {
+            whole(&mut open, bytes, |line| told.borrow_mut().push(line.len()));
+            open.len()
+        };
+        assert_eq!(take(b"one\ntwo\nthr"), 3);
+        assert_eq!(take(b"ee\n"), 0);
+        for _ in 0..300 {
+            assert!(take(&[b'x'; 1 << 10]) < LONGEST);
+        }
+        assert_eq!(*told.borrow(), [4, 4, 6, LONGEST, LONGEST, LONGEST, LONGEST]);
+    }
 }
