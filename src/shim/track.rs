@@ -168,7 +168,7 @@ fn line(
         return None;
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let argv: Vec<String> = words.iter().map(|word| masked(&word.to_string_lossy())).collect();
+    let argv = shown(words);
     let mut flags = call.flags.clone();
     let breaks = "--break-system-packages";
     let is_set = std::env::var("PIP_BREAK_SYSTEM_PACKAGES").is_ok_and(|value| matches!(value.as_str(), "1" | "true"));
@@ -199,6 +199,45 @@ fn masked(text: &str) -> String {
         Some((user, _)) => format!("{scheme}://***{}", &rest[user.len()..]),
         None => text.to_owned(),
     }
+}
+
+/// Parts of names of options and of queries whose values are nobody else's.
+const SEALED: &[&str] = &["auth", "passw", "secret", "token"];
+
+/// Returns the words of a call without what is secret in them: `--//host/:_authToken=x`, and the same in two words.
+fn shown(words: &[OsString]) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    // The option before a word that may be its value.
+    let mut option: Option<String> = None;
+    for word in words {
+        let word = masked(&word.to_string_lossy());
+        let is_option = word.starts_with('-');
+        let is_value = !is_option && option.is_some();
+        let is_sealed = option.take().is_some_and(|option| sealed(&option).is_some());
+        if is_option && !word.contains('=') {
+            option = Some(word.clone());
+        }
+        match shown.last_mut().filter(|_| is_value && is_sealed) {
+            // One word with its option: alone it would be read as a package's name.
+            Some(last) => last.push_str("=***"),
+            // The name of a package may have one of these parts, and its version is no secret.
+            None if is_option || is_value || word.contains("://") => shown.push(cut(&word)),
+            None => shown.push(word),
+        }
+    }
+    shown
+}
+
+/// Returns where a text has a part that says that a secret follows.
+fn sealed(text: &str) -> Option<usize> {
+    let text = text.to_ascii_lowercase();
+    SEALED.iter().filter_map(|part| text.find(part)).min()
+}
+
+/// Takes away what follows `=` after such a part.
+fn cut(word: &str) -> String {
+    let end = sealed(word).and_then(|at| Some(at + word[at..].find('=')?));
+    end.map_or_else(|| word.to_owned(), |end| format!("{}=***", &word[..end]))
 }
 
 /// Appends a line in one write, so that lines of two managers at once stay two.
@@ -245,6 +284,30 @@ mod tests {
         assert!(!text.contains("pw"), "{text}");
         let gone = change("pip", &words("uninstall -y none")).expect("a change");
         assert_eq!(line((Manager::Pip, &gone.1), ("pip", &argv), &after, &after), None);
+    }
+
+    #[test]
+    fn a_line_tells_no_token() {
+        let told = |line: &str| shown(&words(line)).join(" ");
+        for (line, wanted) in [
+            ("i -g --//reg.example/:_authToken=s3cret a", "i -g --//reg.example/:_authToken=*** a"),
+            ("i -g --//reg.example/:_authToken s3cret a", "i -g --//reg.example/:_authToken=*** a"),
+            ("i -g --//reg.example/:_password=s3cret= a", "i -g --//reg.example/:_password=*** a"),
+            ("install -o Acquire::Password=s3cret jq", "install -o Acquire::Password=*** jq"),
+            ("install -oAcquire::Password=s3cret jq", "install -oAcquire::Password=*** jq"),
+            ("install https://h.example/x.whl?a=b&Token=s3cret", "install https://h.example/x.whl?a=b&Token=***"),
+            ("install --index-url=https://me:s3cret@h.example/x", "install --index-url=https://***@h.example/x"),
+            ("install tokenizers==0.20 oauthlib", "install tokenizers==0.20 oauthlib"),
+            ("install -y libpam-auth=1.2", "install -y libpam-auth=***"),
+        ] {
+            assert_eq!(told(line), wanted);
+        }
+        // Nor is a token a package that was asked for.
+        let argv = words("i -g --//reg.example/:_authToken s3cret tsx");
+        let (_, call, _) = change("npm", &argv).expect("a change");
+        let after = BTreeMap::from([("tsx".to_owned(), "4.1.0".to_owned())]);
+        let text = line((Manager::Npm, &call), ("npm", &argv), &BTreeMap::new(), &after).expect("a line");
+        assert!(!text.contains("s3cret") && text.contains("tsx"), "{text}");
     }
 
     #[test]
