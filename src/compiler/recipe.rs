@@ -147,7 +147,11 @@ impl Shelf {
         let Some(call) = entry.call() else { return };
         let known = |named: &&Named| entry.packages.contains(&named.name);
         match call.verb {
-            Verb::Remove => self.gone.extend(call.named.iter().map(|each| (each.name.clone(), index))),
+            // All that went: `autoremove` names none, and what it takes is not what it would take elsewhere.
+            Verb::Remove => {
+                let went = entry.changes.iter().filter(|change| change.to.is_none());
+                self.gone.extend(went.map(|change| (change.name.clone(), index)));
+            }
             Verb::Install | Verb::Upgrade => {
                 let (goes, named): (Vec<&Named>, Vec<&Named>) = call.named.iter().partition(|each| each.goes);
                 self.gone.extend(goes.iter().map(|each| (each.name.clone(), index)));
@@ -381,6 +385,23 @@ mod tests {
                 "RUN npm uninstall -g a",
             ]
         );
+    }
+
+    #[test]
+    fn all_that_went_goes() {
+        let log = [
+            call("apt-get install x", &["x - 1", "libx - 1"]),
+            call("apt-get remove x", &["x 1 -"]),
+            call("apt-get autoremove -y", &["libx 1 -", "liby 2 -"]),
+            call("pip uninstall -y -r needs.txt", &["six 1 -"]),
+        ];
+        assert_eq!(lines(&log), ["RUN apt-get remove -y liby", "RUN pip uninstall -y six"]);
+    }
+
+    #[test]
+    fn what_was_installed_from_a_place_for_editing_is_left_out() {
+        let made = recipe(&call("pip install -e .", &["w - @"]).replace("\"@\"", "\"@ /w\""));
+        assert_eq!((made.lines.len(), made.left_out.len(), made.left_out[0].why), (0, 1, PLACE));
     }
 
     #[test]

@@ -127,12 +127,35 @@ fn apt(text: &str) -> BTreeMap<String, String> {
 }
 
 fn pip(text: &str) -> BTreeMap<String, String> {
-    let row = |line: &str| {
-        let found = line.split_once("==").map(|(name, version)| (name, version.to_owned()));
-        let found = found.or_else(|| line.split_once(" @ ").map(|(name, at)| (name, format!("{ADDRESS}{at}"))));
-        found.map(|(name, version)| (Manager::Pip.same(name.trim()), version.trim().to_owned()))
+    let mut found = BTreeMap::new();
+    let mut note = "";
+    for line in text.lines() {
+        let row = if let Some(place) = line.strip_prefix("-e ") {
+            editable(note, place).map(|name| (name, format!("{ADDRESS}{place}")))
+        } else if line.starts_with(['#', '-']) {
+            None
+        } else {
+            let pinned = line.split_once("==").map(|(name, version)| (name, version.to_owned()));
+            pinned.or_else(|| line.split_once(" @ ").map(|(name, at)| (name, format!("{ADDRESS}{at}"))))
+        };
+        note = line;
+        if let Some((name, version)) = row {
+            found.insert(Manager::Pip.same(name.trim()), version.trim().to_owned());
+        }
+    }
+    found
+}
+
+/// Returns the name of a package that is installed from where it is edited: of its address, else of the comment above it,
+/// `# Editable install with no version control (name==1.0)`, else of its directory.
+fn editable<'t>(note: &'t str, place: &'t str) -> Option<&'t str> {
+    let egg = place.split_once("#egg=").map(|(_, name)| name.split('&').next().unwrap_or(name));
+    let noted = || {
+        let (_, inner) = note.strip_prefix('#')?.strip_suffix(')')?.rsplit_once('(')?;
+        inner.split("==").next()
     };
-    text.lines().filter(|line| !line.starts_with(['#', '-'])).filter_map(row).collect()
+    let directory = || place.trim_end_matches('/').rsplit('/').next();
+    egg.or_else(noted).or_else(directory).filter(|name| !name.trim().is_empty())
 }
 
 fn npm(text: &str) -> BTreeMap<String, String> {
@@ -263,8 +286,17 @@ mod tests {
                      c6\tc6:amd64\t2\tinstalled\nc6\tc6:i386\t2\tinstalled\n";
         let two = [("c6:amd64", "2"), ("c6:i386", "2"), ("curl", "8.1-2"), ("z", "1")];
         assert_eq!(apt(query), map(&two));
-        let freeze = "# a note\nFlask_X==3.0\n-e git+https://h/y#egg=y\nz @ file:///w/z.whl\n";
-        assert_eq!(pip(freeze), map(&[("flask-x", "3.0"), ("z", "@ file:///w/z.whl")]));
+        let freeze = "# a note\nFlask_X==3.0\n-e git+https://h/y#egg=y&subdirectory=s\n\
+                      # Editable install with no version control (My_V==1.0)\n-e /w/v\n-e /w/u/\n\
+                      --index-url x\nz @ file:///w/z.whl\n";
+        let rows = [
+            ("flask-x", "3.0"),
+            ("my-v", "@ /w/v"),
+            ("u", "@ /w/u/"),
+            ("y", "@ git+https://h/y#egg=y&subdirectory=s"),
+            ("z", "@ file:///w/z.whl"),
+        ];
+        assert_eq!(pip(freeze), map(&rows));
         let ls =
             r#"{"dependencies": {"a": {"version": "1.0.0"}, "@s/b": {"version": "2.0.0", "resolved": "file:../b"}}}"#;
         assert_eq!(npm(ls), map(&[("a", "1.0.0"), ("@s/b", "@ file:../b")]));
