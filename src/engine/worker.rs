@@ -142,7 +142,7 @@ impl Made {
         let mut service = Service {
             image: Some(image),
             platform: planned.platform.clone(),
-            entrypoint: Some(Argv(["shim", "shim", "idle"].map(ToOwned::to_owned).into())),
+            entrypoint: Some(Argv(vec![format!("{WORKER_TOOLS}/shim"), "shim".to_owned(), "idle".to_owned()])),
             command: Some(Argv(Vec::new())),
             network_mode: Some(network.clone().unwrap_or(own)),
             volumes: vec![bind, log],
@@ -157,9 +157,6 @@ impl Made {
             logging: planned.logging.clone(),
             ..Service::default()
         };
-        if let Some(entrypoint) = &mut service.entrypoint {
-            entrypoint.0[0] = format!("{WORKER_TOOLS}/shim");
-        }
         service.deploy = planned.deploy.clone().map(|mut deploy| {
             deploy.restart_policy = None;
             deploy
