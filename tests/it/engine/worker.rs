@@ -272,6 +272,28 @@ fn a_snapshot_has_what_the_worker_has_and_nothing_of_claws_own() {
     pod.leaves_nothing();
 }
 
+#[test]
+fn a_snapshot_of_an_agent_has_no_value_of_its_check_and_is_of_one() {
+    let pod = pod("agent-kept", "");
+    let service = "services:\n  writer:\n    build: box\n    read_only: false\n    healthcheck: {test: 'true ${DEMO_NOTE}'}\n    x-claw:\n      allow: [read_only]\n";
+    pod.write(".env", "DEMO_NOTE=marker-of-the-note\n").write("claw-pod.yml", service);
+    pod.ok(&["up", "-d"]);
+    let container = docker(&["inspect", "-f", "{{json .Config}}", &pod.container("writer")]);
+    assert!(container.contains("marker-of-the-note"), "{container}");
+    let tag = format!("{}-writer:kept", pod.name);
+    pod.ok(&["snapshot", "writer", "-t", &tag]);
+    // Docker 20.10 keeps the container's configuration beside the image's: `docs/cli.md` says so.
+    let image = docker(&["image", "inspect", "-f", "{{json .Config}}", &tag]);
+    assert!(!image.contains("marker-of-the-note") && image.contains("NONE"), "{image}");
+    docker(&["rmi", &tag]);
+    pod.write("claw-pod.yml", &format!("{service}      count: 2\n"));
+    pod.ok(&["up", "-d"]);
+    let run = pod.run(&["snapshot", "writer"]);
+    assert!(run.code == Some(2) && run.stderr.contains("`writer` is several: name one of `"), "{run:?}");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
 /// The real managers, against the registries that are reached here: `make test-runtimes`.
 #[test]
 fn the_real_managers_of_images_of_runtimes_are_logged() {
