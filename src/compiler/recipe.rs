@@ -62,6 +62,9 @@ struct Change {
 const UNSAFE: &str = "its name, version or an option is nothing a package has";
 const PLACE: &str = "it came from a file or an address, not from a registry";
 
+/// The one option of an installation that a removal needs too.
+const BREAKS: &str = "--break-system-packages";
+
 /// What is known of one manager's packages.
 #[derive(Default)]
 struct Shelf {
@@ -69,8 +72,8 @@ struct Shelf {
     seen: BTreeMap<String, (Option<String>, Option<String>)>,
     /// What was asked for: extras, and the call that asked last.
     asked: BTreeMap<String, (String, usize)>,
-    /// What was asked to go.
-    gone: BTreeSet<String>,
+    /// What was asked to go, and the call that asked last.
+    gone: BTreeMap<String, usize>,
 }
 
 /// Packages that one line installs: how the manager is called and with which options, and its words.
@@ -128,6 +131,11 @@ impl Entry {
             _ => "pip",
         }
     }
+
+    /// Returns whether pip was told that the system's own packages may break.
+    fn breaks(&self) -> bool {
+        self.manager == Manager::Pip && self.flags.iter().any(|flag| flag == BREAKS)
+    }
 }
 
 impl Shelf {
@@ -139,10 +147,14 @@ impl Shelf {
         let Some(call) = entry.call() else { return };
         let known = |named: &&Named| entry.packages.contains(&named.name);
         match call.verb {
-            Verb::Remove => self.gone.extend(call.named.iter().map(|each| each.name.clone())),
+            // All that went: `autoremove` names none, and what it takes is not what it would take elsewhere.
+            Verb::Remove => {
+                let went = entry.changes.iter().filter(|change| change.to.is_none());
+                self.gone.extend(went.map(|change| (change.name.clone(), index)));
+            }
             Verb::Install | Verb::Upgrade => {
                 let (goes, named): (Vec<&Named>, Vec<&Named>) = call.named.iter().partition(|each| each.goes);
-                self.gone.extend(goes.iter().map(|each| each.name.clone()));
+                self.gone.extend(goes.iter().map(|each| (each.name.clone(), index)));
                 for each in named.iter().copied().filter(known) {
                     self.asked.insert(each.name.clone(), (each.extras.clone(), index));
                 }
@@ -191,16 +203,30 @@ impl Shelf {
         groups
             .sort_by_key(|(key, _)| entries.iter().position(|entry| (entry.invoked(), entry.flags.as_slice()) == *key));
         recipe.lines.extend(groups.iter().map(|((program, flags), words)| installs(manager, program, flags, words)));
-        let went = self.gone.iter().filter(|name| matches!(self.seen.get(*name), Some((Some(_), None))));
-        let (sound, unsound): (Vec<&String>, Vec<&String>) = went.partition(|name| is_name(manager, name));
-        left_out.extend(unsound.into_iter().map(|name| LeftOut { manager, name: shown(name), why: UNSAFE }));
-        if !sound.is_empty() {
-            let words: Vec<&str> = sound.iter().map(|name| name.as_str()).collect();
-            recipe.lines.push(removes(manager, &words.join(" ")));
-            let gone = sound.into_iter().map(|name| Package { manager, name: name.clone(), version: None });
-            recipe.packages.extend(gone);
-        }
+        self.write_gone(manager, entries, recipe, &mut left_out);
         recipe.left_out.extend(left_out);
+    }
+
+    /// Writes what the image had and is to go: a line for each way in which the manager was called.
+    fn write_gone(&self, manager: Manager, entries: &[Entry], recipe: &mut Recipe, left_out: &mut BTreeSet<LeftOut>) {
+        let mut groups: BTreeMap<(usize, &str, bool), Vec<&str>> = BTreeMap::new();
+        let way = |entry: &Entry| (entry.invoked(), entry.breaks());
+        for (name, index) in &self.gone {
+            if !matches!(self.seen.get(name), Some((Some(_), None))) {
+                continue;
+            }
+            if !is_name(manager, name) {
+                left_out.insert(LeftOut { manager, name: shown(name), why: UNSAFE });
+                continue;
+            }
+            let (program, breaks) = way(&entries[*index]);
+            // What was called first is first.
+            let first = entries.iter().position(|entry| way(entry) == (program, breaks)).unwrap_or(*index);
+            groups.entry((first, program, breaks)).or_default().push(name);
+            recipe.packages.push(Package { manager, name: name.clone(), version: None });
+        }
+        let lines = groups.iter().map(|((_, program, breaks), names)| removes(manager, program, *breaks, names));
+        recipe.lines.extend(lines);
     }
 }
 
@@ -216,11 +242,13 @@ fn installs(manager: Manager, program: &str, flags: &[String], words: &[String])
     }
 }
 
-fn removes(manager: Manager, words: &str) -> String {
+fn removes(manager: Manager, program: &str, breaks: bool, names: &[&str]) -> String {
+    let names = names.join(" ");
+    let breaks = if breaks { format!(" {BREAKS}") } else { String::new() };
     match manager {
-        Manager::Apt => format!("RUN apt-get remove -y {words}"),
-        Manager::Pip => format!("RUN pip uninstall -y {words}"),
-        Manager::Npm => format!("RUN npm uninstall -g {words}"),
+        Manager::Apt => format!("RUN apt-get remove -y {names}"),
+        Manager::Pip => format!("RUN {program} uninstall -y{breaks} {names}"),
+        Manager::Npm => format!("RUN npm uninstall -g {names}"),
     }
 }
 
@@ -339,6 +367,41 @@ mod tests {
         assert_eq!(lines(&log), ["RUN apt-get remove -y nano vim", "RUN npm install -g a@2.0.0"]);
         let back = [call("apt-get remove nano", &["nano 7 -"]), call("apt-get install nano", &["nano - 7"])];
         assert_eq!(lines(&back), Vec::<String>::new(), "it is as it was");
+    }
+
+    #[test]
+    fn what_goes_goes_as_it_went() {
+        let log = [
+            call("python3 -m pip uninstall -y --break-system-packages six", &["six 1.16 -"]),
+            call("pip3 uninstall -y idna", &["idna 3 -"]),
+            call("python3 -m pip uninstall --break-system-packages -y b", &["b 1 -"]),
+            call("npm rm -g a", &["a 1.0.0 -"]),
+        ];
+        assert_eq!(
+            lines(&log),
+            [
+                "RUN python3 -m pip uninstall -y --break-system-packages b six",
+                "RUN pip3 uninstall -y idna",
+                "RUN npm uninstall -g a",
+            ]
+        );
+    }
+
+    #[test]
+    fn all_that_went_goes() {
+        let log = [
+            call("apt-get install x", &["x - 1", "libx - 1"]),
+            call("apt-get remove x", &["x 1 -"]),
+            call("apt-get autoremove -y", &["libx 1 -", "liby 2 -"]),
+            call("pip uninstall -y -r needs.txt", &["six 1 -"]),
+        ];
+        assert_eq!(lines(&log), ["RUN apt-get remove -y liby", "RUN pip uninstall -y six"]);
+    }
+
+    #[test]
+    fn what_was_installed_from_a_place_for_editing_is_left_out() {
+        let made = recipe(&call("pip install -e .", &["w - @"]).replace("\"@\"", "\"@ /w\""));
+        assert_eq!((made.lines.len(), made.left_out.len(), made.left_out[0].why), (0, 1, PLACE));
     }
 
     #[test]

@@ -26,6 +26,13 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErro
     move |source| FileError { what, path, source }
 }
 
+/// Returns where what can be fetched again is kept for a user: below `$XDG_CACHE_HOME`, or `~/.cache`; nothing without either.
+pub(crate) fn cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(cache.join("claw"))
+}
+
 /// The most bytes of a text file that are read.
 const LIMIT: u64 = 16 * 1024 * 1024;
 

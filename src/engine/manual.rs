@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::docker::{Docker, EngineError, Inside};
-use crate::files::{make_private, write_bytes};
+use crate::files::{cache, make_private, write_bytes};
 
 /// How often a container that another run takes away is made again.
 const TRIES: u32 = 5;
@@ -45,11 +45,9 @@ pub(crate) async fn read(
 
 /// Returns where the manual of an image is kept.
 fn kept(image: &ImageRef, path: &ContainerPath) -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
     let digest = Sha256::digest(format!("{image}\0{path}"));
     let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(cache.join("claw").join("manuals").join(name))
+    Some(cache()?.join("manuals").join(name))
 }
 
 async fn fresh(docker: &Docker, image: &ImageRef, path: &ContainerPath) -> Result<Option<Inside>, EngineError> {

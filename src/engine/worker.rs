@@ -19,7 +19,8 @@ use crate::docker::{Docker, EngineError, Inside, Seen};
 use crate::files::{make_directory, make_state, write_bytes};
 use crate::{down, pack};
 
-/// The variable that names the engine's network of workers, where the pod's own is not the one: `host`, `bridge`, a name.
+/// The variable that names the engine's network of workers, where the pod's own is not the one: `host`, `bridge`, a name. Only the
+/// process sets it: an env file lies in the pod's folder, and whoever wrote that does not choose where a root of a worker is.
 const NETWORK: &str = "CLAW_WORKER_NETWORK";
 
 /// The key of the pod's own network of workers.
@@ -136,12 +137,12 @@ impl Made {
             ..Mount::default()
         };
         let log = Mount { kind: "volume".to_owned(), target: WORKER_LOG.to_owned(), ..Mount::default() };
-        let network = site.environment.plain(NETWORK).filter(|name| !name.is_empty()).map(ToOwned::to_owned);
+        let network = std::env::var(NETWORK).ok().filter(|name| !name.is_empty());
         let own = format!("{}_{NETWORK_KEY}", plan.pod);
         let mut service = Service {
             image: Some(image),
             platform: planned.platform.clone(),
-            entrypoint: Some(Argv(["shim", "shim", "idle"].map(ToOwned::to_owned).into())),
+            entrypoint: Some(Argv(vec![format!("{WORKER_TOOLS}/shim"), "shim".to_owned(), "idle".to_owned()])),
             command: Some(Argv(Vec::new())),
             network_mode: Some(network.clone().unwrap_or(own)),
             volumes: vec![bind, log],
@@ -156,9 +157,6 @@ impl Made {
             logging: planned.logging.clone(),
             ..Service::default()
         };
-        if let Some(entrypoint) = &mut service.entrypoint {
-            entrypoint.0[0] = format!("{WORKER_TOOLS}/shim");
-        }
         service.deploy = planned.deploy.clone().map(|mut deploy| {
             deploy.restart_policy = None;
             deploy
@@ -346,7 +344,22 @@ pub async fn snapshot(seen: &Seen, tag: &str, comment: &str, docker: &Docker) ->
     let Some(own) = docker.image_config(image).await? else {
         return Err(ApplyError::Unusable(format!("the image `{image}` that `{}` was made from is gone", seen.name)));
     };
-    Ok(docker.commit(&seen.id, tag, comment, kept(&own, &seen.inspected["Config"])).await?)
+    let container = &seen.inspected["Config"];
+    if takes_command(&own, container) {
+        return Err(ApplyError::Unusable(format!(
+            "the image of `{}` has no command, so that the engine would keep the container's, and what values it has: give \
+             the image one, or make a worker",
+            seen.name
+        )));
+    }
+    Ok(docker.commit(&seen.id, tag, comment, kept(&own, container)).await?)
+}
+
+/// Returns whether an engine fills the command from the container: it does where the image has neither command nor entrypoint, and
+/// there is no command that says none.
+fn takes_command(image: &Value, container: &Value) -> bool {
+    let has = |config: &Value, key: &str| config[key].as_array().is_some_and(|words| !words.is_empty());
+    !has(image, "Cmd") && !has(image, "Entrypoint") && has(container, "Cmd")
 }
 
 /// Returns the configuration of a snapshot. The engine adds whatever of the container's is not in it (API 1.41): variables and labels of
@@ -370,14 +383,22 @@ fn kept(image: &Value, container: &Value) -> Value {
     }
     let user = image["User"].as_str().filter(|user| !user.is_empty()).unwrap_or("0");
     let list = |key: &str| if image[key].is_null() { json!([]) } else { image[key].clone() };
+    // Where the image has none, these would be the container's too.
+    let healthcheck = match (&image["Healthcheck"], &container["Healthcheck"]) {
+        (Value::Null, Value::Null) => Value::Null,
+        (Value::Null, _) => json!({ "Test": ["NONE"] }),
+        (own, _) => own.clone(),
+    };
+    let is_set = |config: &Value| config["WorkingDir"].as_str().is_some_and(|place| !place.is_empty());
+    let place = if is_set(container) && !is_set(image) { json!("/") } else { image["WorkingDir"].clone() };
     json!({
         "Env": environment,
         "Labels": labels,
         "User": user,
         "Entrypoint": list("Entrypoint"),
         "Cmd": list("Cmd"),
-        "WorkingDir": image["WorkingDir"],
-        "Healthcheck": image["Healthcheck"],
+        "WorkingDir": place,
+        "Healthcheck": healthcheck,
         "ExposedPorts": image["ExposedPorts"],
         "Volumes": image["Volumes"],
         "StopSignal": image["StopSignal"],
@@ -398,7 +419,23 @@ mod tests {
         assert_eq!(kept["Env"], json!(["PATH=/bin", "A=1", "TOKEN="]));
         assert_eq!(kept["Labels"], json!({"claw.type": "generic", "claw.mode": ""}));
         assert_eq!((&kept["User"], &kept["Cmd"], &kept["Entrypoint"]), (&json!("0"), &json!(["run"]), &json!([])));
+        assert_eq!((&kept["Healthcheck"], &kept["WorkingDir"]), (&Value::Null, &Value::Null));
         let bare = super::kept(&json!({}), &container);
         assert_eq!(bare["Env"], json!(["A=", "TOKEN=", format!("PATH={PATH}")]));
+    }
+
+    #[test]
+    fn what_the_engine_would_fill_in_has_no_value_of_a_container() {
+        let container = json!({"Cmd": ["run", "marker"], "WorkingDir": "/marker",
+                               "Healthcheck": {"Test": ["CMD", "curl", "marker"], "Interval": 5}});
+        let kept = super::kept(&json!({"Cmd": ["run"], "WorkingDir": ""}), &container);
+        assert_eq!((&kept["Healthcheck"], &kept["WorkingDir"]), (&json!({"Test": ["NONE"]}), &json!("/")));
+        assert!(!kept.to_string().contains("marker"), "{kept}");
+        let own = json!({"Entrypoint": ["run"], "WorkingDir": "/own", "Healthcheck": {"Test": ["CMD", "own"]}});
+        let kept = super::kept(&own, &container);
+        assert_eq!((&kept["Healthcheck"], &kept["WorkingDir"]), (&own["Healthcheck"], &own["WorkingDir"]));
+        assert!(!takes_command(&own, &container) && !takes_command(&json!({"Cmd": ["run"]}), &container));
+        assert!(takes_command(&json!({"Cmd": null, "Entrypoint": []}), &container));
+        assert!(!takes_command(&json!({}), &json!({"Cmd": []})), "a worker has none");
     }
 }

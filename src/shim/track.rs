@@ -127,12 +127,35 @@ fn apt(text: &str) -> BTreeMap<String, String> {
 }
 
 fn pip(text: &str) -> BTreeMap<String, String> {
-    let row = |line: &str| {
-        let found = line.split_once("==").map(|(name, version)| (name, version.to_owned()));
-        let found = found.or_else(|| line.split_once(" @ ").map(|(name, at)| (name, format!("{ADDRESS}{at}"))));
-        found.map(|(name, version)| (Manager::Pip.same(name.trim()), version.trim().to_owned()))
+    let mut found = BTreeMap::new();
+    let mut note = "";
+    for line in text.lines() {
+        let row = if let Some(place) = line.strip_prefix("-e ") {
+            editable(note, place).map(|name| (name, format!("{ADDRESS}{place}")))
+        } else if line.starts_with(['#', '-']) {
+            None
+        } else {
+            let pinned = line.split_once("==").map(|(name, version)| (name, version.to_owned()));
+            pinned.or_else(|| line.split_once(" @ ").map(|(name, at)| (name, format!("{ADDRESS}{at}"))))
+        };
+        note = line;
+        if let Some((name, version)) = row {
+            found.insert(Manager::Pip.same(name.trim()), version.trim().to_owned());
+        }
+    }
+    found
+}
+
+/// Returns the name of a package that is installed from where it is edited: of its address, else of the comment above it,
+/// `# Editable install with no version control (name==1.0)`, else of its directory.
+fn editable<'t>(note: &'t str, place: &'t str) -> Option<&'t str> {
+    let egg = place.split_once("#egg=").map(|(_, name)| name.split('&').next().unwrap_or(name));
+    let noted = || {
+        let (_, inner) = note.strip_prefix('#')?.strip_suffix(')')?.rsplit_once('(')?;
+        inner.split("==").next()
     };
-    text.lines().filter(|line| !line.starts_with(['#', '-'])).filter_map(row).collect()
+    let directory = || place.trim_end_matches('/').rsplit('/').next();
+    egg.or_else(noted).or_else(directory).filter(|name| !name.trim().is_empty())
 }
 
 fn npm(text: &str) -> BTreeMap<String, String> {
@@ -168,7 +191,7 @@ fn line(
         return None;
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let argv: Vec<String> = words.iter().map(|word| masked(&word.to_string_lossy())).collect();
+    let argv = shown(words);
     let mut flags = call.flags.clone();
     let breaks = "--break-system-packages";
     let is_set = std::env::var("PIP_BREAK_SYSTEM_PACKAGES").is_ok_and(|value| matches!(value.as_str(), "1" | "true"));
@@ -201,6 +224,45 @@ fn masked(text: &str) -> String {
     }
 }
 
+/// Parts of names of options and of queries whose values are nobody else's.
+const SEALED: &[&str] = &["auth", "passw", "secret", "token"];
+
+/// Returns the words of a call without what is secret in them: `--//host/:_authToken=x`, and the same in two words.
+fn shown(words: &[OsString]) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    // The option before a word that may be its value.
+    let mut option: Option<String> = None;
+    for word in words {
+        let word = masked(&word.to_string_lossy());
+        let is_option = word.starts_with('-');
+        let is_value = !is_option && option.is_some();
+        let is_sealed = option.take().is_some_and(|option| sealed(&option).is_some());
+        if is_option && !word.contains('=') {
+            option = Some(word.clone());
+        }
+        match shown.last_mut().filter(|_| is_value && is_sealed) {
+            // One word with its option: alone it would be read as a package's name.
+            Some(last) => last.push_str("=***"),
+            // The name of a package may have one of these parts, and its version is no secret.
+            None if is_option || is_value || word.contains("://") => shown.push(cut(&word)),
+            None => shown.push(word),
+        }
+    }
+    shown
+}
+
+/// Returns where a text has a part that says that a secret follows.
+fn sealed(text: &str) -> Option<usize> {
+    let text = text.to_ascii_lowercase();
+    SEALED.iter().filter_map(|part| text.find(part)).min()
+}
+
+/// Takes away what follows `=` after such a part.
+fn cut(word: &str) -> String {
+    let end = sealed(word).and_then(|at| Some(at + word[at..].find('=')?));
+    end.map_or_else(|| word.to_owned(), |end| format!("{}=***", &word[..end]))
+}
+
 /// Appends a line in one write, so that lines of two managers at once stay two.
 fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
@@ -224,8 +286,17 @@ mod tests {
                      c6\tc6:amd64\t2\tinstalled\nc6\tc6:i386\t2\tinstalled\n";
         let two = [("c6:amd64", "2"), ("c6:i386", "2"), ("curl", "8.1-2"), ("z", "1")];
         assert_eq!(apt(query), map(&two));
-        let freeze = "# a note\nFlask_X==3.0\n-e git+https://h/y#egg=y\nz @ file:///w/z.whl\n";
-        assert_eq!(pip(freeze), map(&[("flask-x", "3.0"), ("z", "@ file:///w/z.whl")]));
+        let freeze = "# a note\nFlask_X==3.0\n-e git+https://h/y#egg=y&subdirectory=s\n\
+                      # Editable install with no version control (My_V==1.0)\n-e /w/v\n-e /w/u/\n\
+                      --index-url x\nz @ file:///w/z.whl\n";
+        let rows = [
+            ("flask-x", "3.0"),
+            ("my-v", "@ /w/v"),
+            ("u", "@ /w/u/"),
+            ("y", "@ git+https://h/y#egg=y&subdirectory=s"),
+            ("z", "@ file:///w/z.whl"),
+        ];
+        assert_eq!(pip(freeze), map(&rows));
         let ls =
             r#"{"dependencies": {"a": {"version": "1.0.0"}, "@s/b": {"version": "2.0.0", "resolved": "file:../b"}}}"#;
         assert_eq!(npm(ls), map(&[("a", "1.0.0"), ("@s/b", "@ file:../b")]));
@@ -245,6 +316,30 @@ mod tests {
         assert!(!text.contains("pw"), "{text}");
         let gone = change("pip", &words("uninstall -y none")).expect("a change");
         assert_eq!(line((Manager::Pip, &gone.1), ("pip", &argv), &after, &after), None);
+    }
+
+    #[test]
+    fn a_line_tells_no_token() {
+        let told = |line: &str| shown(&words(line)).join(" ");
+        for (line, wanted) in [
+            ("i -g --//reg.example/:_authToken=s3cret a", "i -g --//reg.example/:_authToken=*** a"),
+            ("i -g --//reg.example/:_authToken s3cret a", "i -g --//reg.example/:_authToken=*** a"),
+            ("i -g --//reg.example/:_password=s3cret= a", "i -g --//reg.example/:_password=*** a"),
+            ("install -o Acquire::Password=s3cret jq", "install -o Acquire::Password=*** jq"),
+            ("install -oAcquire::Password=s3cret jq", "install -oAcquire::Password=*** jq"),
+            ("install https://h.example/x.whl?a=b&Token=s3cret", "install https://h.example/x.whl?a=b&Token=***"),
+            ("install --index-url=https://me:s3cret@h.example/x", "install --index-url=https://***@h.example/x"),
+            ("install tokenizers==0.20 oauthlib", "install tokenizers==0.20 oauthlib"),
+            ("install -y libpam-auth=1.2", "install -y libpam-auth=***"),
+        ] {
+            assert_eq!(told(line), wanted);
+        }
+        // Nor is a token a package that was asked for.
+        let argv = words("i -g --//reg.example/:_authToken s3cret tsx");
+        let (_, call, _) = change("npm", &argv).expect("a change");
+        let after = BTreeMap::from([("tsx".to_owned(), "4.1.0".to_owned())]);
+        let text = line((Manager::Npm, &call), ("npm", &argv), &BTreeMap::new(), &after).expect("a line");
+        assert!(!text.contains("s3cret") && text.contains("tsx"), "{text}");
     }
 
     #[test]

@@ -37,14 +37,9 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             }
             return Err(CommandError::Usage("the pod file is broken: name the pod with `-p NAME`".to_owned()));
         };
-        if args.mode == Mode::Worker {
-            let removed =
-                claw_engine::worker::remove(&name, Engine::new().docker().await?, &|line| ui.progress(line)).await?;
-            told(&name, removed, ui);
-            return Ok(Exit::Done);
-        }
+        let is_worker = args.mode == Mode::Worker;
         let question = format!("Remove the volumes of `{name}` and what its agents remember?");
-        if args.volumes && !args.yes && !ui.confirms(&question).await {
+        if !is_worker && args.volumes && !args.yes && !ui.confirms(&question).await {
             return Err(CommandError::Usage("nothing was removed".to_owned()));
         }
         let built = plan.iter().flat_map(|plan| &plan.builds);
@@ -63,6 +58,11 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<Exit, Com
             let found = docker.containers(&name).await?;
             let elsewhere = found.iter().find_map(|seen| elsewhere(seen, &root));
             refuse_elsewhere(&name, elsewhere.as_deref(), true)?;
+        }
+        if is_worker {
+            let removed = claw_engine::worker::remove(&name, docker, &|line| ui.progress(line)).await?;
+            told(&name, removed, ui);
+            return Ok(Exit::Done);
         }
         let options = DownOptions {
             volumes: args.volumes,

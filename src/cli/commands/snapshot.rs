@@ -32,7 +32,9 @@ async fn subject(session: &Session<'_>, agent: &str) -> Result<Seen, CommandErro
     if let Some(seen) = worker::find(session, agent).await? {
         return Ok(seen);
     }
-    let first = agents.first().map_or(agent, String::as_str);
+    let [first] = agents.as_slice() else {
+        return Err(CommandError::Usage(format!("`{agent}` is several: name one of `{}`", agents.join("`, `"))));
+    };
     let seen = session.container(first, 1).await?;
     let service = session.plan.project.services.get(first);
     if service.is_none_or(|service| service.read_only == Some(true)) {

@@ -18,6 +18,8 @@ use crate::ui::Ui;
 pub(crate) fn up(global: &Global, args: &UpArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "up", ui, async |mut session| {
         let agents = chosen(&session, &args.services)?;
+        // To the last line: another run would go on with the same one, or take the worker away below it.
+        let _lock = lock(&session.input.root, session.plan.pod.as_str(), "up")?;
         let mut told = Vec::new();
         let mut is_done = true;
         for agent in &agents {
@@ -77,7 +79,6 @@ fn chosen(session: &Session<'_>, names: &[String]) -> Result<Vec<UnitId>, Comman
 
 /// Makes the image of an agent where it is not as its Clawfile says, and its worker.
 async fn made(session: &mut Session<'_>, agent: &UnitId, args: &UpArgs) -> Result<Worker, CommandError> {
-    let _lock = lock(&session.input.root, session.plan.pod.as_str(), "up")?;
     let choice = Choice {
         build: args.choice.build,
         no_build: args.choice.no_build,
@@ -151,12 +152,7 @@ async fn one(
         session.ui.progress(&format!("{agent} | {text}"));
     };
     let mut print = |is_error: bool, bytes: &[u8]| {
-        let open = &mut lines[usize::from(is_error)];
-        open.extend_from_slice(bytes);
-        while let Some(end) = open.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = open.drain(..=end).collect();
-            tell(&line);
-        }
+        whole(&mut lines[usize::from(is_error)], bytes, tell);
     };
     session.interrupt.set_busy(true);
     let ended = tokio::select! {
@@ -170,6 +166,20 @@ async fn one(
         None => {
             docker.stop(&worker.id, Some(0)).await?;
             Err(CommandError::Interrupted)
+        }
+    }
+}
+
+/// The most bytes of a line that are waited for.
+const LONGEST: usize = 64 << 10;
+
+/// Tells each line that is whole with these bytes, and what is too long to wait for its end; the rest stays open.
+fn whole(open: &mut Vec<u8>, bytes: &[u8], tell: impl Fn(&[u8])) {
+    for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+        open.extend_from_slice(part);
+        if part.ends_with(b"\n") || open.len() >= LONGEST {
+            tell(open);
+            open.clear();
         }
     }
 }
@@ -196,4 +206,26 @@ pub(crate) async fn find(session: &Session<'_>, agent: &str) -> Result<Option<Se
             || names.iter().any(|name| name == seen.service())
     };
     Ok(workers.into_iter().find(is_it))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_not_kept() {
+        let (mut open, told) = (Vec::new(), RefCell::new(Vec::new()));
+        let mut take = |bytes: &[u8]| {
+            whole(&mut open, bytes, |line| told.borrow_mut().push(line.len()));
+            open.len()
+        };
+        assert_eq!(take(b"one\ntwo\nthr"), 3);
+        assert_eq!(take(b"ee\n"), 0);
+        for _ in 0..300 {
+            assert!(take(&[b'x'; 1 << 10]) < LONGEST);
+        }
+        assert_eq!(*told.borrow(), [4, 4, 6, LONGEST, LONGEST, LONGEST, LONGEST]);
+    }
 }

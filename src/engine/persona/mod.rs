@@ -10,7 +10,7 @@ use claw_compiler::facts::{KnownPersona, LockedPersona, PersonaFact};
 use claw_types::persona::{Persona, PersonaSource};
 use claw_types::span::SourceMap;
 
-use crate::files::{make_private, write_bytes};
+use crate::files::{cache, make_private, write_bytes};
 
 mod artifact;
 mod files;
@@ -107,10 +107,8 @@ async fn fetch(reference: &str, pin: Option<&LockedPersona>) -> Result<(Files, S
 
 /// Returns where archives are kept by their digests: what a digest names never changes, so it is fetched once for a user.
 fn place(digest: &str) -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
     let hex = digest.strip_prefix("sha256:").filter(|hex| hex.bytes().all(|each| each.is_ascii_hexdigit()))?;
-    Some(cache.join("claw").join("personas").join(hex))
+    Some(cache()?.join("personas").join(hex))
 }
 
 fn kept(content: &str) -> Option<Files> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::json::check;
 use super::{Pod, docker, shell};
+use crate::claw;
 use crate::runtimes::is_asked;
 
 /// Managers whose packages are lines of files: what a worker's path does with a manager is tested, not managers.
@@ -46,7 +47,8 @@ fn pod(name: &str, lines: &str) -> Pod {
     );
     std::fs::remove_file(pod.folder.0.join("box/Dockerfile")).expect("gone");
     pod.write("box/Clawfile", &clawfile).write("AGENTS.md", "# Rules\n");
-    pod.write(".env", "DEMO_API_KEY=marker-of-the-key\n");
+    // The pod's own files do not choose the network of a worker.
+    pod.write(".env", "DEMO_API_KEY=marker-of-the-key\nCLAW_WORKER_NETWORK=host\n");
     pod.write(
         "claw-pod.yml",
         "services:\n  writer:\n    build: box\n    environment: {DEMO_API_KEY: '${DEMO_API_KEY}', NOTE: own}\n",
@@ -121,6 +123,17 @@ fn a_worker_stands_beside_the_pod_and_is_no_part_of_it() {
         .map(|act| act["state"].clone())
         .collect::<Vec<_>>();
     assert_eq!(states, ["before", "before"]);
+    // Nor is it taken from another directory, or beside another run.
+    let other = Pod::new("beside-other");
+    other.write("claw-pod.yml", "services: {x: {image: x}}\n");
+    let run = claw(&other.folder.0, &["-p", &pod.name, "down", "--mode", "worker"]);
+    assert!(run.code != Some(0) && docker(&["inspect", "-f", "{{.State.Running}}", &worker]) == "true", "{run:?}");
+    let lock = pod.folder.0.join(".claw").join(&pod.name).join("state/lock");
+    let held = std::fs::File::open(lock).expect("a lock");
+    held.lock().expect("free");
+    let run = pod.run(&["down", "--mode", "worker"]);
+    assert!(run.code != Some(0) && run.stderr.contains("another claw works on"), "{run:?}");
+    drop(held);
     assert_eq!(pod.ok(&["down", "--mode", "worker"]), "2 removed\n");
     assert_eq!(pod.id("writer"), writer);
     let run = pod.run(&["exec", "-T", "--mode", "worker", "writer", "true"]);
@@ -256,6 +269,28 @@ fn a_snapshot_has_what_the_worker_has_and_nothing_of_claws_own() {
     pod.ok(&["down", "-v"]);
     docker(&["rm", "-f", &format!("{}-other", pod.name)]);
     docker(&["rmi", &tag]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn a_snapshot_of_an_agent_has_no_value_of_its_check_and_is_of_one() {
+    let pod = pod("agent-kept", "");
+    let service = "services:\n  writer:\n    build: box\n    read_only: false\n    healthcheck: {test: 'true ${DEMO_NOTE}'}\n    x-claw:\n      allow: [read_only]\n";
+    pod.write(".env", "DEMO_NOTE=marker-of-the-note\n").write("claw-pod.yml", service);
+    pod.ok(&["up", "-d"]);
+    let container = docker(&["inspect", "-f", "{{json .Config}}", &pod.container("writer")]);
+    assert!(container.contains("marker-of-the-note"), "{container}");
+    let tag = format!("{}-writer:kept", pod.name);
+    pod.ok(&["snapshot", "writer", "-t", &tag]);
+    // Docker 20.10 keeps the container's configuration beside the image's: `docs/cli.md` says so.
+    let image = docker(&["image", "inspect", "-f", "{{json .Config}}", &tag]);
+    assert!(!image.contains("marker-of-the-note") && image.contains("NONE"), "{image}");
+    docker(&["rmi", &tag]);
+    pod.write("claw-pod.yml", &format!("{service}      count: 2\n"));
+    pod.ok(&["up", "-d"]);
+    let run = pod.run(&["snapshot", "writer"]);
+    assert!(run.code == Some(2) && run.stderr.contains("`writer` is several: name one of `"), "{run:?}");
+    pod.ok(&["down", "-v"]);
     pod.leaves_nothing();
 }
 
