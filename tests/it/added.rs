@@ -36,14 +36,25 @@ fn a_driver_is_a_folder_and_two_lines() {
     assert_eq!(added.len(), text.len() + "mod echo;\n&echo::Echo, ".len());
     std::fs::write(&list, added).expect("written");
     let output = Command::new(env!("CARGO"))
-        .args(["test", "--offline", "--package", "claw-drivers", "--test", "conformance", "--", "--skip", "openclaw"])
+        .args([
+            "test",
+            "--offline",
+            "--package",
+            "claw-drivers",
+            "--test",
+            "conformance",
+            "--",
+            "--skip",
+            "the_real_program",
+        ])
         .current_dir(&folder.0)
         // Its goldens and its row in the table of drivers are new: they are written.
         .env("CLAW_SNAP", "1")
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("added-driver-target"))
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", said(&output.stdout), said(&output.stderr));
     assert!(
         String::from_utf8_lossy(&output.stdout)
             .contains("every_driver_lowers_every_kind_of_unit_the_same_way_twice ... ok")

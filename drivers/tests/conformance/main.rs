@@ -224,7 +224,8 @@ fn promises(case: &str, unit: &AgentUnit, lowered: &claw_types::driver::Lowered)
             );
         }
     }
-    if is_proxied {
+    let facts = claw_drivers::find(unit.runtime.as_str()).expect("a driver").facts();
+    if is_proxied && facts.standing.proxy.is_there() {
         let mut told: String = lowered.files.iter().map(|(_, file)| file.content.masked()).collect();
         told.extend(lowered.env.values().filter_map(|value| match value {
             EnvValue::Literal(text) => Some(text.as_str()),
@@ -232,7 +233,6 @@ fn promises(case: &str, unit: &AgentUnit, lowered: &claw_types::driver::Lowered)
         }));
         assert!(told.contains("http://cllama-passthrough:8080"), "{case}: the proxy is nowhere");
     }
-    let facts = claw_drivers::find(unit.runtime.as_str()).expect("a driver").facts();
     assert_eq!(lowered.door.is_some(), facts.standing.door.is_there(), "{case}: a door, and what its facts say");
     assert_eq!(lowered.drain.is_some(), facts.standing.drain.is_there(), "{case}: a drain, and what its facts say");
     let session = lowered.door.as_ref().and_then(|door| door.session.map(|at| door.command.get(at).is_some()));

@@ -19,7 +19,8 @@ fn pod_of(runtimes: &[&str]) -> String {
         let image = match (base, *runtime) {
             (Some(base), _) => base.repository.to_owned(),
             (None, "reference") => "claw/infra".to_owned(),
-            (None, other) => format!("my/{other}:1"),
+            // What an image runs that nobody has here is said.
+            (None, other) => format!("my/{other}:1\n    entrypoint: [/bin/agent]"),
         };
         text.push_str(&format!(
             "  {runtime}:\n    image: {image}\n    x-claw: {{type: {runtime}, agent: AGENTS.md, cllama: passthrough, \
