@@ -13,7 +13,7 @@ build: ## claw, optimised
 test: tools runtimes peers ## all tests, on a real engine
 	$(CARGO) test --workspace
 
-test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: half an hour the first time
+test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: their images are built the first time
 	sh scripts/openclaw.sh .runtimes/openclaw
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 	sh scripts/hermes.sh .runtimes/hermes

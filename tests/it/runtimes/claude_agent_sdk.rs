@@ -273,6 +273,7 @@ fn held(pod: &Pod) {
     for script in [
         "echo x >> /agent/CLAUDE.md",
         "rm /agent/CLAUDE.md",
+        "mv /agent/.claude /agent/state/away",
         "mv /agent/.claude /agent/.clyde",
         "echo x > /agent/.claude/settings.json",
         "echo x > /agent/.claude/skills/house/SKILL.md",

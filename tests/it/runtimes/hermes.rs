@@ -203,6 +203,7 @@ fn held(pod: &Pod) {
     for script in [
         "echo x >> /var/lib/hermes/workspace/AGENTS.md",
         "rm /var/lib/hermes/workspace/AGENTS.md",
+        "mv /var/lib/hermes/workspace /var/lib/hermes/away",
         "echo x >> /var/lib/hermes/workspace/.hermes.md",
         "rm /var/lib/hermes/config.yaml",
         "echo GATEWAY_ALLOW_ALL_USERS=true >> /var/lib/hermes/.env",

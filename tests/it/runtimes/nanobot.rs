@@ -150,6 +150,8 @@ fn held(pod: &Pod) {
     for script in [
         "echo x >> /var/lib/nanobot/workspace/AGENTS.md",
         "rm /var/lib/nanobot/workspace/AGENTS.md",
+        "mv /var/lib/nanobot/workspace /var/lib/nanobot/away",
+        "mv /var/lib/nanobot/workspace/skills /var/lib/nanobot/workspace/away",
         "echo x >> /var/lib/nanobot/config.json",
         "mv /var/lib/nanobot/config.json /var/lib/nanobot/x",
         "echo x > /var/lib/nanobot/workspace/skills/x",

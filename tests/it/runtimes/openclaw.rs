@@ -183,6 +183,7 @@ fn held(pod: &Pod) {
     for script in [
         format!("echo x >> {contract}"),
         format!("rm {contract}"),
+        "mv /var/lib/openclaw/workspace /var/lib/openclaw/away".to_owned(),
         "echo x > /etc/x".to_owned(),
         "echo x >> /claw/openclaw.json".to_owned(),
     ] {
