@@ -36,7 +36,7 @@ static FACTS: DriverFacts = DriverFacts {
     standing: Standings {
         configuration: Standing::Ran,
         contract: Standing::Ran,
-        fallbacks: Standing::Read,
+        fallbacks: Standing::Ran,
         proxy: Standing::Ran,
         channels: Standing::Read,
         schedules: Standing::Ran,
