@@ -3,7 +3,8 @@
 //!
 //! It says who the system prompt says it is, how many turns it was shown, and what was asked. `use skill NAME` and
 //! `fetch URL` in a message make it call the tools, `call NAME {…}` makes it call any tool; `think SECONDS` makes it answer so
-//! much later, a minute at most. The model `broken` fails, `overloaded` says that it has too much to do.
+//! much later, a minute at most. Messages that follow each other without an answer between are one turn.
+//! The model `broken` fails, `overloaded` says that it has too much to do.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -107,9 +108,19 @@ fn text(message: &Value) -> String {
     }
 }
 
+/// Returns where what was asked begins: a runtime may add messages of its own to the user's.
+fn begins(messages: &[Value]) -> usize {
+    messages.iter().rposition(|message| message["role"] != "user").map_or(0, |at| at + 1)
+}
+
+/// Returns what was asked since the last answer.
+fn asked(messages: &[Value]) -> String {
+    messages[begins(messages)..].iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
 /// Takes the time that a message asks for.
 async fn think(messages: &[Value]) {
-    let last = messages.last().filter(|message| message["role"] == "user").map(text).unwrap_or_default();
+    let last = asked(messages);
     let seconds = last.split_once("think ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u64>().ok());
     if let Some(seconds) = seconds {
         tokio::time::sleep(std::time::Duration::from_secs(seconds.min(60))).await;
@@ -124,10 +135,10 @@ fn called(text: &str) -> Option<(&str, Value)> {
 }
 
 fn answer(messages: &[Value]) -> Value {
-    let last = messages.last().map(text).unwrap_or_default();
-    if messages.last().is_some_and(|message| message["role"] == "tool") {
-        return json!({"role": "assistant", "content": format!("The tool said: {last}")});
+    if let Some(message) = messages[..begins(messages)].last().filter(|message| message["role"] == "tool") {
+        return json!({"role": "assistant", "content": format!("The tool said: {}", text(message))});
     }
+    let last = asked(messages);
     let call = |name: &str, arguments: Value| {
         let function = json!({"name": name, "arguments": arguments.to_string()});
         json!({"role": "assistant", "content": "", "tool_calls": [{"id": "call-1", "type": "function", "function": function}]})
@@ -144,7 +155,7 @@ fn answer(messages: &[Value]) -> Value {
     }
     let system = messages.iter().find(|message| message["role"] == "system").map(text).unwrap_or_default();
     let name = system.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("nobody").to_owned();
-    let turns = messages.iter().filter(|message| message["role"] == "user").count();
+    let turns = messages.chunk_by(|a, b| a["role"] == b["role"]).filter(|run| run[0]["role"] == "user").count();
     json!({"role": "assistant", "content": format!("I am {name}. Turn {turns}: {last}")})
 }
 
@@ -284,4 +295,21 @@ fn anthropic_stream(mut whole: Value, text: &str, call: Option<(Value, String)>)
     events.push(json!({"type": "message_stop"}));
     let line = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or("message"));
     events.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_runtime_adds_after_the_message_of_the_user_is_of_the_same_turn() {
+        let user = |text: &str| json!({"role": "user", "content": text});
+        let spoken = [user("hello"), json!({"role": "assistant", "content": "I am nobody."})];
+        let turn = [&spoken[..], &[user("call find {\"title\": \"x\"}"), user("nothing else runs")]].concat();
+        assert_eq!(answer(&turn)["tool_calls"][0]["function"]["name"], "find");
+        let told = [&turn[..], &[json!({"role": "tool", "content": "found"}), user("nothing else runs")]].concat();
+        assert_eq!(answer(&told)["content"], "The tool said: found");
+        let asked = [&spoken[..], &[user("who?"), user("nothing else runs")]].concat();
+        assert_eq!(answer(&asked)["content"], "I am nobody. Turn 2: who?\nnothing else runs");
+    }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{KEY, PERSONA, calls_the_library, comes, is_asked, library, reached, record, up, write};
+use super::{KEY, PERSONA, comes, is_asked, library, reached, record, up, write};
 use crate::engine::{Pod, docker};
 use crate::{Folder, claw_with, root};
 
@@ -170,9 +170,23 @@ fn answers(pod: &Pod) {
     assert!(record.contains("Look books up in the library"));
     let asked = pod.ok(&["logs", "library"]);
     assert!(asked.contains("url:/cgi-bin/mcp"), "{asked}");
-    calls_the_library(pod);
+    calls_the_library(pod, &record);
     let told = pod.ok(&["diagnose"]);
     assert!(told.contains("findings      none") && told.contains("http://provider:8701/v1"), "{told}");
+}
+
+/// Tools of MCP servers are not among those that openclaw offers: its model searches for them, and calls them by what it finds.
+fn calls_the_library(pod: &Pod, record: &str) {
+    assert!(
+        record.contains("tool_search") && !record.contains("find_book\\\""),
+        "it offers them itself now: use `super::`"
+    );
+    let found = pod.ok(&["ask", "keeper", "call tool_search {\"query\": \"find book\"}"]);
+    let end = found.find("find_book").unwrap_or_else(|| panic!("no tool of the library: {found}")) + "find_book".len();
+    let name = found[..end].rsplit(['"', '\\', ':']).next().expect("a name");
+    let call = format!("call tool_call {{\"id\": \"{name}\", \"args\": {{\"title\": \"Cities\"}}}}");
+    let answer = pod.ok(&["ask", "keeper", &call]);
+    assert!(answer.contains("Invisible Cities"), "{found}\n{name}: {answer}");
 }
 
 /// It is held as planned, cannot write its contract, and nothing shows its secrets.
