@@ -12,7 +12,7 @@ use claw_types::provider::WireFormat;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, unit};
+use crate::{everything, everything_proxied, unit};
 
 const NAME: &str = "claude-agent-sdk";
 
@@ -104,6 +104,7 @@ fn the_real_program_takes_every_configuration() {
         ("direct", unit(NAME, false, 0, 1, false)),
         ("proxied", unit(NAME, true, 2, 3, true)),
         ("everything", everything(NAME)),
+        ("everything, proxied", everything_proxied(NAME)),
         ("slotted", slotted()),
         ("configured", configured()),
     ];

@@ -13,7 +13,7 @@ use claw_types::roster::Channel;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, unit};
+use crate::{everything, everything_proxied, unit};
 
 /// Returns the python that has the real program in it; nothing, said aloud, where it is not installed.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
@@ -177,6 +177,7 @@ fn the_real_program_reads_every_configuration_as_it_was_meant() {
         ("direct", unit("hermes", false, 0, 1, false), provider, &all[..1], json!(["m"])),
         ("proxied", unit("hermes", true, 2, 3, true), proxy, &all[..1], json!(["demo/m"])),
         ("everything", everything("hermes"), provider, &all[..], json!(["m", "small/m2"])),
+        ("everything, proxied", everything_proxied("hermes"), proxy, &all[..], json!(["demo/m", "demo/small/m2"])),
         ("open and closed", open_and_closed(), provider, &all[..], json!(["m", "small/m2"])),
         ("configured", configured(), proxy, &all[..1], json!(["demo/m"])),
     ];

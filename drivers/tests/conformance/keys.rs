@@ -6,7 +6,7 @@ use claw_types::id::{ModelSlot, ProviderName};
 use claw_types::platform::Platform;
 use serde_json::Value;
 
-use crate::{everything, unit};
+use crate::{everything, everything_proxied, unit};
 
 /// Returns a file that a driver writes, its secrets as holes, and what was said of the unit.
 pub(crate) fn made(unit: &AgentUnit, path: &str) -> (String, Vec<String>) {
@@ -49,7 +49,8 @@ fn is_known(path: &str, table: &[&str]) -> bool {
 
 /// Every key that a unit with everything makes a driver write is in the table.
 fn knows(runtime: &str, path: &str, table: &[&str]) {
-    for unit in [unit(runtime, false, 0, 1, false), unit(runtime, true, 0, 1, true), everything(runtime)] {
+    let all = [everything(runtime), everything_proxied(runtime)];
+    for unit in [unit(runtime, false, 0, 1, false), unit(runtime, true, 0, 1, true)].into_iter().chain(all) {
         let config: Value = serde_json::from_str(&made(&unit, path).0).expect("JSON");
         let mut found = Vec::new();
         paths(&config, "", &mut found);

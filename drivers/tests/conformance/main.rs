@@ -126,6 +126,11 @@ pub(crate) fn everything(runtime: &str) -> AgentUnit {
     unit
 }
 
+/// The same behind a proxy.
+pub(crate) fn everything_proxied(runtime: &str) -> AgentUnit {
+    AgentUnit { inference: unit(runtime, true, 0, 1, true).inference, ..everything(runtime) }
+}
+
 /// Gives a unit an account, its tokens and rules on every platform its runtime speaks on, and something to say there.
 fn on_every_platform(unit: &mut AgentUnit) {
     let facts = claw_drivers::find(unit.runtime.as_str()).expect("a driver").facts();
@@ -306,6 +311,7 @@ fn every_driver_makes_of_its_cases_what_was_read_and_accepted() {
         let cases = [
             ("direct", unit(name, false, 0, 1, false)),
             ("everything", everything(name)),
+            ("everything-proxied", everything_proxied(name)),
             ("proxied-replica-with-skill", unit(name, true, 2, 3, true)),
         ];
         for (case, unit) in cases {

@@ -12,7 +12,7 @@ use claw_types::roster::Channel;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, unit};
+use crate::{everything, everything_proxied, unit};
 
 /// Returns the python that has the real program; nothing, said aloud, where it is not installed.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
@@ -146,6 +146,7 @@ fn the_real_program_reads_every_key_and_asks_the_server_that_is_meant() {
     let (direct, proxy) = (json!(["http://p:1/v1"]), json!(["http://cllama-passthrough:8080/v1"]));
     fits(&python, "direct", &config(&unit("nanobot", false, 0, 1, false)), &direct);
     fits(&python, "everything", &config(&everything("nanobot")), &direct);
+    fits(&python, "everything, proxied", &config(&everything_proxied("nanobot")), &proxy);
     fits(&python, "open and closed", &config(&open_and_closed()), &direct);
     fits(&python, "proxied", &config(&unit("nanobot", true, 2, 3, true)), &proxy);
     fits(&python, "configured", &config(&configured()), &proxy);

@@ -10,7 +10,7 @@ use claw_types::platform::Platform;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, unit};
+use crate::{everything, everything_proxied, unit};
 
 /// Returns where the real programs are installed; nothing, said aloud, where they are not.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
@@ -97,6 +97,7 @@ fn the_real_program_takes_every_configuration_without_an_error_or_a_warning() {
         ("direct", unit("openclaw", false, 0, 1, false)),
         ("proxied", unit("openclaw", true, 2, 3, true)),
         ("everything", everything("openclaw")),
+        ("everything, proxied", everything_proxied("openclaw")),
         ("open and closed", open_and_closed()),
         ("configured", configured()),
     ];

@@ -7,7 +7,7 @@ use claw_types::doc::Doc;
 use claw_types::span::{FileId, Span, Spanned};
 
 use crate::keys::made;
-use crate::{everything, unit};
+use crate::{everything, everything_proxied, unit};
 
 const CONFIG: &str = "claw/zeroclaw/config.toml";
 
@@ -50,6 +50,7 @@ fn its_own_crate_takes_every_configuration() {
         ("direct", unit("zeroclaw", false, 0, 1, false)),
         ("proxied", unit("zeroclaw", true, 0, 1, true)),
         ("everything", everything("zeroclaw")),
+        ("everything, proxied", everything_proxied("zeroclaw")),
         ("set", set),
     ];
     for (name, unit) in units {
