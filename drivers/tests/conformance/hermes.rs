@@ -238,6 +238,30 @@ fn what_was_wrong_once_stays_wrong() {
     }
 }
 
+#[test]
+fn a_server_that_was_emptied_is_told() {
+    let Some(python) = python() else { return };
+    let read = |change: Change| {
+        let home = Home::new(&unit("hermes", true, 0, 1, true));
+        home.change(change);
+        let mut read = home.reading(&python);
+        (read["endpoints"].take(), read["warnings"].take())
+    };
+    // One of its own that has lost its server is none, which hermes says; it is not left out in silence.
+    let (endpoints, warnings) = read(|config| config["custom_providers"][0]["base_url"] = json!(""));
+    assert_eq!(endpoints, json!([]));
+    assert!(warnings.to_string().contains("custom:cllama"), "{warnings}");
+    // A provider that it knows is asked where hermes says.
+    let (endpoints, _) = read(|config| config["model"] = json!({"default": "m", "provider": "custom"}));
+    let endpoints = endpoints.as_array().expect("a list").clone();
+    assert!(endpoints.contains(&json!("https://openrouter.ai/api/v1")), "{endpoints:?}");
+    // One that a task names without a provider is one more.
+    let (endpoints, _) = read(|config| {
+        config["auxiliary"]["vision"] = json!({"provider": "", "model": "m", "base_url": "http://elsewhere:1/v1"});
+    });
+    assert!(endpoints.to_string().contains("http://elsewhere:1/v1"), "{endpoints}");
+}
+
 /// Asks hermes' own code who is heard: the gateway's rule, and the adapters' before it.
 const HEARD: &str = r#"
 import json, sys, types

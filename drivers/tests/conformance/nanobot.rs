@@ -201,6 +201,19 @@ fn what_was_wrong_once_stays_wrong() {
     assert_eq!(read["ignored"], json!(["channels.mastodon"]));
     let error = with(&|bad| bad["agents"]["defaults"]["fallbackModels"] = json!(["demo/m2"])).expect_err("refused");
     assert!(error.contains("not found in model_presets"), "{error}");
+    // Whoever is asked where the configuration names no server is told all the same.
+    for (provider, own) in [("openai", "https://api.openai.com/v1"), ("anthropic", "https://api.anthropic.com")] {
+        for base in [json!(null), json!("")] {
+            let read = with(&|bad| {
+                bad["providers"] = json!({provider: {"apiBase": base, "apiKey": "x"}});
+                bad["agents"]["defaults"]["provider"] = provider.into();
+            });
+            assert_eq!(read.expect("read")["endpoints"], json!([own]), "{provider} {base}");
+        }
+    }
+    let read = with(&|bad| bad["providers"]["cllama"]["apiBase"] = "".into()).expect("read");
+    assert_eq!(read["endpoints"], json!([]));
+    assert!(read["warnings"][0].as_str().is_some_and(|text| text.contains("requires api_base")), "{read}");
     let read = with(&|bad| bad["providers"] = json!({})).expect("read");
     assert!(read["warnings"][0].as_str().is_some_and(|text| text.contains("No provider is configured")), "{read}");
 }

@@ -216,22 +216,30 @@ def written():
 
 
 def providers(config):
-    """Returns each provider and model that the configuration names, as hermes resolves them."""
+    """Returns each provider and model that the configuration names, as hermes resolves them, and what it cannot resolve."""
     from hermes_cli.runtime_provider import resolve_runtime_provider
 
-    asked = [config.get("model") or {}] + list(config.get("fallback_providers") or [])
+    main = config.get("model") or {}
+    asked = [{"provider": main.get("provider"), "model": main.get("default") or main.get("model")}]
+    asked += list(config.get("fallback_providers") or [])
     asked += [each for each in (config.get("auxiliary") or {}).values() if isinstance(each, dict)]
     asked.append(config.get("delegation") or {})
-    pairs = []
+    triples, made, wrong = [], [], []
     for each in asked:
-        pair = (each.get("provider"), each.get("default") or each.get("model"))
-        if all(pair) and pair[0] != "auto" and pair not in pairs:
-            pairs.append(pair)
-    made = []
-    for provider, model in pairs:
-        runtime = resolve_runtime_provider(requested=provider, target_model=model)
-        made.append({"base_url": runtime.get("base_url"), "mode": runtime.get("api_mode"), "model": model})
-    return made
+        provider, model, base_url = each.get("provider"), each.get("model"), each.get("base_url") or None
+        # A server that is named without a provider is one of its own.
+        provider = "custom" if base_url and provider in (None, "", "auto") else provider
+        if provider and model and provider != "auto" and (provider, model, base_url) not in triples:
+            triples.append((provider, model, base_url))
+    for provider, model, base_url in triples:
+        try:
+            runtime = resolve_runtime_provider(requested=provider, target_model=model, explicit_base_url=base_url)
+        except Exception as error:  # whatever hermes cannot resolve is what is to be seen
+            wrong.append("error: %s of %s: %s" % (model, provider, error))
+            continue
+        endpoint = runtime.get("base_url") or "default of %s" % (runtime.get("provider") or provider)
+        made.append({"base_url": endpoint, "mode": runtime.get("api_mode"), "model": model})
+    return made, wrong
 
 
 def reading():
@@ -242,18 +250,15 @@ def reading():
         config = load_config()
         known = {**dict.fromkeys(_KNOWN_ROOT_KEYS), **DEFAULT_CONFIG, "model": {}}
         warnings = ["%s: %s" % (each.severity, each.message) for each in validate_config_structure(config)]
-        made = []
-        try:
-            made = providers(config)
-        except Exception as error:  # whatever hermes cannot resolve is what is to be seen
-            warnings.append("error: %s" % error)
+        made, wrong = providers(config)
+        warnings += wrong
         gateway = load_gateway_config().to_dict()
         ignored = unknown(written(), known)
     parts = ("_ALLOW", "_MENTION", "_FREE_RESPONSE_", "_BOTS", "GATEWAY_", "HERMES_", "API_SERVER_")
     environment = {name: value for name, value in sorted(os.environ.items()) if any(part in name for part in parts)}
     shown = {
         "configuration": {"config": config, "environment": environment, "gateway": gateway, "providers": made},
-        "endpoints": sorted({each["base_url"] for each in made if each["base_url"]}),
+        "endpoints": sorted({each["base_url"] for each in made}),
         "ignored": ignored,
         "models": list(dict.fromkeys(each["model"] for each in made)),
         "warnings": warnings,

@@ -313,6 +313,9 @@ function environment(conf) {
   return { ...Object.fromEntries(Object.entries(process.env).filter(([key]) => isForeign(key))), ...own };
 }
 
+// The server that the program asks, by the environment it is given: without one it asks its maker's.
+const asks = (env) => env.ANTHROPIC_BASE_URL || 'default of anthropic';
+
 function options(conf) {
   const { models, settings } = conf;
   const bare = (each) => each.replace(/\(.*$/s, '');
@@ -669,7 +672,7 @@ async function serve() {
   const ready = new Agent(conf, sdk);
   scheduler = new Scheduler(ready);
   agent = ready;
-  log('ready', { sdk: sdk.version, model: conf.models.primary, endpoint: conf.endpoint.base_url, skills: has.skills, mcp_servers: has.mcp_servers.map(({ name: key, status }) => ({ name: key, status })), schedules: scheduler.described() });
+  log('ready', { sdk: sdk.version, model: conf.models.primary, endpoint: asks(environment(conf)), skills: has.skills, mcp_servers: has.mcp_servers.map(({ name: key, status }) => ({ name: key, status })), schedules: scheduler.described() });
   scheduler.run();
 }
 
@@ -704,7 +707,7 @@ async function reading(file, isThrowAway) {
     const { primary, fallback, fast, subagent } = conf.models;
     const broken = program.mcp_servers.filter(({ status }) => status === 'failed').map((each) => `MCP server ${each.name}: ${each.error ?? each.status}`);
     return {
-      endpoints: [conf.endpoint.base_url],
+      endpoints: [asks(env)],
       models: [...new Set([primary, ...fallback, fast, subagent].filter(Boolean))],
       ignored: [],
       warnings: [...program.said, ...broken],

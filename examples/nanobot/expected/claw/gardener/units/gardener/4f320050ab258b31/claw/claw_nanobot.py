@@ -9,6 +9,7 @@ usage: claw_nanobot.py serve CONFIG [SCHEDULES]      its gateway, in this proces
 The configuration names each secret as `${NAME}`. Its value is that of the variable, else what the file of that name below
 CLAW_SECRETS_DIR (/run/secrets) holds. It becomes a variable of this process alone: /proc shows none of it.
 """
+import asyncio
 import importlib
 import json
 import os
@@ -246,33 +247,55 @@ def masked(value, key=""):
     return value
 
 
+def asked(loaded):
+    """Return every model that nanobot may ask, each as it would be asked."""
+    chosen = loaded.resolve_preset()
+    fallbacks = (
+        loaded.model_presets[each] if isinstance(each, str) else chosen.model_copy(update={"model": each.model, "provider": each.provider})
+        for each in loaded.agents.defaults.fallback_models
+    )
+    return [chosen, *fallbacks, *loaded.model_presets.values()]
+
+
+def endpoint(loaded, preset):
+    """Return the server that nanobot asks for a model. Where the configuration names none, the client that it makes knows it."""
+    from nanobot.providers import factory
+
+    named = loaded.get_api_base(preset=preset)
+    if named:
+        return named
+    try:
+        provider = factory._make_provider_core(loaded, preset=preset)
+        is_late = hasattr(provider, "_ensure_client")
+        client = asyncio.run(provider._ensure_client()) if is_late else provider._client
+        return str(client.base_url if hasattr(client, "base_url") else client.meta.endpoint_url).rstrip("/")
+    except Exception:
+        return f"default of {loaded.get_provider_name(preset=preset)}"
+
+
 def reading(config):
     from nanobot.providers.factory import validate_provider_setup
-    from nanobot.providers.registry import find_by_name
 
     raw = json.loads(config.read_text(encoding="utf-8"))
     loaded = load(config)
     unknown, warnings = ignored(loaded, raw)
-    try:
-        validate_provider_setup(loaded)
-    except Exception as error:
-        warnings.append(f"{type(error).__name__}: {error}".splitlines()[0])
-    asked = [(loaded.get_api_base(), loaded.resolve_preset().model)]
-    for each in loaded.agents.defaults.fallback_models:
-        preset = loaded.model_presets[each] if isinstance(each, str) else loaded.resolve_default_preset().model_copy(
-            update={"model": each.model, "provider": each.provider}
-        )
-        asked.append((loaded.get_api_base(preset=preset), preset.model))
-    for preset in loaded.model_presets.values():
-        asked.append((loaded.get_api_base(preset=preset), preset.model))
+    presets, endpoints = asked(loaded), set()
+    for preset in presets:
+        try:
+            validate_provider_setup(loaded, preset=preset)
+        except Exception as error:
+            # It asks nobody for this one.
+            warnings.append(f"{type(error).__name__}: {error}".splitlines()[0])
+        else:
+            endpoints.add(endpoint(loaded, preset))
     whole = loaded.model_dump(mode="json", by_alias=True)
     # Providers that nobody configured are a page of nothing.
     whole["providers"] = {name: each for name, each in whole["providers"].items() if isinstance(each, dict) and each.get("apiBase")}
     print(json.dumps({
-        "endpoints": sorted({base for base, _ in asked if base}),
-        "models": list(dict.fromkeys(model for _, model in asked)),
+        "endpoints": sorted(endpoints),
+        "models": list(dict.fromkeys(preset.model for preset in presets)),
         "ignored": unknown,
-        "warnings": warnings,
+        "warnings": list(dict.fromkeys(warnings)),
         "configuration": masked(whole),
     }))
 
