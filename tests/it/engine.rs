@@ -22,7 +22,7 @@ mod personas;
 mod podman;
 mod proxied;
 mod remote;
-
+mod rogue;
 mod secrets;
 mod services;
 mod shim;
