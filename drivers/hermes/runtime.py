@@ -1,5 +1,6 @@
 """What claw asks of hermes inside its container: a question, its health, its schedules, a drain, how it reads its settings.
 
+    python3 runtime.py serve                its gateway, in this process, with its persona where it reads one
     python3 runtime.py ask SESSION TEXT     one turn in a conversation that lasts; the answer as text
     python3 runtime.py health               what its API server says of itself, as JSON
     python3 runtime.py schedules FILE       makes claw's jobs those of the file; others stay as they are
@@ -72,11 +73,51 @@ def health():
         return fail(str(error))
 
 
+def persona():
+    """Has hermes' own SOUL.md, which it reads for each new prompt and may write, be that of the persona where there is one.
+
+    What the agent made of its own before there was a persona is its own and stays.
+    """
+    from hermes_cli.default_soul import DEFAULT_SOUL_MD, is_legacy_template_soul
+
+    given = os.environ.get("CLAW_PERSONA_DIR")
+    own, meant = os.path.join(os.environ["HERMES_HOME"], "SOUL.md"), os.path.join(given or "/persona", "SOUL.md")
+    is_there = bool(given) and os.path.isfile(meant)
+    if os.path.islink(own):
+        # Of a persona that it had once: hermes would fail to write through it.
+        if os.path.basename(os.path.dirname(os.readlink(own))) == "persona" and not is_there:
+            os.unlink(own)
+        return
+    if not is_there:
+        return
+    if os.path.exists(own):
+        with open(own, encoding="utf-8") as file:
+            text = file.read()
+        if text.strip() != DEFAULT_SOUL_MD.strip() and not is_legacy_template_soul(text):
+            print("persona: %s is the agent's own and stays: %s is not read by itself" % (own, meant), file=sys.stderr)
+            return
+        os.unlink(own)
+    os.symlink(meant, own)
+
+
+def serve():
+    # Without its persona it is another, and still better than none.
+    try:
+        persona()
+    except Exception as error:
+        print("persona: %s" % error, file=sys.stderr)
+    sys.stderr.flush()
+    os.execvp("hermes", ["hermes", "gateway", "run"])
+
+
 def contract(path):
-    """Forgets the prompts of conversations where the contract is another than it was: hermes then makes them anew."""
+    """Forgets the prompts of conversations where contract or persona is another than it was: hermes then makes them anew."""
     home = os.environ["HERMES_HOME"]
-    with open(path, "rb") as file:
-        now = hashlib.sha256(file.read()).hexdigest()
+    read = hashlib.sha256()
+    for each in (path, os.path.join(home, "SOUL.md")):
+        with contextlib.suppress(FileNotFoundError), open(each, "rb") as file:
+            read.update(file.read() + b"\0")
+    now = read.hexdigest()
     mark, state = os.path.join(home, ".claw-contract"), os.path.join(home, "state.db")
     try:
         with open(mark, encoding="utf-8") as file:
@@ -275,6 +316,7 @@ def main(words):
         "health": (0, health),
         "reading": (0, reading),
         "schedules": (1, schedules),
+        "serve": (0, serve),
     }
     name, rest = (words[0] if words else ""), words[1:]
     if name not in commands or len(rest) != commands[name][0]:

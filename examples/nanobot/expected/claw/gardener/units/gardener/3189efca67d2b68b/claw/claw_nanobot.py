@@ -55,9 +55,38 @@ def stay_inside():
     tiktoken.get_encoding = absent
 
 
+def persona(workspace):
+    """Have the files that nanobot reads at every turn, and may write, be those of the persona where it has them.
+
+    What the agent made of its own before there was a persona is its own and stays.
+    """
+    from nanobot.utils.helpers import load_bundled_template
+
+    given = os.environ.get("CLAW_PERSONA_DIR")
+    for name in ("SOUL.md", "USER.md"):
+        own, meant = workspace / name, pathlib.Path(given or "/persona") / name
+        if own.is_symlink() and own.readlink().parent.name == "persona" and not (given and meant.is_file()):
+            # Of a persona that it had once.
+            own.unlink()
+        if not given or not meant.is_file() or own.is_symlink():
+            continue
+        if own.exists():
+            templates = [load_bundled_template(each) for each in (name, f"legacy/{name}")]
+            if own.read_text(encoding="utf-8").strip() not in [each.strip() for each in templates if each]:
+                print(f"persona: {own} is the agent's own and stays: {meant} is not read by itself", file=sys.stderr, flush=True)
+                continue
+            own.unlink()
+        own.symlink_to(meant)
+
+
 def serve(config, schedules=None):
     unlock(config)
     stay_inside()
+    # Without its persona it is another, and still better than none.
+    try:
+        persona(load(config).workspace_path)
+    except Exception as error:
+        print(f"persona: {error}", file=sys.stderr, flush=True)
     if schedules is not None:
         # What is declared before the gateway runs is known to it at once; a mistake here stops nobody from being heard.
         try:
@@ -310,7 +339,8 @@ def main():
         print(json.dumps({"ok": True, **answer}, separators=(",", ":")))
 
 
-try:
-    main()
-except Problem as problem:
-    sys.exit(f"nanobot: {problem}")
+if __name__ == "__main__":
+    try:
+        main()
+    except Problem as problem:
+        sys.exit(f"nanobot: {problem}")
