@@ -61,8 +61,10 @@ docs: ## API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
 fuzz: ## each parser for a minute; needs a nightly compiler and cargo-fuzz
-	for target in clawfile pod load dotenv labels template; do \
-		$(CARGO) +nightly fuzz run $$target -- -max_total_time=60 -max_len=4096 || exit 1; \
+	mkdir -p fuzz/corpus/described
+	for target in clawfile pod load dotenv labels template described; do \
+		seeds=; [ $$target != described ] || seeds="fuzz/corpus/described testdata/described"; \
+		$(CARGO) +nightly fuzz run $$target $$seeds -- -max_total_time=60 -max_len=4096 || exit 1; \
 	done
 
 conformance: ## the shared corpora, where they lie beside the project: passed and total

@@ -143,6 +143,7 @@ impl Driver for Hermes {
         let lowered = Lowered {
             mounts,
             env,
+            program: Some(script(&["serve"])),
             secrets: api_key(unit).into_iter().collect(),
             // Mounts lie in the workspace, so it is one itself: a directory could be moved away with what is mounted in it.
             state: vec![

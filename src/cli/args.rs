@@ -246,11 +246,16 @@ pub(crate) enum Command {
     #[command(after_help = "Example: claw snapshot writer -t writer:tried")]
     Snapshot(SnapshotArgs),
     /// Copy files into a container, or out of one
-    #[command(after_help = "Example: claw cp web:/var/log/app.log .\nExample: claw cp ./notes writer:/var/lib/claw")]
+    #[command(
+        after_help = "Example: claw cp web:/var/log/app.log .\nExample: claw cp ./notes writer:/var/lib/claw\nExample: claw cp --mode worker ./tool.deb writer:/tmp"
+    )]
     Cp {
         /// Which container of the service
         #[arg(long, default_value_t = 1)]
         index: u32,
+        /// `worker`: into the agent's worker, or out of it
+        #[arg(long, value_enum, value_name = "MODE", default_value = "agent", hide_default_value = true)]
+        mode: Mode,
         /// A path, or `SERVICE:PATH`
         from: String,
         /// `SERVICE:PATH`, or a path

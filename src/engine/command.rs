@@ -91,7 +91,21 @@ mod tests {
     fn a_command_that_fails_says_how_and_not_what_it_printed() {
         assert_eq!(run("echo canary; exit 3", PATIENCE), reason("`sh` ended with exit status: 3"));
         assert_eq!(run("yes canary", PATIENCE), reason("`sh` printed more than 64 bytes"));
-        assert_eq!(run("kill -INT $$", PATIENCE), Err(Failure::Interrupted));
+        assert_eq!(run("exit 130", PATIENCE), Err(Failure::Interrupted));
+    }
+
+    /// The statuses by themselves: whether a process heeds a signal at all is inherited, and what runs in the background of a
+    /// shell heeds no Ctrl-C.
+    #[test]
+    fn a_command_that_ctrl_c_ended_was_interrupted() {
+        use std::os::unix::process::ExitStatusExt;
+        let told = |status: i32| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(ended("x", ExitStatus::from_raw(status)))
+        };
+        assert_eq!(told(2), Failure::Interrupted, "by the signal");
+        assert_eq!(told(130 << 8), Failure::Interrupted, "as shells say it");
+        assert_eq!(told(15), Failure::Reason("`x` ended with signal: 15 (SIGTERM)".to_owned()));
     }
 
     #[test]

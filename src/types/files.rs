@@ -27,31 +27,20 @@ impl Mode {
     }
 }
 
-/// Who owns a file once the agent runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ownership {
-    /// Claw: read-only in the container, replaced by the next compile.
-    Managed,
-    /// The runtime: copied once into its state volume.
-    Seeded,
-}
-
 /// One file to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSpec {
     /// Permission bits; sealed content is always private.
     pub mode: Mode,
-    /// Who owns it.
-    pub ownership: Ownership,
     /// What it holds.
     pub content: Content,
 }
 
 impl FileSpec {
-    /// Returns a managed file of this content: private where a secret goes into it, public elsewhere.
+    /// Returns a file of this content: private where a secret goes into it, public elsewhere.
     pub fn managed(content: Content) -> Self {
         let mode = if content.is_sealed() { Mode::Private } else { Mode::Public };
-        Self { mode, ownership: Ownership::Managed, content }
+        Self { mode, content }
     }
 }
 

@@ -13,6 +13,7 @@ mod images;
 pub(crate) mod json;
 mod kept;
 mod leaks;
+mod left;
 mod lockfile;
 mod manuals;
 mod owners;
@@ -21,6 +22,7 @@ mod personas;
 mod podman;
 mod proxied;
 mod remote;
+mod rogue;
 mod secrets;
 mod services;
 mod shim;
@@ -43,7 +45,12 @@ impl Pod {
     /// A copy of an example.
     fn of(example: &str, name: &str) -> Self {
         let pod = Self::new(name);
-        for (path, text) in files(&root().join("examples").join(example)) {
+        for (path, mut text) in files(&root().join("examples").join(example)) {
+            let is_recipe = path.rsplit('/').next().is_some_and(|name| matches!(name, "Clawfile" | "Dockerfile"));
+            if is_recipe {
+                // So that what is made by it is found again once another image has its name.
+                text.push_str(&format!("LABEL test=\"{}\"\n", pod.name));
+            }
             if !path.starts_with("expected/") {
                 pod.folder.write(&path, &text);
             }
@@ -119,7 +126,7 @@ impl Pod {
 impl Drop for Pod {
     fn drop(&mut self) {
         let _ = self.run(&["down", "-v", "--rmi", "local"]);
-        let _ = Command::new("docker").args(["rmi", "-f", &format!("{}-box", self.name)]).output();
+        left::sweep(&self.name);
     }
 }
 

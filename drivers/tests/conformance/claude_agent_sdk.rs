@@ -122,6 +122,8 @@ fn the_real_program_takes_every_configuration() {
         for (key, value) in config["settings"].as_object().expect("settings") {
             assert_eq!(&made["configuration"]["read"]["settings"][key], value, "{name}: {key}");
         }
+        // What it tells is what the program is given, which the host's own environment says nothing to.
+        assert_eq!(made["endpoints"], json!([made["configuration"]["options"]["env"]["ANTHROPIC_BASE_URL"]]), "{name}");
         assert_eq!(made["endpoints"][0], config["endpoint"]["base_url"], "{name}");
         assert_eq!(made["models"][0], config["models"]["primary"], "{name}");
         assert!(
@@ -165,11 +167,13 @@ fn the_real_program_takes_what_the_examples_compile_to() {
 fn what_is_wrong_is_refused_and_said() {
     let good = config(&slotted());
     let Some(folder) = runtimes() else { return };
-    let cases: [(&str, Value, &str); 16] = [
+    let cases: [(&str, Value, &str); 17] = [
         ("/modle", json!("x"), "`modle` is unknown"),
         ("/models/summarizer", json!("a/b"), "`models.summarizer` is unknown"),
         ("/models/primary", json!(null), "`models.primary` is not"),
         ("/endpoint/base_url", json!("http://p:1/v1"), "without `/v1`"),
+        // The SDK would ask its maker.
+        ("/endpoint/base_url", json!(""), "`endpoint.base_url` is not"),
         ("/endpoint/base_url", json!("file:///etc/passwd"), "`endpoint.base_url` is not"),
         ("/endpoint/key", json!("sk-1"), "`endpoint.key` is unknown"),
         ("/endpoint/key_file", json!("/run/secrets/x'; touch y; '"), "`endpoint.key_file` is not"),

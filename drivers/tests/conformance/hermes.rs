@@ -239,6 +239,68 @@ fn what_was_wrong_once_stays_wrong() {
     }
 }
 
+/// Has the persona put in place, and tells what hermes' own code reads for a prompt.
+const SOUL: &str = "import sys\n\
+    sys.path.insert(0, sys.argv[1])\n\
+    import runtime\n\
+    runtime.persona()\n\
+    from agent.prompt_builder import load_soul_md\n\
+    print(load_soul_md())\n";
+
+#[test]
+fn the_real_program_reads_its_persona_and_what_the_agent_made_of_its_own_stays() {
+    let Some(python) = python() else { return };
+    let mut home = Home::new(&unit("hermes", true, 0, 1, true));
+    let (persona, own) = (home.folder.join("persona"), home.folder.join("state/SOUL.md"));
+    let claw = home.folder.join("claw").display().to_string();
+    let read = |home: &Home| home.run(&python, &["-c", SOUL, &claw]);
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("written");
+    let without = read(&home);
+    assert!(own.is_file() && !without.contains("marker"), "it makes its own: {without}");
+    std::fs::create_dir_all(&persona).expect("a folder");
+    home.env.insert("CLAW_PERSONA_DIR".to_owned(), persona.display().to_string());
+    assert_eq!(read(&home), without, "a persona without that file");
+    write(&persona.join("SOUL.md"), "marker-of-the-soul\n");
+    assert_eq!(read(&home), "marker-of-the-soul\n");
+    // What it writes there is the persona's.
+    write(&own, "marker-that-grew\n");
+    assert_eq!(std::fs::read_to_string(persona.join("SOUL.md")).expect("read"), "marker-that-grew\n");
+    assert_eq!(read(&home), "marker-that-grew\n");
+    // Without a persona it is as if there never was one, also where the volume is gone with it.
+    home.env.remove("CLAW_PERSONA_DIR");
+    std::fs::rename(&persona, home.folder.join("away")).expect("moved");
+    assert_eq!(read(&home), without);
+    assert!(!own.is_symlink());
+    write(&own, "of its own\n");
+    std::fs::rename(home.folder.join("away"), &persona).expect("moved");
+    home.env.insert("CLAW_PERSONA_DIR".to_owned(), persona.display().to_string());
+    assert_eq!(read(&home), "of its own\n");
+}
+
+#[test]
+fn a_server_that_was_emptied_is_told() {
+    let Some(python) = python() else { return };
+    let read = |change: Change| {
+        let home = Home::new(&unit("hermes", true, 0, 1, true));
+        home.change(change);
+        let mut read = home.reading(&python);
+        (read["endpoints"].take(), read["warnings"].take())
+    };
+    // One of its own that has lost its server is none, which hermes says; it is not left out in silence.
+    let (endpoints, warnings) = read(|config| config["custom_providers"][0]["base_url"] = json!(""));
+    assert_eq!(endpoints, json!([]));
+    assert!(warnings.to_string().contains("custom:cllama"), "{warnings}");
+    // A provider that it knows is asked where hermes says.
+    let (endpoints, _) = read(|config| config["model"] = json!({"default": "m", "provider": "custom"}));
+    let endpoints = endpoints.as_array().expect("a list").clone();
+    assert!(endpoints.contains(&json!("https://openrouter.ai/api/v1")), "{endpoints:?}");
+    // One that a task names without a provider is one more.
+    let (endpoints, _) = read(|config| {
+        config["auxiliary"]["vision"] = json!({"provider": "", "model": "m", "base_url": "http://elsewhere:1/v1"});
+    });
+    assert!(endpoints.to_string().contains("http://elsewhere:1/v1"), "{endpoints}");
+}
+
 /// Asks hermes' own code who is heard: the gateway's rule, and the adapters' before it.
 const HEARD: &str = r#"
 import json, sys, types

@@ -275,7 +275,7 @@ fn drivers_are_listed_by_name_and_found_by_it() {
 fn shown(lowered: &claw_types::driver::Lowered) -> String {
     let mut text = String::new();
     for (path, file) in lowered.files.iter() {
-        text.push_str(&format!("== {path} {:o} ({:?})\n{}", file.mode.bits(), file.ownership, file.content.masked()));
+        text.push_str(&format!("== {path} {:o}\n{}", file.mode.bits(), file.content.masked()));
     }
     for (name, value) in &lowered.env {
         let value = match value {

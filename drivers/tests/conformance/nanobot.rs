@@ -202,8 +202,70 @@ fn what_was_wrong_once_stays_wrong() {
     assert_eq!(read["ignored"], json!(["channels.mastodon"]));
     let error = with(&|bad| bad["agents"]["defaults"]["fallbackModels"] = json!(["demo/m2"])).expect_err("refused");
     assert!(error.contains("not found in model_presets"), "{error}");
+    // Whoever is asked where the configuration names no server is told all the same.
+    for (provider, own) in [("openai", "https://api.openai.com/v1"), ("anthropic", "https://api.anthropic.com")] {
+        for base in [json!(null), json!("")] {
+            let read = with(&|bad| {
+                bad["providers"] = json!({provider: {"apiBase": base, "apiKey": "x"}});
+                bad["agents"]["defaults"]["provider"] = provider.into();
+            });
+            assert_eq!(read.expect("read")["endpoints"], json!([own]), "{provider} {base}");
+        }
+    }
+    let read = with(&|bad| bad["providers"]["cllama"]["apiBase"] = "".into()).expect("read");
+    assert_eq!(read["endpoints"], json!([]));
+    assert!(read["warnings"][0].as_str().is_some_and(|text| text.contains("requires api_base")), "{read}");
     let read = with(&|bad| bad["providers"] = json!({})).expect("read");
     assert!(read["warnings"][0].as_str().is_some_and(|text| text.contains("No provider is configured")), "{read}");
+}
+
+/// A script that has the persona put in place, and tells what the program's own code reads for a prompt.
+const SOUL: &str = "import sys, pathlib\n\
+    sys.path.insert(0, sys.argv[1])\n\
+    import claw_nanobot\n\
+    from nanobot.agent.context import ContextBuilder\n\
+    from nanobot.utils.helpers import sync_workspace_templates\n\
+    workspace = pathlib.Path(sys.argv[2])\n\
+    claw_nanobot.persona(workspace)\n\
+    sync_workspace_templates(workspace, silent=True)\n\
+    print(ContextBuilder(workspace)._load_bootstrap_files())\n";
+
+#[test]
+fn the_real_program_reads_its_persona_and_what_the_agent_made_of_its_own_stays() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    let (workspace, persona) = (place.0.join("workspace"), place.0.join("workspace/persona"));
+    let read = |has_persona: bool| {
+        let mut command = Command::new(&python);
+        command.args(["-B", "-c", SOUL]).arg(program().parent().expect("a folder")).arg(&workspace);
+        command.env_clear().env("HOME", &place.0);
+        if has_persona {
+            command.env("CLAW_PERSONA_DIR", &persona);
+        }
+        let output = command.output().expect("python runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (String::from_utf8(output.stdout).expect("text"), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("written");
+    // It makes its own of both; these are nobody's, and give way.
+    assert!(!read(false).0.contains("marker"));
+    std::fs::create_dir_all(&persona).expect("a folder");
+    write(&persona.join("SOUL.md"), "marker-of-the-soul\n");
+    write(&persona.join("USER.md"), "marker-of-the-user\n");
+    let (prompt, said) = read(true);
+    assert!(prompt.contains("marker-of-the-soul") && prompt.contains("marker-of-the-user"), "{prompt}");
+    assert!(!said.contains("persona"), "{said}");
+    // What it writes there is the persona's, and read the next time.
+    write(&workspace.join("SOUL.md"), "marker-that-grew\n");
+    assert_eq!(std::fs::read_to_string(persona.join("SOUL.md")).expect("read"), "marker-that-grew\n");
+    assert!(read(true).0.contains("marker-that-grew"));
+    // Without a persona it is as if there never was one.
+    assert!(!read(false).0.contains("marker"));
+    assert!(!workspace.join("SOUL.md").is_symlink());
+    write(&workspace.join("SOUL.md"), "of its own\n");
+    let (prompt, said) = read(true);
+    assert!(prompt.contains("of its own") && !prompt.contains("marker-that-grew"), "{prompt}");
+    assert!(said.contains("SOUL.md is the agent's own and stays"), "{said}");
 }
 
 /// A script that asks the program's own scheduler.

@@ -160,6 +160,57 @@ fn what_was_wrong_once_stays_wrong() {
     }
 }
 
+/// Returns the endpoints and the warnings that `reading` tells of a configuration; `first` is searched for programs first.
+fn read(folder: &Path, config: &Value, first: &Path) -> (Value, Value) {
+    let place = tempfile(config);
+    let output = Command::new(folder.join("bin/node"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("openclaw/reading.mjs"))
+        .env("PATH", format!("{}:{}:/usr/bin:/bin", first.display(), folder.join("bin").display()))
+        .env("OPENCLAW_CONFIG_PATH", &place)
+        .env("OPENCLAW_STATE_DIR", folder.join("state"))
+        .env("HOME", folder.join("home"))
+        .output()
+        .expect("node runs");
+    std::fs::remove_file(place).expect("removed");
+    let mut told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (told["endpoints"].take(), told["warnings"].take())
+}
+
+#[test]
+fn a_server_that_was_emptied_and_a_validator_that_broke_are_told() {
+    let Some(folder) = runtimes() else { return };
+    let good = config(&unit("openclaw", false, 0, 1, false));
+    let nowhere = Path::new("/nowhere");
+    assert_eq!(read(&folder, &good, nowhere), (json!(["http://p:1/v1"]), json!([])));
+    // A provider of one's own needs a server, and openclaw refuses the file.
+    let mut bad = good.clone();
+    bad["models"]["providers"]["claw-demo"]["baseUrl"] = json!("");
+    let (endpoints, warnings) = read(&folder, &bad, nowhere);
+    assert_eq!(endpoints, json!([]));
+    assert!(warnings.to_string().contains("must declare baseUrl"), "{warnings}");
+    // One that it knows needs none: nothing is wrong with the file, and its maker is asked.
+    let mut provider = good["models"]["providers"]["claw-demo"].clone();
+    provider.as_object_mut().expect("a mapping").remove("baseUrl");
+    bad["models"]["providers"] = json!({ "openai": provider });
+    bad["agents"]["defaults"]["model"] = json!({ "primary": "openai/m" });
+    assert_eq!(read(&folder, &bad, nowhere), (json!(["default of openai"]), json!([])));
+
+    // The program itself, whose validator alone breaks.
+    let place = std::env::temp_dir().join(format!("claw-openclaw-broken-{}", std::process::id()));
+    std::fs::create_dir_all(&place).expect("a folder");
+    let program = format!(
+        "#!/bin/sh\nif [ \"$2\" = validate ]; then echo \"panic: no memory\" >&2; exit 70; fi\nexec {}/bin/openclaw \"$@\"\n",
+        folder.display()
+    );
+    std::fs::write(place.join("openclaw"), program).expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(place.join("openclaw"), mode).expect("a program");
+    let told = read(&folder, &good, &place);
+    std::fs::remove_dir_all(&place).expect("removed");
+    let broken = "its validator gave no verdict: exit 70: panic: no memory";
+    assert_eq!(told, (json!(["http://p:1/v1"]), json!([broken])));
+}
+
 /// The expressions are read by the program's own code, which drops one that is invalid without an error.
 #[test]
 fn the_real_program_hears_its_name_and_no_other() {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::args::Global;
+use super::worker;
+use crate::args::{Global, Mode};
 use crate::exit::{CommandError, Exit};
 use crate::session::{self, Session};
 use crate::ui::Ui;
@@ -23,11 +24,23 @@ fn place(text: &str) -> Place<'_> {
     }
 }
 
-pub(crate) fn run(global: &Global, from: &str, to: &str, index: u32, ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn run(
+    global: &Global,
+    (from, to): (&str, &str),
+    index: u32,
+    mode: Mode,
+    ui: &Ui,
+) -> Result<Exit, CommandError> {
     session::with(global, "cp", ui, async |session| {
         match (place(from), place(to)) {
-            (Place::There(service, path), Place::Here(target)) => out(&session, service, index, path, target).await?,
-            (Place::Here(source), Place::There(service, path)) => into(&session, service, index, source, path).await?,
+            (Place::There(service, path), Place::Here(target)) => {
+                let id = worker::meant(&session, service, index, mode).await?.id;
+                out(&session, &id, path, target).await?;
+            }
+            (Place::Here(source), Place::There(service, path)) => {
+                let id = worker::meant(&session, service, index, mode).await?.id;
+                into(&session, service, &id, source, path).await?;
+            }
             _ => return Err(CommandError::Usage("one of the two is `SERVICE:PATH`, the other a path here".to_owned())),
         }
         session.result("cp", &format!("copied {from} to {to}"), json!({ "from": from, "to": to }));
@@ -36,9 +49,8 @@ pub(crate) fn run(global: &Global, from: &str, to: &str, index: u32, ui: &Ui) ->
 }
 
 /// As `docker cp`: into a directory that is there, else under the name of the target.
-async fn out(session: &Session<'_>, service: &str, index: u32, path: &str, target: &str) -> Result<(), CommandError> {
-    let id = session.container(service, index).await?.id;
-    let archive = session.docker().await?.archive(&id, path).await?;
+async fn out(session: &Session<'_>, id: &str, path: &str, target: &str) -> Result<(), CommandError> {
+    let archive = session.docker().await?.archive(id, path).await?;
     let target = Path::new(target);
     let failed = |source| claw_engine::files::FileError { what: "write", path: target.to_owned(), source };
     let mut archive = tar::Archive::new(archive.as_slice());
@@ -57,8 +69,7 @@ async fn out(session: &Session<'_>, service: &str, index: u32, path: &str, targe
     Ok(moved.and(removed).map_err(failed)?)
 }
 
-async fn into(session: &Session<'_>, service: &str, index: u32, source: &str, path: &str) -> Result<(), CommandError> {
-    let id = session.container(service, index).await?.id;
+async fn into(session: &Session<'_>, service: &str, id: &str, source: &str, path: &str) -> Result<(), CommandError> {
     let docker = session.docker().await?;
     // What is in a directory, rather than the directory.
     let is_content = source == "." || source.ends_with("/.");
@@ -66,7 +77,7 @@ async fn into(session: &Session<'_>, service: &str, index: u32, source: &str, pa
     let failed = |error| claw_engine::files::FileError { what: "read", path: source.to_owned(), source: error };
     let own = source.canonicalize().map_err(failed)?;
     let own = own.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let (directory, name) = match docker.is_directory(&id, path).await? {
+    let (directory, name) = match docker.is_directory(id, path).await? {
         Some(true) if is_content => (path, ".".to_owned()),
         Some(true) => (path, own),
         _ => match path.trim_end_matches('/').rsplit_once('/') {
@@ -83,5 +94,5 @@ async fn into(session: &Session<'_>, service: &str, index: u32, source: &str, pa
         false => archive.append_path_with_name(source, &name),
     };
     let archive = added.and_then(|()| archive.into_inner()).map_err(failed)?;
-    Ok(docker.unpack(&id, directory, archive).await?)
+    Ok(docker.unpack(id, directory, archive).await?)
 }

@@ -69,7 +69,7 @@ async fn look(session: &Session<'_>, planned: &PlannedUnit, containers: &[Seen])
     if answer.health.status != HealthStatus::Healthy {
         findings.push(format!("it is {}: {}", answer.health.status.name(), answer.health.detail));
     }
-    findings.extend(reading.iter().flat_map(|reading| judged(planned, reading)));
+    findings.extend(reading.iter().flat_map(|reading| judged(&planned.unit.inference, reading)));
     if !steps.is_empty() {
         findings.push("what runs is not what the pod file says: `claw up -d` changes it".to_owned());
     }
@@ -108,25 +108,44 @@ async fn reading(session: &Session<'_>, seen: &Seen, command: &[String]) -> Resu
 }
 
 /// Returns what is wrong with what a runtime read.
-fn judged(planned: &PlannedUnit, reading: &Value) -> Vec<String> {
+fn judged(inference: &Inference, reading: &Value) -> Vec<String> {
     let texts =
         |key: &str| -> Vec<&str> { reading[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect() };
     let mut findings = Vec::new();
     if let Some(why) = reading["failed"].as_str() {
-        findings.push(format!("its runtime cannot tell what it read: {why}"));
+        findings.push(format!("its runtime cannot tell what it read: {}", short(why)));
     }
-    if let Inference::Proxied { endpoint, .. } = &planned.unit.inference {
-        let host = |url: &str| url.split("://").nth(1).unwrap_or(url).split('/').next().unwrap_or("").to_owned();
-        if texts("endpoints").is_empty() && reading["failed"].is_null() {
-            findings
-                .push("its runtime names no endpoint of models: the pod's proxy is not among what it read".to_owned());
+    let (meant, name) = match inference {
+        Inference::Proxied { endpoint, .. } => (vec![endpoint.as_str()], "the pod's proxy"),
+        Inference::Direct { upstreams } => {
+            (upstreams.values().map(|upstream| upstream.base_url.as_str()).collect(), "a provider of its models")
         }
-        let others = texts("endpoints").into_iter().filter(|found| host(found) != host(endpoint));
-        findings.extend(others.map(|found| format!("it would ask {found} and not the pod's proxy, {endpoint}")));
+    };
+    // Without a provider nothing is known of whom it should ask.
+    if !meant.is_empty() {
+        if texts("endpoints").is_empty() && reading["failed"].is_null() {
+            findings.push(format!("its runtime names no endpoint of models: {name} is not among what it read"));
+        }
+        let others =
+            texts("endpoints").into_iter().filter(|found| meant.iter().all(|each| origin(found) != origin(each)));
+        let meant = meant.join(", ");
+        findings.extend(others.map(|found| format!("it would ask {} and not {name}, {meant}", short(found))));
     }
     findings.extend(texts("ignored").into_iter().map(|key| format!("its runtime does not know the key `{key}`")));
     findings.extend(texts("warnings").into_iter().map(|text| format!("its runtime warns: {}", short(text))));
     findings
+}
+
+/// Returns whom a URL asks: its scheme, host and port. What follows is a matter of the runtime, which may add `/v1` itself.
+fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (scheme, host) = (scheme.to_ascii_lowercase(), rest.split('/').next().unwrap_or("").to_ascii_lowercase());
+    let usual = match scheme.as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "",
+    };
+    format!("{scheme}://{}", host.strip_suffix(usual).unwrap_or(&host))
 }
 
 /// Returns the last lines in which the agent complains, and what the gate and the proxy refused it.
@@ -216,7 +235,47 @@ fn as_text(found: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use claw_types::agent::Upstream;
+    use claw_types::id::ProviderName;
+    use claw_types::provider::WireFormat;
+
     use super::*;
+
+    fn direct(urls: &[&str]) -> Inference {
+        let upstream =
+            |url: &&str| Upstream { base_url: (*url).to_owned(), format: WireFormat::OpenAi, key: None, service: None };
+        let names = ["one", "two", "three"].map(|name| ProviderName::parse(name).expect("a name"));
+        let upstreams: BTreeMap<_, _> = names.into_iter().zip(urls.iter().map(upstream)).collect();
+        Inference::Direct { upstreams }
+    }
+
+    #[test]
+    fn endpoints_that_nobody_declared_are_told() {
+        let found = |inference: &Inference, endpoints: Value| {
+            judged(inference, &json!({"endpoints": endpoints, "ignored": [], "warnings": []}))
+        };
+        let two = direct(&["https://api.one.example/v1", "http://llm:8000/v1"]);
+        assert_eq!(found(&two, json!(["https://API.one.example:443", "http://llm:8000/v1/"])), Vec::<String>::new());
+        let meant = "and not a provider of its models, https://api.one.example/v1, http://llm:8000/v1";
+        for other in ["default of openai", "https://openrouter.ai/api/v1", "http://api.one.example/v1", "http://llm/v1"]
+        {
+            let told = found(&two, json!(["https://api.one.example", other]));
+            assert_eq!(told, [format!("it would ask {other} {meant}")]);
+        }
+        let told = found(&two, json!([]));
+        assert_eq!(
+            told,
+            ["its runtime names no endpoint of models: a provider of its models is not among what it read"]
+        );
+        assert_eq!(found(&direct(&[]), json!(["https://openrouter.ai/api/v1"])), Vec::<String>::new());
+        let failed = judged(&two, &json!({"failed": "exit 1: x\u{1b}[2J"}));
+        assert_eq!(failed, ["its runtime cannot tell what it read: exit 1: x\u{fffd}[2J"]);
+        let warned =
+            judged(&two, &json!({"endpoints": ["http://llm:8000"], "ignored": ["a.b"], "warnings": ["no verdict"]}));
+        assert_eq!(warned, ["its runtime does not know the key `a.b`", "its runtime warns: no verdict"]);
+    }
 
     #[test]
     fn complaints_are_told_from_other_lines() {

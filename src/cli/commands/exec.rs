@@ -3,7 +3,7 @@
 use claw_engine::docker::ExecCall;
 
 use super::worker;
-use crate::args::{ExecArgs, Global, Mode};
+use crate::args::{ExecArgs, Global};
 use crate::exit::{CommandError, Exit};
 use crate::session;
 use crate::terminal::{Raw, input, is_at_terminal, print};
@@ -11,10 +11,7 @@ use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, args: &ExecArgs, ui: &Ui) -> Result<Exit, CommandError> {
     session::with(global, "exec", ui, async |session| {
-        let seen = match args.mode {
-            Mode::Agent => session.container(&args.service, args.index).await?,
-            Mode::Worker => worker::of(&session, &args.service).await?,
-        };
+        let seen = worker::meant(&session, &args.service, args.index, args.mode).await?;
         if !seen.state.is_running {
             let message = format!("`{}` does not run: `claw ps` shows what does", args.service);
             return Err(CommandError::Usage(message));

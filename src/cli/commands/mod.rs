@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, ui: &Ui) -> Result<Exit, CommandError> 
         Command::Recipe { agent } => bake::recipe(global, agent, ui),
         Command::Bake(args) => bake::run(global, args, ui),
         Command::Snapshot(args) => snapshot::run(global, args, ui),
-        Command::Cp { index, from, to } => cp::run(global, from, to, *index, ui),
+        Command::Cp { index, mode, from, to } => cp::run(global, (from, to), *index, *mode, ui),
         Command::Stop(args) => lifecycle::run(global, Change::Stop, args, ui),
         Command::Start(args) => lifecycle::run(global, Change::Start, args, ui),
         Command::Restart(args) => lifecycle::run(global, Change::Restart, args, ui),

@@ -9,7 +9,7 @@ use claw_types::image::label;
 use serde_json::{Value, json};
 
 use super::up::{self, Wanted};
-use crate::args::{Choice, Global, UpArgs};
+use crate::args::{Choice, Global, Mode, UpArgs};
 use crate::exit::{CommandError, Exit};
 use crate::session::{self, Session};
 use crate::ui::Ui;
@@ -181,6 +181,14 @@ fn whole(open: &mut Vec<u8>, bytes: &[u8], tell: impl Fn(&[u8])) {
             tell(open);
             open.clear();
         }
+    }
+}
+
+/// Returns the container that is meant: one of a service's, or the worker of an agent.
+pub(crate) async fn meant(session: &Session<'_>, service: &str, index: u32, mode: Mode) -> Result<Seen, CommandError> {
+    match mode {
+        Mode::Agent => session.container(service, index).await,
+        Mode::Worker => of(session, service).await,
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use oci_client::secrets::RegistryAuth;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
@@ -16,19 +15,31 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The name that docker's own registry has in the file.
 const HUB: &str = "https://index.docker.io/v1/";
 
+/// How somebody logs in.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(super) enum Login {
+    /// Nobody does.
+    Nobody,
+    /// With a name and a password.
+    Basic(String, String),
+    /// With a token that the registry gave before.
+    Bearer(String),
+}
+
 /// Returns how to log in to a registry; nobody where the file does not say.
-pub(super) async fn login(registry: &str) -> RegistryAuth {
+pub(super) async fn login(registry: &str) -> Login {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")));
     let config = folder.and_then(|folder| config(&folder));
-    let Some(config) = config else { return RegistryAuth::Anonymous };
+    let Some(config) = config else { return Login::Nobody };
     let name = if matches!(registry, "docker.io" | "index.docker.io") { HUB } else { registry };
     let helper = config["credHelpers"][name].as_str().or(config["credsStore"].as_str());
     let found = match helper.filter(|helper| !helper.is_empty()) {
         Some(helper) => ask(helper, name).await,
         None => None,
     };
-    found.or_else(|| stored(&config, name)).unwrap_or(RegistryAuth::Anonymous)
+    found.or_else(|| stored(&config, name)).unwrap_or(Login::Nobody)
 }
 
 fn config(folder: &Path) -> Option<Value> {
@@ -36,7 +47,7 @@ fn config(folder: &Path) -> Option<Value> {
 }
 
 /// Returns what the file itself says of a registry.
-fn stored(config: &Value, name: &str) -> Option<RegistryAuth> {
+fn stored(config: &Value, name: &str) -> Option<Login> {
     let bare = |key: &str| {
         let key = key.trim_start_matches("https://").trim_start_matches("http://");
         key.split('/').next().unwrap_or(key).to_owned()
@@ -45,15 +56,15 @@ fn stored(config: &Value, name: &str) -> Option<RegistryAuth> {
     let entry =
         all.get(name).or_else(|| all.iter().find(|(key, _)| bare(key) == bare(name)).map(|(_, entry)| entry))?;
     if let Some(token) = entry["registrytoken"].as_str().filter(|token| !token.is_empty()) {
-        return Some(RegistryAuth::Bearer(token.to_owned()));
+        return Some(Login::Bearer(token.to_owned()));
     }
     let text = String::from_utf8(STANDARD.decode(entry["auth"].as_str()?).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
-    Some(RegistryAuth::Basic(user.to_owned(), password.trim_end_matches('\0').to_owned()))
+    Some(Login::Basic(user.to_owned(), password.trim_end_matches('\0').to_owned()))
 }
 
 /// Asks a helper of docker's for what it keeps of a registry.
-async fn ask(helper: &str, name: &str) -> Option<RegistryAuth> {
+async fn ask(helper: &str, name: &str) -> Option<Login> {
     // The file is its owner's own, and still no reason to run what lies somewhere else.
     if !helper.chars().all(|each| each.is_ascii_alphanumeric() || matches!(each, '-' | '_' | '.')) {
         return None;
@@ -67,7 +78,7 @@ async fn ask(helper: &str, name: &str) -> Option<RegistryAuth> {
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.ok()?.ok()?;
     let answer: Value = serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())?;
     let text = |key: &str| answer[key].as_str().map(ToOwned::to_owned);
-    Some(RegistryAuth::Basic(text("Username")?, text("Secret")?))
+    Some(Login::Basic(text("Username")?, text("Secret")?))
 }
 
 #[cfg(test)]
@@ -84,10 +95,10 @@ mod tests {
             "https://ghcr.io": { "registrytoken": "two" },
             "empty.example": {},
         } });
-        let basic = |user: &str, password: &str| Some(RegistryAuth::Basic(user.to_owned(), password.to_owned()));
+        let basic = |user: &str, password: &str| Some(Login::Basic(user.to_owned(), password.to_owned()));
         assert_eq!(stored(&config, HUB), basic("hub", "one"));
         assert_eq!(stored(&config, "127.0.0.1:5000"), basic("ann", "a:b"));
-        assert_eq!(stored(&config, "ghcr.io"), Some(RegistryAuth::Bearer("two".to_owned())));
+        assert_eq!(stored(&config, "ghcr.io"), Some(Login::Bearer("two".to_owned())));
         assert_eq!(stored(&config, "empty.example"), None);
         assert_eq!(stored(&config, "other.example"), None);
     }

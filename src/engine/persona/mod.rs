@@ -1,7 +1,7 @@
 //! Personas: found where the pod names them, kept by their digest, copied into volumes, read back from there, and put into registries.
 //!
-//! `files.rs` has the files and their one archive, `artifact.rs` what an artifact is, `layout.rs` and `registry.rs` where one lies, `login.rs` who
-//! asks for it, `volume.rs` what agents made of theirs.
+//! `files.rs` has the files and their one archive, `artifact.rs` what an artifact is, `layout.rs` and `registry.rs` where one lies, `reference.rs` how it is
+//! called there, `wire.rs` how a registry is spoken to, `login.rs` who asks for it, `volume.rs` what agents made of theirs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,10 @@ mod artifact;
 mod files;
 mod layout;
 mod login;
+mod reference;
 mod registry;
 mod volume;
+mod wire;
 
 pub use files::{Files, digest};
 pub(crate) use volume::{moved, packed_of, seed, unusable};

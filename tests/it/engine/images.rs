@@ -1,5 +1,6 @@
 //! Images: built from Clawfiles and Dockerfiles, from what their contexts may hold, by the builder that can.
 
+use super::left::Left;
 use super::{Pod, docker, engine, shell};
 use crate::{Folder, claw};
 
@@ -10,6 +11,7 @@ fn a_clawfile_becomes_an_image_with_its_labels() {
         .write("AGENTS.md", "# A\n")
         .write("Clawfile", "FROM claw/infra\nCLAW_TYPE reference\nAGENT AGENTS.md\nMODEL primary a/b\n");
     let tag = format!("claw-built-{}", std::process::id());
+    let _left = Left(tag.clone());
     let run = claw(&folder.0, &["build", "-t", &tag, "--json"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     let labels = docker(&[
@@ -21,7 +23,6 @@ fn a_clawfile_becomes_an_image_with_its_labels() {
     ]);
     assert_eq!(labels, "reference a/b");
     assert!(folder.0.join("Dockerfile.generated").is_file());
-    docker(&["rmi", "-f", &tag]);
 }
 
 #[test]
@@ -84,6 +85,7 @@ fn what_a_builder_lacks_is_refused_by_name_before_anything_is_sent() {
     let folder = Folder::new("features");
     folder.write("Dockerfile", "FROM scratch\nCOPY <<EOF /x\nhello\nEOF\n").write(".env", "DOCKER_BUILDKIT=0\n");
     let tag = format!("claw-features-{}", std::process::id());
+    let _left = Left(tag.clone());
     let run = claw(&folder.0, &["build", "-t", &tag]);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(
@@ -94,10 +96,7 @@ fn what_a_builder_lacks_is_refused_by_name_before_anything_is_sent() {
     let run = claw(&folder.0, &["build", "-t", &tag]);
     match engine() {
         ..23 => assert!(run.stderr.contains("which the buildkit builder of Docker Engine 20 does not have"), "{run:?}"),
-        _ => {
-            assert_eq!(run.code, Some(0), "{run:?}");
-            docker(&["rmi", "-f", &tag]);
-        }
+        _ => assert_eq!(run.code, Some(0), "{run:?}"),
     }
 }
 
@@ -107,6 +106,7 @@ fn both_builders_build_and_a_failing_step_shows_what_it_printed() {
     shell(&pod);
     for (number, buildkit) in ["0", "1"].iter().enumerate() {
         let tag = format!("claw-builder-{number}-{}", std::process::id());
+        let _left = Left(tag.clone());
         let path = pod.folder.0.join("box");
         pod.write("box/.env", &format!("DOCKER_BUILDKIT={buildkit}\n"));
         let run = claw(&path, &["build", "-t", &tag, "--no-cache", "."]);
@@ -116,7 +116,6 @@ fn both_builders_build_and_a_failing_step_shows_what_it_printed() {
         let run = claw(&path, &["build", "-t", &tag, "--no-cache", "-f", "bad.Dockerfile"]);
         assert_eq!(run.code, Some(1), "{run:?}");
         assert!(run.stderr.contains("the reason") && run.stderr.contains('7'), "{run:?}");
-        docker(&["rmi", "-f", &tag]);
     }
 }
 
@@ -167,6 +166,8 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
+        // What came from it, or was to go to it, stays on the engine otherwise.
+        super::left::sweep(&format!("127.0.0.1:{}/", self.port));
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

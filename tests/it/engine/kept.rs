@@ -123,6 +123,7 @@ fn a_backup_keeps_tokens_and_is_its_owners_alone() {
 #[test]
 fn a_unit_brings_the_pod_up_from_anywhere() {
     let pod = Pod::of("quickstart", "unit %d");
+    let _left = super::left::Left(format!("claw-unit-{}", std::process::id()));
     pod.write(".env", "A=b\n");
     let config = pod.folder.0.canonicalize().expect("there").join("config");
     let claw = |arguments: &[&str]| {

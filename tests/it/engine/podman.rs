@@ -1,5 +1,6 @@
 //! Podman's service of Docker's API, where it is installed: an agent is held there as planned, and everything converges.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::Pod;
@@ -50,8 +51,22 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        let at = |name: &str| self.folder.join(name).display().to_string();
+        // What runs still would go on without it, with its folders mounted.
+        let _ = Command::new("podman")
+            .args(["--root", &at("root"), "--runroot", &at("run"), "--storage-driver", "vfs", "rm", "-af", "-t", "0"])
+            .env("CONTAINERS_CONF", at("containers.conf"))
+            .output();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let below = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1))
+            .filter(|at| Path::new(at).starts_with(&self.folder));
+        for mount in below.collect::<Vec<_>>().into_iter().rev() {
+            let _ = Command::new("umount").args(["-l", mount]).output();
+        }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::json::check;
-use super::{Pod, docker, shell};
+use super::{Pod, docker, shell, signal};
 use crate::claw;
 use crate::runtimes::is_asked;
 
@@ -166,6 +166,68 @@ fn a_line_that_fails_leaves_the_worker_and_is_gone_on_with() {
     let run = pod.run(&["up", "--mode", "worker", "--force-recreate"]);
     assert!(run.code == Some(1) && run.stderr.contains("ended with 7"), "{run:?}");
     assert!(pod.run(&["up", "--mode", "worker", "nope"]).stderr.contains("no agent `nope`"));
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn a_line_that_runs_holds_the_worker_and_ctrl_c_leaves_nothing_of_it() {
+    let pod =
+        pod("worker-held", "ACT echo x >> /begun; test -f /ready || { sleep 3000 & sleep 3000; }\nACT echo > /last\n");
+    pod.ok(&["up", "-d"]);
+    let writer = pod.id("writer");
+    let mut first = pod.start_until(&["up", "--mode", "worker"], "writer: ACT 1 of 2");
+    let worker = format!("{}-writer-worker", pod.name);
+    let sleeping = || {
+        let output = Command::new("docker").args(["top", &worker, "-o", "pid,args"]).output().expect("docker runs");
+        String::from_utf8_lossy(&output.stdout).matches("sleep 3000").count()
+    };
+    let began = std::time::Instant::now();
+    while sleeping() < 2 {
+        assert!(began.elapsed().as_secs() < 60, "the line never runs");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    // Nobody else has the worker, or takes it away, until the line has ended; they are told who has it.
+    let holder = format!("(process {}, `claw up`, since ", first.id());
+    for order in [
+        &["up", "--mode", "worker"][..],
+        &["up", "--mode", "worker", "--force-recreate"],
+        &["down", "--mode", "worker"],
+    ] {
+        let run = pod.run(order);
+        assert_eq!(run.code, Some(1), "{order:?}: {run:?}");
+        assert!(run.stderr.contains("another claw works on") && run.stderr.contains(&holder), "{order:?}: {run:?}");
+        assert!(sleeping() >= 2 && first.try_wait().expect("a state").is_none(), "{order:?}");
+    }
+    // To look is nobody's business but one's own.
+    assert_eq!(pod.ok(&["exec", "-T", "--mode", "worker", "writer", "cat", "/begun"]), "x\n");
+
+    signal(&first, "INT");
+    let ended = first.wait().expect("ended");
+    assert_eq!(ended.code(), Some(130), "{ended:?}");
+    let state = docker(&["inspect", "-f", "{{.State.Running}} {{.State.Pid}}", &worker]);
+    assert_eq!((state.as_str(), sleeping()), ("false 0", 0));
+    assert_eq!(pod.id("writer"), writer);
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", &writer]), "true", "the agent is none of it");
+
+    // The line was not done: it is begun again. What was copied into the stopped worker is there.
+    pod.write("ready", "");
+    pod.ok(&["cp", "--mode", "worker", "ready", "writer:/ready"]);
+    let run = pod.run(&["up", "--mode", "worker"]);
+    assert!(run.code == Some(0) && run.stderr.contains("ACT 1 of 2") && run.stderr.contains("ACT 2 of 2"), "{run:?}");
+    pod.ok(&["cp", "--mode", "worker", "writer:/begun", "begun"]);
+    assert_eq!(std::fs::read_to_string(pod.folder.0.join("begun")).expect("read"), "x\nx\n");
+    let run = pod.run(&["cp", "writer:/begun", "none"]);
+    assert!(run.code != Some(0), "the agent has none of it: {run:?}");
+    assert_eq!(pod.ok(&["down", "--mode", "worker"]), "2 removed\n");
+    let run = pod.run(&["cp", "--mode", "worker", "writer:/begun", "none"]);
+    assert!(run.code == Some(2) && run.stderr.contains("`writer` has no worker"), "{run:?}");
+
+    // It cleans up after what was broken off, too.
+    let mut first = pod.start_until(&["up", "--mode", "worker"], "writer: ACT 1 of 2");
+    signal(&first, "INT");
+    assert_eq!(first.wait().expect("ended").code(), Some(130));
+    assert_eq!(pod.ok(&["down", "--mode", "worker"]), "2 removed\n");
     pod.ok(&["down", "-v"]);
     pod.leaves_nothing();
 }

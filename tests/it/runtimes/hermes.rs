@@ -61,7 +61,7 @@ fn hermes_takes_a_turn_where_there_is_no_network_but_its_own() {
     let script = "set -e\n\
         ip link set lo up\n\
         \"$CLAW\" reference provider --listen 127.0.0.1:8701 --record requests & provider=$!\n\
-        hermes gateway run >gateway.log 2>&1 & gateway=$!\n\
+        python \"$UNIT/claw/runtime.py\" serve >gateway.log 2>&1 & gateway=$!\n\
         trap 'kill $provider $gateway 2>/dev/null || true; wait' EXIT\n\
         tries=0\n\
         until \"$CLAW\" shim probe http://127.0.0.1:8642/health >ready.json 2>/dev/null; do\n\
@@ -91,6 +91,7 @@ fn hermes_takes_a_turn_where_there_is_no_network_but_its_own() {
         .env("API_SERVER_HOST", "127.0.0.1")
         .env("API_SERVER_KEY", API_KEY)
         .env("CLAW_API_KEY_FILE", folder.0.join("api-key"))
+        .env("CLAW_PERSONA_DIR", folder.0.join("persona"))
         .env("DEMO_KEY", KEY)
         .output()
         .expect("unshare runs");
@@ -112,6 +113,7 @@ fn hermes_takes_a_turn_where_there_is_no_network_but_its_own() {
     assert_eq!(read("code.txt").trim(), "0");
     let all = read("requests");
     assert!(all.contains("\\\"broken\\\""), "the first model was not asked");
+    assert!(all.contains(super::PERSONA), "its soul is not that of its persona");
     // Whatever was asked before the fallback is not the turn.
     let answered: Vec<&str> = all.lines().filter(|line| !line.contains("\\\"broken\\\"")).collect();
     reached(&answered.join("\n"), KEY);
@@ -264,14 +266,18 @@ fn drained(pod: &Pod) {
     assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
 }
 
-/// A conversation that goes on is shown the contract of now.
+/// A conversation that goes on is shown the contract of now, and the persona as the agent has made it.
 fn contract(pod: &Pod) {
+    assert!(record(pod).contains(super::PERSONA), "its soul is not that of its persona");
+    let soul = "echo marker-of-a-soul-that-grew >> /var/lib/hermes/SOUL.md; tail -n 1 /persona/SOUL.md";
+    assert_eq!(docker(&["exec", &pod.container("keeper"), "sh", "-c", soul]), "marker-of-a-soul-that-grew");
     pod.write("AGENTS.md", "# The keeper\n\nmarker-of-the-second-contract\n");
     up(pod);
     assert!(pod.ok(&["ask", "keeper", "what-holds-now"]).starts_with("I am "));
     let all = record(pod);
     let turn = all.lines().find(|line| line.contains("what-holds-now")).expect("a request");
     assert!(turn.contains("marker-of-the-second-contract"), "the first contract is still in force");
+    assert!(turn.contains("marker-of-a-soul-that-grew"), "the soul it had first is still in force");
 }
 
 #[test]

@@ -68,6 +68,7 @@ fn nanobot_takes_a_turn_where_there_is_no_network_but_its_own() {
         .env("UNIT", &unit)
         .env("HOME", &folder.0)
         .env("CLAW_SECRETS_DIR", folder.0.join("secrets"))
+        .env("CLAW_PERSONA_DIR", folder.0.join("persona"))
         .output()
         .expect("unshare runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -98,6 +99,7 @@ fn nanobot_takes_a_turn_where_there_is_no_network_but_its_own() {
     assert!(answered.len() < requests.len(), "the first model was never asked");
     let answered = answered.join("\n");
     reached(&answered, KEY);
+    assert!(answered.contains(super::PERSONA), "its soul is not that of its persona");
 }
 
 /// Brings up the pod whose provider wants no key.
@@ -136,6 +138,7 @@ fn answers(pod: &Pod) {
     // A server that wants no key is asked with none of ours.
     reached(&record(pod), "none");
     assert!(record(pod).contains("Look books up in the library"));
+    assert!(record(pod).contains(super::PERSONA), "its soul is not that of its persona");
     calls_the_library(pod);
     let answer = pod.ok(&["ask", "keeper", "--session", "other", "hello"]);
     assert!(answer.contains("Turn 1"), "{answer}");

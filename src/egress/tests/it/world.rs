@@ -66,6 +66,12 @@ pub(crate) fn host() -> u16 {
     port
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.rules.parent().map(std::fs::remove_dir_all);
+    }
+}
+
 impl World {
     /// Starts a gate. `rules` are those of `a`, names are resolved by `names`.
     pub(crate) fn new(rules: Value, names: &[(&str, &str)]) -> Self {

@@ -9,6 +9,7 @@ usage: claw_nanobot.py serve CONFIG [SCHEDULES]      its gateway, in this proces
 The configuration names each secret as `${NAME}`. Its value is that of the variable, else what the file of that name below
 CLAW_SECRETS_DIR (/run/secrets) holds. It becomes a variable of this process alone: /proc shows none of it.
 """
+import asyncio
 import importlib
 import json
 import os
@@ -54,9 +55,38 @@ def stay_inside():
     tiktoken.get_encoding = absent
 
 
+def persona(workspace):
+    """Have the files that nanobot reads at every turn, and may write, be those of the persona where it has them.
+
+    What the agent made of its own before there was a persona is its own and stays.
+    """
+    from nanobot.utils.helpers import load_bundled_template
+
+    given = os.environ.get("CLAW_PERSONA_DIR")
+    for name in ("SOUL.md", "USER.md"):
+        own, meant = workspace / name, pathlib.Path(given or "/persona") / name
+        if own.is_symlink() and own.readlink().parent.name == "persona" and not (given and meant.is_file()):
+            # Of a persona that it had once.
+            own.unlink()
+        if not given or not meant.is_file() or own.is_symlink():
+            continue
+        if own.exists():
+            templates = [load_bundled_template(each) for each in (name, f"legacy/{name}")]
+            if own.read_text(encoding="utf-8").strip() not in [each.strip() for each in templates if each]:
+                print(f"persona: {own} is the agent's own and stays: {meant} is not read by itself", file=sys.stderr, flush=True)
+                continue
+            own.unlink()
+        own.symlink_to(meant)
+
+
 def serve(config, schedules=None):
     unlock(config)
     stay_inside()
+    # Without its persona it is another, and still better than none.
+    try:
+        persona(load(config).workspace_path)
+    except Exception as error:
+        print(f"persona: {error}", file=sys.stderr, flush=True)
     if schedules is not None:
         # What is declared before the gateway runs is known to it at once; a mistake here stops nobody from being heard.
         try:
@@ -246,33 +276,55 @@ def masked(value, key=""):
     return value
 
 
+def asked(loaded):
+    """Return every model that nanobot may ask, each as it would be asked."""
+    chosen = loaded.resolve_preset()
+    fallbacks = (
+        loaded.model_presets[each] if isinstance(each, str) else chosen.model_copy(update={"model": each.model, "provider": each.provider})
+        for each in loaded.agents.defaults.fallback_models
+    )
+    return [chosen, *fallbacks, *loaded.model_presets.values()]
+
+
+def endpoint(loaded, preset):
+    """Return the server that nanobot asks for a model. Where the configuration names none, the client that it makes knows it."""
+    from nanobot.providers import factory
+
+    named = loaded.get_api_base(preset=preset)
+    if named:
+        return named
+    try:
+        provider = factory._make_provider_core(loaded, preset=preset)
+        is_late = hasattr(provider, "_ensure_client")
+        client = asyncio.run(provider._ensure_client()) if is_late else provider._client
+        return str(client.base_url if hasattr(client, "base_url") else client.meta.endpoint_url).rstrip("/")
+    except Exception:
+        return f"default of {loaded.get_provider_name(preset=preset)}"
+
+
 def reading(config):
     from nanobot.providers.factory import validate_provider_setup
-    from nanobot.providers.registry import find_by_name
 
     raw = json.loads(config.read_text(encoding="utf-8"))
     loaded = load(config)
     unknown, warnings = ignored(loaded, raw)
-    try:
-        validate_provider_setup(loaded)
-    except Exception as error:
-        warnings.append(f"{type(error).__name__}: {error}".splitlines()[0])
-    asked = [(loaded.get_api_base(), loaded.resolve_preset().model)]
-    for each in loaded.agents.defaults.fallback_models:
-        preset = loaded.model_presets[each] if isinstance(each, str) else loaded.resolve_default_preset().model_copy(
-            update={"model": each.model, "provider": each.provider}
-        )
-        asked.append((loaded.get_api_base(preset=preset), preset.model))
-    for preset in loaded.model_presets.values():
-        asked.append((loaded.get_api_base(preset=preset), preset.model))
+    presets, endpoints = asked(loaded), set()
+    for preset in presets:
+        try:
+            validate_provider_setup(loaded, preset=preset)
+        except Exception as error:
+            # It asks nobody for this one.
+            warnings.append(f"{type(error).__name__}: {error}".splitlines()[0])
+        else:
+            endpoints.add(endpoint(loaded, preset))
     whole = loaded.model_dump(mode="json", by_alias=True)
     # Providers that nobody configured are a page of nothing.
     whole["providers"] = {name: each for name, each in whole["providers"].items() if isinstance(each, dict) and each.get("apiBase")}
     print(json.dumps({
-        "endpoints": sorted({base for base, _ in asked if base}),
-        "models": list(dict.fromkeys(model for _, model in asked)),
+        "endpoints": sorted(endpoints),
+        "models": list(dict.fromkeys(preset.model for preset in presets)),
         "ignored": unknown,
-        "warnings": warnings,
+        "warnings": list(dict.fromkeys(warnings)),
         "configuration": masked(whole),
     }))
 
@@ -287,7 +339,8 @@ def main():
         print(json.dumps({"ok": True, **answer}, separators=(",", ":")))
 
 
-try:
-    main()
-except Problem as problem:
-    sys.exit(f"nanobot: {problem}")
+if __name__ == "__main__":
+    try:
+        main()
+    except Problem as problem:
+        sys.exit(f"nanobot: {problem}")

@@ -10,6 +10,7 @@
 // The configuration is /claw/agent.json (CLAW_AGENT names another one). The SDK is below /opt/claude-agent-sdk
 // (CLAUDE_AGENT_SDK names another place). No secret is printed or logged, and none is in the environment of the agent's
 // commands unless the pod put it there: the key of its model is a file that the runtime reads when it asks.
+import { spawn } from 'node:child_process';
 import { createServer, request as httpRequest } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync, appendFileSync } from 'node:fs';
@@ -313,6 +314,9 @@ function environment(conf) {
   return { ...Object.fromEntries(Object.entries(process.env).filter(([key]) => isForeign(key))), ...own };
 }
 
+// The server that the program asks, by the environment that it is given: without one it asks its maker's.
+const asks = (env) => env.ANTHROPIC_BASE_URL || 'default of anthropic';
+
 function options(conf) {
   const { models, settings } = conf;
   const bare = (each) => each.replace(/\(.*$/s, '');
@@ -387,13 +391,31 @@ async function haveTurn(sdk, conf, known, prompt, abortController, onWord) {
   throw new Problem(result.subtype === 'success' ? why : `${result.subtype}: ${why}`);
 }
 
+// Waits until a process has ended; one that takes longer than that many milliseconds is killed.
+function gone(child, most) {
+  if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => child.kill('SIGKILL'), most);
+    child.once('exit', () => { clearTimeout(timer); resolve(); });
+  });
+}
+
 // Starts the program as a turn would and asks it what it has; no model is asked.
 async function inspect(sdk, conf) {
   let end;
   const ended = new Promise((resolve) => { end = resolve; });
   async function* nothing() { await ended; }
   const said = [];
-  const run = sdk.query({ prompt: nothing(), options: { ...options(conf), persistSession: false, stderr: (words) => said.push(words) } });
+  let child;
+  let given;
+  // As the SDK would start it, so that it is known what it is given and when it has ended.
+  const spawnClaudeCodeProcess = ({ command, args, cwd, env, signal }) => {
+    given = env;
+    child = spawn(command, args, { cwd, env, signal, stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stderr.setEncoding('utf8').on('data', (words) => said.push(words));
+    return child;
+  };
+  const run = sdk.query({ prompt: nothing(), options: { ...options(conf), persistSession: false, spawnClaudeCodeProcess } });
   const drained = (async () => { for await (const _ of run); })();
   const failed = drained.then(() => new Promise(() => {}), (e) => { throw new Problem(short(redacted(conf, said.join(' ') || e.message))); });
   const late = new Promise((_, reject) => setTimeout(() => reject(new Problem('it did not start in 60 seconds')), 60_000).unref());
@@ -408,6 +430,7 @@ async function inspect(sdk, conf) {
     const account = await Promise.race([run.accountInfo(), failed, late]);
     return {
       agents: (about.agents ?? []).map((each) => each.name),
+      asks: asks(given),
       key_from: account?.apiKeySource ?? account?.tokenSource ?? null,
       mcp_servers: servers.map(({ name: key, status, error, tools }) => ({ name: key, status, error: error && short(error), tools: tools?.map((each) => each.name) })),
       said: said.map((words) => redacted(conf, short(words))).filter((words) => words && !isNoise(words)),
@@ -419,6 +442,7 @@ async function inspect(sdk, conf) {
     failed.catch(() => {});
     // It writes until it has ended, into a folder that may be taken away next.
     await Promise.race([drained.catch(() => {}), new Promise((resolve) => { setTimeout(resolve, 3000).unref(); })]);
+    await gone(child, 3000);
   }
 }
 
@@ -669,7 +693,7 @@ async function serve() {
   const ready = new Agent(conf, sdk);
   scheduler = new Scheduler(ready);
   agent = ready;
-  log('ready', { sdk: sdk.version, model: conf.models.primary, endpoint: conf.endpoint.base_url, skills: has.skills, mcp_servers: has.mcp_servers.map(({ name: key, status }) => ({ name: key, status })), schedules: scheduler.described() });
+  log('ready', { sdk: sdk.version, model: conf.models.primary, endpoint: has.asks, skills: has.skills, mcp_servers: has.mcp_servers.map(({ name: key, status }) => ({ name: key, status })), schedules: scheduler.described() });
   scheduler.run();
 }
 
@@ -704,7 +728,7 @@ async function reading(file, isThrowAway) {
     const { primary, fallback, fast, subagent } = conf.models;
     const broken = program.mcp_servers.filter(({ status }) => status === 'failed').map((each) => `MCP server ${each.name}: ${each.error ?? each.status}`);
     return {
-      endpoints: [conf.endpoint.base_url],
+      endpoints: [program.asks],
       models: [...new Set([primary, ...fallback, fast, subagent].filter(Boolean))],
       ignored: [],
       warnings: [...program.said, ...broken],

@@ -1,5 +1,6 @@
 """What claw asks of hermes inside its container: a question, its health, its schedules, a drain, how it reads its settings.
 
+    python3 runtime.py serve                its gateway, in this process, with its persona where it reads one
     python3 runtime.py ask SESSION TEXT     one turn in a conversation that lasts; the answer as text
     python3 runtime.py health               what its API server says of itself, as JSON
     python3 runtime.py schedules FILE       makes claw's jobs those of the file; others stay as they are
@@ -72,11 +73,51 @@ def health():
         return fail(str(error))
 
 
+def persona():
+    """Has hermes' own SOUL.md, which it reads for each new prompt and may write, be that of the persona where there is one.
+
+    What the agent made of its own before there was a persona is its own and stays.
+    """
+    from hermes_cli.default_soul import DEFAULT_SOUL_MD, is_legacy_template_soul
+
+    given = os.environ.get("CLAW_PERSONA_DIR")
+    own, meant = os.path.join(os.environ["HERMES_HOME"], "SOUL.md"), os.path.join(given or "/persona", "SOUL.md")
+    is_there = bool(given) and os.path.isfile(meant)
+    if os.path.islink(own):
+        # Of a persona that it had once: hermes would fail to write through it.
+        if os.path.basename(os.path.dirname(os.readlink(own))) == "persona" and not is_there:
+            os.unlink(own)
+        return
+    if not is_there:
+        return
+    if os.path.exists(own):
+        with open(own, encoding="utf-8") as file:
+            text = file.read()
+        if text.strip() != DEFAULT_SOUL_MD.strip() and not is_legacy_template_soul(text):
+            print("persona: %s is the agent's own and stays: %s is not read by itself" % (own, meant), file=sys.stderr)
+            return
+        os.unlink(own)
+    os.symlink(meant, own)
+
+
+def serve():
+    # Without its persona it is another, and still better than none.
+    try:
+        persona()
+    except Exception as error:
+        print("persona: %s" % error, file=sys.stderr)
+    sys.stderr.flush()
+    os.execvp("hermes", ["hermes", "gateway", "run"])
+
+
 def contract(path):
-    """Forgets the prompts of conversations where the contract is another than it was: hermes then makes them anew."""
+    """Forgets the prompts of conversations where contract or persona is another than it was: hermes then makes them anew."""
     home = os.environ["HERMES_HOME"]
-    with open(path, "rb") as file:
-        now = hashlib.sha256(file.read()).hexdigest()
+    read = hashlib.sha256()
+    for each in (path, os.path.join(home, "SOUL.md")):
+        with contextlib.suppress(FileNotFoundError), open(each, "rb") as file:
+            read.update(file.read() + b"\0")
+    now = read.hexdigest()
     mark, state = os.path.join(home, ".claw-contract"), os.path.join(home, "state.db")
     try:
         with open(mark, encoding="utf-8") as file:
@@ -216,22 +257,30 @@ def written():
 
 
 def providers(config):
-    """Returns each provider and model that the configuration names, as hermes resolves them."""
+    """Returns each provider and model that the configuration names, as hermes resolves them, and what it cannot resolve."""
     from hermes_cli.runtime_provider import resolve_runtime_provider
 
-    asked = [config.get("model") or {}] + list(config.get("fallback_providers") or [])
+    main = config.get("model") or {}
+    asked = [{"provider": main.get("provider"), "model": main.get("default") or main.get("model")}]
+    asked += list(config.get("fallback_providers") or [])
     asked += [each for each in (config.get("auxiliary") or {}).values() if isinstance(each, dict)]
     asked.append(config.get("delegation") or {})
-    pairs = []
+    triples, made, wrong = [], [], []
     for each in asked:
-        pair = (each.get("provider"), each.get("default") or each.get("model"))
-        if all(pair) and pair[0] != "auto" and pair not in pairs:
-            pairs.append(pair)
-    made = []
-    for provider, model in pairs:
-        runtime = resolve_runtime_provider(requested=provider, target_model=model)
-        made.append({"base_url": runtime.get("base_url"), "mode": runtime.get("api_mode"), "model": model})
-    return made
+        provider, model, base_url = each.get("provider"), each.get("model"), each.get("base_url") or None
+        # A server that is named without a provider is one of its own.
+        provider = "custom" if base_url and provider in (None, "", "auto") else provider
+        if provider and model and provider != "auto" and (provider, model, base_url) not in triples:
+            triples.append((provider, model, base_url))
+    for provider, model, base_url in triples:
+        try:
+            runtime = resolve_runtime_provider(requested=provider, target_model=model, explicit_base_url=base_url)
+        except Exception as error:  # whatever hermes cannot resolve is what is to be seen
+            wrong.append("error: %s of %s: %s" % (model, provider, error))
+            continue
+        endpoint = runtime.get("base_url") or "default of %s" % (runtime.get("provider") or provider)
+        made.append({"base_url": endpoint, "mode": runtime.get("api_mode"), "model": model})
+    return made, wrong
 
 
 def reading():
@@ -242,18 +291,15 @@ def reading():
         config = load_config()
         known = {**dict.fromkeys(_KNOWN_ROOT_KEYS), **DEFAULT_CONFIG, "model": {}}
         warnings = ["%s: %s" % (each.severity, each.message) for each in validate_config_structure(config)]
-        made = []
-        try:
-            made = providers(config)
-        except Exception as error:  # whatever hermes cannot resolve is what is to be seen
-            warnings.append("error: %s" % error)
+        made, wrong = providers(config)
+        warnings += wrong
         gateway = load_gateway_config().to_dict()
         ignored = unknown(written(), known)
     parts = ("_ALLOW", "_MENTION", "_FREE_RESPONSE_", "_BOTS", "GATEWAY_", "HERMES_", "API_SERVER_")
     environment = {name: value for name, value in sorted(os.environ.items()) if any(part in name for part in parts)}
     shown = {
         "configuration": {"config": config, "environment": environment, "gateway": gateway, "providers": made},
-        "endpoints": sorted({each["base_url"] for each in made if each["base_url"]}),
+        "endpoints": sorted({each["base_url"] for each in made}),
         "ignored": ignored,
         "models": list(dict.fromkeys(each["model"] for each in made)),
         "warnings": warnings,
@@ -270,6 +316,7 @@ def main(words):
         "health": (0, health),
         "reading": (0, reading),
         "schedules": (1, schedules),
+        "serve": (0, serve),
     }
     name, rest = (words[0] if words else ""), words[1:]
     if name not in commands or len(rest) != commands[name][0]:

@@ -1,0 +1,375 @@
+//! The API of registries, as much of it as a persona needs. What a registry says is read no further than it may be long, and
+//! what logs in goes in clear to this host alone, wherever the registry sends its caller.
+
+use std::error::Error;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::redirect::Policy;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+
+use super::login::Login;
+use super::reference::Named;
+use super::{PersonaError, Unfetched};
+
+/// How long a registry may take to be reached, and to go on with what it says.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long any one of its answers may take as a whole.
+const WHOLE: Duration = Duration::from_secs(300);
+
+/// The most bytes of what says who may come in, and of what a registry says of an error.
+const MOST_TOKEN: usize = 64 * 1024;
+const MOST_ERROR: usize = 4 * 1024;
+
+/// How often a registry may send its caller on.
+const MOST_REDIRECTS: usize = 5;
+
+/// What is to be done in a registry.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    Pull,
+    Push,
+}
+
+/// A repository of a registry, and who asks.
+pub(super) struct Repository {
+    client: reqwest::Client,
+    base: Url,
+    authorization: Option<HeaderValue>,
+}
+
+impl Repository {
+    /// Goes to a registry and logs in as it wants it.
+    pub(super) async fn enter(
+        named: &Named,
+        login: &Login,
+        is_plain: bool,
+        purpose: Purpose,
+    ) -> Result<Self, Unfetched> {
+        let client = client()?;
+        let scheme = if is_plain || is_loopback(&named.registry) { "http" } else { "https" };
+        let root = url(&format!("{scheme}://{}/v2/", named.registry))?;
+        let base = url(&format!("{root}{}/", named.repository))?;
+        let mut repository = Self { client, base, authorization: None };
+        repository.authorization = match login {
+            Login::Bearer(token) => Some(header(&format!("Bearer {token}"))?),
+            _ => repository.admitted(&root, named, login, purpose).await?,
+        };
+        Ok(repository)
+    }
+
+    /// Asks the registry how it lets somebody in, and does that.
+    async fn admitted(
+        &self,
+        root: &Url,
+        named: &Named,
+        login: &Login,
+        purpose: Purpose,
+    ) -> Result<Option<HeaderValue>, Unfetched> {
+        let answer = sent(self.client.get(root.clone())).await?;
+        let basic = match login {
+            Login::Basic(user, password) => Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))),
+            _ => None,
+        };
+        let Some(challenge) = challenge(answer.headers()) else {
+            return Ok(basic.filter(|_| wants_basic(answer.headers())).map(|basic| header(&basic)).transpose()?);
+        };
+        let mut realm = url(&challenge.realm)?;
+        if !may_ask(&realm, root, basic.is_some()) {
+            let why = format!("cannot be asked for: its registry wants the login in clear, at `{}`", shown(&realm));
+            return Err(PersonaError::new(why).into());
+        }
+        let actions = match purpose {
+            Purpose::Pull => "pull",
+            Purpose::Push => "pull,push",
+        };
+        realm.query_pairs_mut().append_pair("scope", &format!("repository:{}:{actions}", named.repository));
+        if let Some(service) = &challenge.service {
+            realm.query_pairs_mut().append_pair("service", service);
+        }
+        let request = self.client.get(realm);
+        let request = match &basic {
+            Some(basic) => request.header(AUTHORIZATION, header(basic)?),
+            None => request,
+        };
+        let answer = fine(sent(request).await?).await?;
+        let bytes = read(answer, MOST_TOKEN, "gets a token that is longer than one may be").await?;
+        let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let token = read["token"].as_str().or(read["access_token"].as_str()).filter(|token| !token.is_empty());
+        let token = token.ok_or_else(|| PersonaError::new("cannot be asked for: its registry gave no token"))?;
+        Ok(Some(header(&format!("Bearer {token}"))?))
+    }
+
+    /// Returns a request; only to the registry itself goes what lets somebody in.
+    fn request(&self, method: Method, at: Url) -> RequestBuilder {
+        let is_own = at.origin() == self.base.origin();
+        let request = self.client.request(method, at);
+        match &self.authorization {
+            Some(value) if is_own => request.header(AUTHORIZATION, value.clone()),
+            _ => request,
+        }
+    }
+
+    fn at(&self, path: &str) -> Result<Url, PersonaError> {
+        url(&format!("{}{path}", self.base))
+    }
+
+    /// Fetches what is below a path; more bytes than `most` are an error, `long` says which.
+    pub(super) async fn get(&self, path: &str, kind: &str, most: usize, long: &str) -> Result<Vec<u8>, Unfetched> {
+        let request = self.request(Method::GET, self.at(path)?).header(ACCEPT, header(kind)?);
+        read(fine(sent(request).await?).await?, most, long).await
+    }
+
+    /// Puts a blob there, if it is not.
+    pub(super) async fn put_blob(&self, bytes: &[u8], digest: &str) -> Result<(), Unfetched> {
+        let found = sent(self.request(Method::HEAD, self.at(&format!("blobs/{digest}"))?)).await?;
+        if found.status() == StatusCode::OK {
+            return Ok(());
+        }
+        let begun = fine(sent(self.request(Method::POST, self.at("blobs/uploads/")?)).await?).await?;
+        let place = begun.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+        let place = place.and_then(|place| begun.url().join(place).ok());
+        let mut place =
+            place.ok_or_else(|| PersonaError::new("cannot be pushed: its registry names no place for it"))?;
+        if place.scheme() != "https" && place.origin() != self.base.origin() {
+            let why = format!("cannot be pushed: its registry wants it in clear, at `{}`", shown(&place));
+            return Err(PersonaError::new(why).into());
+        }
+        place.query_pairs_mut().append_pair("digest", digest);
+        let request = self.request(Method::PUT, place).header(CONTENT_TYPE, "application/octet-stream");
+        fine(sent(request.body(bytes.to_vec())).await?).await.map(drop)
+    }
+
+    /// Puts a manifest there, under a tag.
+    pub(super) async fn put_manifest(&self, bytes: &[u8], kind: &str, tag: &str) -> Result<(), Unfetched> {
+        let request = self.request(Method::PUT, self.at(&format!("manifests/{tag}"))?);
+        fine(sent(request.header(CONTENT_TYPE, header(kind)?).body(bytes.to_vec())).await?).await.map(drop)
+    }
+}
+
+/// Returns whether a registry is on this host's loopback: plain HTTP leads nowhere else from there.
+pub(super) fn is_loopback(registry: &str) -> bool {
+    let host = match registry.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => registry.split(':').next().unwrap_or(registry),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Returns whether a token may be asked for at a place that the registry at `root` names: in clear only where the registry
+/// itself is spoken to in clear, and then a login goes no further than this host.
+fn may_ask(realm: &Url, root: &Url, has_login: bool) -> bool {
+    let is_here = realm.host_str().is_some_and(is_loopback);
+    match realm.scheme() {
+        "https" => true,
+        "http" => root.scheme() == "http" && (is_here || !has_login),
+        _ => false,
+    }
+}
+
+/// Returns a client that goes from TLS to no place without.
+fn client() -> Result<reqwest::Client, PersonaError> {
+    // Whoever was first in this process chose the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let policy = Policy::custom(|attempt| {
+        let was_tls = attempt.previous().last().is_some_and(|from| from.scheme() == "https");
+        match attempt.previous().len() > MOST_REDIRECTS || was_tls && attempt.url().scheme() != "https" {
+            true => attempt.error("it sends on without end, or to a place without TLS"),
+            false => attempt.follow(),
+        }
+    });
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("claw/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .timeout(WHOLE)
+        .redirect(policy);
+    builder.build().map_err(|error| failed(&error))
+}
+
+/// How a registry wants to be shown who asks.
+#[derive(Debug, PartialEq, Eq)]
+struct Challenge {
+    realm: String,
+    service: Option<String>,
+}
+
+/// Returns the places where a registry lets its tokens be had; nothing where it has none.
+fn challenge(headers: &HeaderMap) -> Option<Challenge> {
+    let said = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    said.filter_map(|text| {
+        let (kind, rest) = text.trim().split_once(' ')?;
+        let rest = kind.eq_ignore_ascii_case("bearer").then_some(rest)?;
+        Some(Challenge { realm: parameter(rest, "realm")?, service: parameter(rest, "service") })
+    })
+    .next()
+}
+
+fn wants_basic(headers: &HeaderMap) -> bool {
+    let said = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    said.map(str::trim_start).any(|text| text.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("basic")))
+}
+
+/// Returns the value of `name="value"` in a list of these, divided by commas.
+fn parameter(list: &str, name: &str) -> Option<String> {
+    let mut rest = list.trim();
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=')?;
+        let (value, after) = match after.trim_start().strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => after.split_at(after.find(',').unwrap_or(after.len())),
+        };
+        if key.trim().eq_ignore_ascii_case(name) {
+            return Some(value.trim().to_owned());
+        }
+        rest = after.trim_start().trim_start_matches(',').trim_start();
+    }
+    None
+}
+
+async fn sent(request: RequestBuilder) -> Result<Response, Unfetched> {
+    request.send().await.map_err(|error| Unfetched::Away(failed(&error)))
+}
+
+/// Returns an answer that is none of an error.
+async fn fine(answer: Response) -> Result<Response, Unfetched> {
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status();
+    let said = some(answer, MOST_ERROR).await;
+    let said = String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said: String = said.chars().take(200).collect();
+    let more = if said.is_empty() { String::new() } else { format!(": {}", said.escape_debug()) };
+    Err(Unfetched::Away(PersonaError::new(format!("is not to be had: its registry answered {status}{more}"))))
+}
+
+/// Returns the first bytes of an answer, whatever its length.
+async fn some(mut answer: Response, most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Ok(Some(piece)) = answer.chunk().await {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() >= most {
+            bytes.truncate(most);
+            break;
+        }
+    }
+    bytes
+}
+
+/// Returns an answer, whole. One that says it is longer is not even begun.
+async fn read(mut answer: Response, most: usize, long: &str) -> Result<Vec<u8>, Unfetched> {
+    if answer.content_length().is_some_and(|length| length > most as u64) {
+        return Err(PersonaError::new(long).into());
+    }
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| Unfetched::Away(failed(&error)))? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > most {
+            return Err(PersonaError::new(long).into());
+        }
+    }
+    Ok(bytes)
+}
+
+fn url(text: &str) -> Result<Url, PersonaError> {
+    Url::parse(text)
+        .map_err(|error| PersonaError::new(format!("cannot be asked for: {error}: `{}`", text.escape_debug())))
+}
+
+/// Returns where a URL leads, without what else it holds.
+fn shown(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or(""), url.path()).escape_debug().to_string()
+}
+
+fn header(text: &str) -> Result<HeaderValue, PersonaError> {
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| PersonaError::new("cannot be asked for: its token is no text"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Returns what went wrong with all its causes, without the URL of a request: it may hold more than it should.
+fn failed(error: &reqwest::Error) -> PersonaError {
+    let mut text = match (error.is_connect(), error.is_timeout(), error.is_redirect()) {
+        (_, true, _) => "its registry did not answer in time",
+        (true, ..) => "its registry cannot be reached",
+        (.., true) => "its registry sends on",
+        _ => "its registry broke off",
+    }
+    .to_owned();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    PersonaError::new(format!("cannot be fetched or pushed: {}", text.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_host_alone() {
+        for registry in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000"] {
+            assert!(is_loopback(registry), "{registry}");
+        }
+        for registry in ["ghcr.io", "localhost.example:5000", "10.0.0.1:5000", "127.0.0.1.example", "[fd00::1]:5000"] {
+            assert!(!is_loopback(registry), "{registry}");
+        }
+    }
+
+    #[test]
+    fn no_login_goes_where_all_could_read_it() {
+        let may = |realm: &str, root: &str, has_login| {
+            may_ask(&Url::parse(realm).expect("a URL"), &Url::parse(root).expect("a URL"), has_login)
+        };
+        for (realm, root, has_login, expected) in [
+            ("https://auth.example/token", "https://registry.example/v2/", true, true),
+            ("https://auth.example/token", "http://127.0.0.1:5000/v2/", true, true),
+            ("http://auth.example/token", "https://registry.example/v2/", true, false),
+            // Nor without a login: what lets in comes back in clear.
+            ("http://auth.example/token", "https://registry.example/v2/", false, false),
+            ("http://127.0.0.1:5001/token", "https://registry.example/v2/", true, false),
+            ("http://127.0.0.1:5001/token", "http://127.0.0.1:5000/v2/", true, true),
+            ("http://[::1]:5001/token", "http://127.0.0.1:5000/v2/", true, true),
+            ("http://auth.example/token", "http://127.0.0.1:5000/v2/", true, false),
+            ("http://127.0.0.1@auth.example/token", "http://127.0.0.1:5000/v2/", true, false),
+            ("http://auth.example/token", "http://registry.example:5000/v2/", false, true),
+            ("ftp://127.0.0.1/token", "http://127.0.0.1:5000/v2/", false, false),
+            ("file:///etc/passwd", "http://127.0.0.1:5000/v2/", false, false),
+        ] {
+            assert_eq!(may(realm, root, has_login), expected, "{realm} of {root}");
+        }
+    }
+
+    #[test]
+    fn what_a_registry_wants_is_read() {
+        let headers = |rows: &[&str]| {
+            let rows = rows.iter().map(|row| (WWW_AUTHENTICATE, HeaderValue::from_str(row).expect("a header")));
+            rows.fold(HeaderMap::new(), |mut all, (name, value)| {
+                all.append(name, value);
+                all
+            })
+        };
+        let found = |realm: &str, service: Option<&str>| {
+            Some(Challenge { realm: realm.to_owned(), service: service.map(ToOwned::to_owned) })
+        };
+        let usual = headers(&[r#"Bearer realm="https://a.example/t?x=1,2",service="r.example",scope="a:b:c""#]);
+        assert_eq!(challenge(&usual), found("https://a.example/t?x=1,2", Some("r.example")));
+        let two = headers(&["Basic realm=\"r\"", "bearer service=s, realm=\"https://a.example\""]);
+        assert_eq!(challenge(&two), found("https://a.example", Some("s")));
+        assert!(wants_basic(&two) && wants_basic(&headers(&["basic realm=x"])) && !wants_basic(&usual));
+        for wrong in ["Bearer", "Bearer realm", "Bearer realm=\"open", "Bearer service=\"s\"", "Digest realm=\"x\""] {
+            assert_eq!(challenge(&headers(&[wrong])), None, "{wrong}");
+        }
+    }
+}

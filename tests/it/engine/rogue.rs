@@ -1,0 +1,168 @@
+//! A registry that means harm: it says more than anybody can keep, and wants logins where all can read them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use crate::{Folder, Run, claw_with};
+
+/// What is said on a connection to a request's first line; the head of the request is read.
+type Answer = dyn Fn(&str, &mut dyn Write) -> std::io::Result<()> + Send + Sync;
+
+/// One of a test's own. It says what it was asked: first lines, and each `authorization`.
+struct Rogue {
+    port: u16,
+    asked: Arc<Mutex<Vec<String>>>,
+    said: Arc<Mutex<u64>>,
+}
+
+/// Counts what is written.
+struct Counted<'w>(&'w mut TcpStream, &'w Mutex<u64>);
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.0.write(bytes)?;
+        *self.1.lock().expect("nobody panicked") += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Rogue {
+    fn start(answer: Box<Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (asked, said) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+        let rogue = Self { port, asked: Arc::clone(&asked), said: Arc::clone(&said) };
+        let answer: Arc<Answer> = answer.into();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, asked, said) = (Arc::clone(&answer), Arc::clone(&asked), Arc::clone(&said));
+                std::thread::spawn(move || serve(stream, &*answer, &asked, &said));
+            }
+        });
+        rogue
+    }
+
+    /// Pulls from it, or pushes to it, as somebody who has a login for it.
+    fn claw(&self, folder: &Folder, arguments: &[&str]) -> Run {
+        let host = format!("127.0.0.1:{}", self.port);
+        // `ann:canary-password`
+        let login = format!("{{\"auths\": {{\"{host}\": {{\"auth\": \"YW5uOmNhbmFyeS1wYXNzd29yZA==\"}}}}}}");
+        folder.write("docker/config.json", &login).write("own/SOUL.md", "calm\n");
+        let config = folder.0.join("docker").display().to_string();
+        let name = format!("{host}/acme/bot:1");
+        let run = claw_with(&folder.0, &[&["persona"], arguments, &[&name]].concat(), &[("DOCKER_CONFIG", &config)]);
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(!format!("{run:?}").contains("canary") && !run.stderr.contains("panicked"), "{run:?}");
+        run
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>, said: &Mutex<u64>) {
+    let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines().map_while(Result::ok);
+    let Some(first) = lines.next() else { return };
+    let mut all = asked.lock().expect("nobody panicked");
+    all.push(first.clone());
+    all.extend(lines.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("authorization")));
+    drop(all);
+    let _ = answer(&first, &mut Counted(&mut stream, said));
+}
+
+/// Says zeros for ever.
+fn endless(out: &mut dyn Write) -> std::io::Result<()> {
+    std::io::copy(&mut std::io::repeat(b'0').take(1 << 40), &mut { out }).map(drop)
+}
+
+fn plain(out: &mut dyn Write, head: &str, body: &str) -> std::io::Result<()> {
+    write!(out, "HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The most bytes that may have been said before nobody listens: what the host keeps of a connection is some MB.
+const MOST: u64 = 32 << 20;
+
+#[test]
+fn what_a_registry_says_is_read_no_further_than_it_may_be_long() {
+    let folder = Folder::new("rogue-long");
+    let open = |head: &'static str, path: &'static str| -> Box<Answer> {
+        Box::new(move |first, out| match first.contains(path) {
+            true => {
+                write!(out, "HTTP/1.1 {head}\r\nConnection: close\r\n\r\n")?;
+                endless(out)
+            }
+            false => plain(out, "200 OK", "{}"),
+        })
+    };
+    let manifest = "has a manifest that is longer than that of a persona";
+    for (head, why) in [
+        ("200 OK", manifest),
+        ("200 OK\r\nContent-Length: 99999999999", manifest),
+        ("200 OK\r\nContent-Encoding: gzip", manifest),
+        ("500 Broken", "its registry answered 500"),
+    ] {
+        let rogue = Rogue::start(open(head, "/manifests/"));
+        let run = rogue.claw(&folder, &["pull"]);
+        assert!(run.stderr.contains(why), "{head}: {run:?}");
+        assert!(*rogue.said.lock().expect("nobody panicked") < MOST, "{head}");
+    }
+    // The place where tokens are had, on this host as it must be.
+    let tokens = Rogue::start(open("200 OK", "/token"));
+    let port = tokens.port;
+    let rogue = Rogue::start(Box::new(move |_, out| {
+        let wanted = format!("WWW-Authenticate: Bearer realm=\"http://127.0.0.1:{port}/token\",service=\"x\"");
+        plain(out, &format!("401 No\r\n{wanted}"), "{}")
+    }));
+    let run = rogue.claw(&folder, &["pull"]);
+    assert!(run.stderr.contains("gets a token that is longer than one may be"), "{run:?}");
+    assert!(*tokens.said.lock().expect("nobody panicked") < MOST);
+    let asked = tokens.asked.lock().expect("nobody panicked").join("\n");
+    assert!(asked.starts_with("GET /token?scope=repository%3Aacme%2Fbot%3Apull&service=x HTTP/1.1"), "{asked}");
+    assert!(asked.contains("authorization: Basic "), "{asked}");
+    // Sent on and on.
+    let rogue = Rogue::start(Box::new(|first, out| {
+        let path = first.split(' ').nth(1).unwrap_or("/");
+        plain(out, &format!("307 On\r\nLocation: {path}x"), "")
+    }));
+    let run = rogue.claw(&folder, &["pull"]);
+    assert!(run.stderr.contains("it sends on without end"), "{run:?}");
+    assert!(rogue.asked.lock().expect("nobody panicked").len() < 20);
+}
+
+#[test]
+fn a_login_goes_nowhere_in_clear_whatever_the_registry_wants() {
+    let folder = Folder::new("rogue-login");
+    // An address that is kept for documents: nothing is to be sent to it, wherever it leads.
+    let rogue = Rogue::start(Box::new(|_, out| {
+        let wanted = "WWW-Authenticate: Bearer realm=\"http://192.0.2.1/token?secret=1\",service=\"x\"";
+        plain(out, &format!("401 No\r\n{wanted}"), "{}")
+    }));
+    let began = std::time::Instant::now();
+    for order in [&["pull"][..], &["push", "./own"]] {
+        let run = rogue.claw(&folder, order);
+        let why = "its registry wants the login in clear, at `http://192.0.2.1/token`";
+        assert!(run.stderr.contains(why), "{run:?}");
+    }
+    assert!(began.elapsed().as_secs() < 20, "somebody was waited for");
+    // Where a blob is to be put.
+    let rogue = Rogue::start(Box::new(|first, out| match first.split(' ').next() {
+        Some("HEAD") => plain(out, "404 No", ""),
+        Some("POST") => plain(out, "202 Put\r\nLocation: http://192.0.2.1/upload", ""),
+        _ => plain(out, "200 OK\r\nWWW-Authenticate: Basic realm=x", "{}"),
+    }));
+    let run = rogue.claw(&folder, &["push", "./own"]);
+    assert!(run.stderr.contains("its registry wants it in clear, at `http://192.0.2.1/upload`"), "{run:?}");
+    // What lets somebody in at one place is no other's: a redirect of a blob leads to another host as a rule.
+    let other = Rogue::start(Box::new(|_, out| plain(out, "404 No", "")));
+    let port = other.port;
+    let rogue = Rogue::start(Box::new(move |first, out| match first.contains("/manifests/") {
+        true => plain(out, &format!("307 On\r\nLocation: http://127.0.0.1:{port}/x"), ""),
+        false => plain(out, "200 OK\r\nWWW-Authenticate: Basic realm=x", "{}"),
+    }));
+    let run = rogue.claw(&folder, &["pull"]);
+    assert!(run.stderr.contains("its registry answered 404"), "{run:?}");
+    assert!(rogue.asked.lock().expect("nobody panicked").iter().any(|line| line.starts_with("authorization: Basic ")));
+    assert_eq!(*other.asked.lock().expect("nobody panicked"), ["GET /x HTTP/1.1"]);
+}
