@@ -11,6 +11,7 @@ pub(crate) fn text(diagnostic: &Diagnostic, sources: &SourceMap, is_coloured: bo
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.name());
     let label = diagnostic.label.as_deref().unwrap_or("");

@@ -166,6 +166,8 @@ pub enum Severity {
     Error,
     /// It is done, and someone should know.
     Warning,
+    /// It is done and right as far as is known; it says how that is known. It changes no exit code.
+    Note,
 }
 
 impl Severity {
@@ -174,6 +176,7 @@ impl Severity {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         }
     }
 }
@@ -233,6 +236,11 @@ impl Diagnostic {
     /// Returns a warning.
     pub fn warning(code: Code, primary: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, primary, message.into())
+    }
+
+    /// Returns a note: a finding of its own, not one beside another.
+    pub fn notice(code: Code, primary: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, primary, message.into())
     }
 
     fn new(severity: Severity, code: Code, primary: Span, message: String) -> Self {
@@ -343,7 +351,7 @@ impl Diagnostics {
 
     /// Records a finding of any severity; the same finding is kept once.
     pub fn push(&mut self, mut diagnostic: Diagnostic) {
-        if self.softened.contains(&diagnostic.code) {
+        if diagnostic.severity == Severity::Error && self.softened.contains(&diagnostic.code) {
             diagnostic.severity = Severity::Warning;
         }
         self.keep(diagnostic);
@@ -387,7 +395,7 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// Returns the findings by file and place, errors before warnings at one place.
+    /// Returns the findings by file and place, errors before warnings and notes at one place.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<_> = self.list.iter().collect();
         list.sort_by_key(|each| (each.primary.file, each.primary.start, each.severity, each.code));

@@ -23,7 +23,8 @@ fn compiled(example: &Path, name: &str) -> BTreeMap<String, String> {
     let folder = copied(example, name);
     let run = claw_with(&folder.0, &["compile", "-o", "out"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    let findings: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with(['w', 'e'])).collect();
+    let findings: Vec<&str> =
+        run.stderr.lines().filter(|line| line.starts_with(['w', 'e']) || line.starts_with("note[")).collect();
     let mut made = files(&folder.0.join("out"));
     made.insert("findings".to_owned(), findings.iter().map(|line| format!("{line}\n")).collect());
     made
@@ -54,6 +55,16 @@ fn every_example_compiles_to_its_golden() {
             assert_eq!(made.get(path), Some(text), "{name}: {path}: `make snap` after reading why");
         }
     }
+}
+
+/// How a thing is known is told, and stops nobody who asks to be stopped by warnings.
+#[test]
+fn a_note_changes_no_exit_code() {
+    let folder = copied(&root().join("examples/openclaw"), "note");
+    let run = claw_with(&folder.0, &["check", "--strict"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    assert!(run.stderr.contains("note[untested-runtime]"), "{run:?}");
+    assert!(!run.stderr.contains("warning[") && run.stdout.contains("1 note"), "{run:?}");
+    assert_eq!(run.code, Some(0));
 }
 
 /// Goldens are no state: their folder and their compose file have names that nothing ignores.

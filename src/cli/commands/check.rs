@@ -50,6 +50,7 @@ struct Checked {
     agents: Option<usize>,
     errors: usize,
     warnings: usize,
+    notes: usize,
 }
 
 fn check(global: &Global) -> Result<Checked, CommandError> {
@@ -59,8 +60,8 @@ fn check(global: &Global) -> Result<Checked, CommandError> {
         advise(plan, Span::start_of(*file), &mut input.diagnostics);
     }
     let count = |severity: Severity| input.diagnostics.iter().filter(|each| each.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    Ok(Checked { input, agents: plan.map(|plan| plan.units.len()), errors, warnings })
+    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
+    Ok(Checked { input, agents: plan.map(|plan| plan.units.len()), errors, warnings, notes })
 }
 
 impl Checked {
@@ -68,9 +69,10 @@ impl Checked {
         let named =
             |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
         let mut parts: Vec<String> = self.agents.map(|agents| named(agents, "agent")).into_iter().collect();
-        match (self.errors, self.warnings) {
-            (0, 0) => parts.push("nothing to say".to_owned()),
-            (errors, warnings) => parts.extend([named(errors, "error"), named(warnings, "warning")]),
+        match (self.errors, self.warnings, self.notes) {
+            (0, 0, 0) => parts.push("nothing to say".to_owned()),
+            (0, 0, notes) => parts.push(named(notes, "note")),
+            (errors, warnings, _) => parts.extend([named(errors, "error"), named(warnings, "warning")]),
         }
         parts.join(", ")
     }

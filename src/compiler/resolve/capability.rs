@@ -1,7 +1,9 @@
 //! What a runtime does not do, and the runtimes that do; and whether claw's driver of it was ever run.
 
-use claw_types::agent::{AgentUnit, Surface};
-use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use std::collections::{BTreeMap, BTreeSet};
+
+use claw_types::agent::{AgentUnit, Inference, Surface};
+use claw_types::diag::{Code, Diagnostic, Diagnostics, Severity};
 use claw_types::driver::{Driver, DriverFacts};
 use claw_types::standing::{Standing, Standings};
 
@@ -50,6 +52,81 @@ pub(crate) fn check(row: &Row<'_>, unit: &AgentUnit, cx: &Context<'_>, diag: &mu
         let warning = Diagnostic::warning(Code::RuntimeCannot, row.place("skills"), message);
         let who = who(|standing| standing.skills).unwrap_or_default();
         diag.push(warning.help(format!("they lie in `/claw/skills`, and its letter names them{who}")));
+    }
+}
+
+/// Records what the driver says of a unit. Where it refuses what the pod says of channels, the runtimes that keep it are named.
+pub(crate) fn judged(row: &Row<'_>, unit: &AgentUnit, cx: &Context<'_>, diag: &mut Diagnostics) {
+    let mut said = Diagnostics::new();
+    row.driver.check(unit, &mut said);
+    let refused = refused(row.driver, unit);
+    if !refused.is_empty()
+        && let Some(names) = keepers(row, unit, cx)
+    {
+        said.amend(|each| {
+            if refused.contains(&each.message) {
+                let help = each.help.take().map(|help| format!("{help}; ")).unwrap_or_default();
+                each.help = Some(format!("{help}it works with {names}"));
+            }
+        });
+    }
+    diag.extend(said);
+}
+
+/// Returns the errors of a driver that come of channels: without them it says the others alone.
+fn refused(driver: &dyn Driver, unit: &AgentUnit) -> BTreeSet<String> {
+    let errors = |unit: &AgentUnit| {
+        let mut said = Diagnostics::new();
+        driver.check(unit, &mut said);
+        let errors = said.iter().filter(|each| each.severity == Severity::Error);
+        errors.map(|each| each.message.clone()).collect::<BTreeSet<String>>()
+    };
+    let silent = AgentUnit { channels: BTreeMap::new(), ..unit.clone() };
+    errors(unit).difference(&errors(&silent)).cloned().collect()
+}
+
+/// Returns the names of the runtimes that keep what a pod says of channels: they speak on the same platforms, and refuse nothing.
+fn keepers(row: &Row<'_>, unit: &AgentUnit, cx: &Context<'_>) -> Option<String> {
+    let own = row.driver.facts().platforms;
+    let spoken: Vec<&str> = unit.channels.keys().map(|each| each.name()).filter(|name| own.contains(name)).collect();
+    let keeps = |driver: &dyn Driver| {
+        spoken.iter().all(|name| driver.facts().platforms.contains(name)) && refused(driver, unit).is_empty()
+    };
+    let names: BTreeSet<&str> =
+        cx.drivers.iter().filter(|driver| keeps(**driver)).map(|driver| driver.facts().name).collect();
+    able(cx, |facts| names.contains(facts.name))
+}
+
+/// Records what a unit uses of its runtime that was read in the runtime's source and never seen running, where the runtime as a whole
+/// was run.
+pub(crate) fn read(row: &Row<'_>, unit: &AgentUnit, diag: &mut Diagnostics) {
+    let facts = row.driver.facts();
+    let standing = facts.standing;
+    if standing.configuration == Standing::Read {
+        return;
+    }
+    let has_server = unit.surfaces.iter().any(|surface| matches!(surface, Surface::Service { mcp: Some(_), .. }));
+    let speaks = unit.identities.keys().any(|platform| facts.platforms.contains(&platform.name()));
+    let used = [
+        ("channels", standing.channels, speaks),
+        ("fallbacks", standing.fallbacks, unit.models.keys().any(|slot| slot.as_str() == "fallback")),
+        ("mcp", standing.mcp, has_server),
+        ("proxy", standing.proxy, matches!(unit.inference, Inference::Proxied { .. })),
+        ("schedules", standing.schedules, !unit.schedules.is_empty()),
+        ("settings", standing.settings, !unit.settings.is_empty()),
+        ("skills", standing.skills, !unit.skills.is_empty()),
+    ];
+    let unseen = used.into_iter().filter(|(_, standing, is_used)| *standing == Standing::Read && *is_used);
+    let names: Vec<&str> = unseen.map(|(name, _, _)| name).collect();
+    if !names.is_empty() {
+        let message = format!(
+            "what `{}` uses of the runtime `{}` was read in its source and not run: `{}`",
+            unit.service,
+            facts.name,
+            names.join("`, `")
+        );
+        let note = Diagnostic::notice(Code::UntestedRuntime, row.runtime.span, message);
+        diag.push(note.help(format!("look at what it does there first; `drivers/{}/README.md` says more", facts.name)));
     }
 }
 

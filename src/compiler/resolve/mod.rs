@@ -552,7 +552,8 @@ fn agent(row: &Row<'_>, shared: &Shared<'_>, facts: &Facts, cx: &Context<'_>, di
         origin: row.at,
     };
     capability::check(row, &unit, cx, diag);
-    row.driver.check(&unit, diag);
+    capability::judged(row, &unit, cx, diag);
+    capability::read(row, &unit, diag);
     check::voices(row, &unit, cx, diag);
     let allow = row.block.allow.0.iter().map(|word| word.value.clone()).collect();
     let agent = Agent { unit, count, allow, proxied, trace, worker: worker(row) };

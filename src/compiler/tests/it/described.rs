@@ -198,13 +198,17 @@ const POD: &str = "services:\n  shop: {image: acme/shop, expose: ['9000'], x-cla
                    bot: {image: claw/infra, x-claw: {type: generic, agent: A.md, surfaces: ['service://shop']}}\n  \
                    other: {image: claw/infra, x-claw: {type: generic, agent: A.md}}\n";
 
+/// What is told of an agent that may call tools of a service, where no image of its runtime was seen to.
+const MCP_IS_READ: &str =
+    "untested-runtime: what `bot` uses of the runtime `generic` was read in its source and not run: `mcp`";
+
 #[test]
 fn an_agent_that_reaches_a_service_has_its_operations_and_tools() {
     let (orders, listing) = (document("orders-3.0.yml"), document("tools.json"));
     let world = World { files: &[("api.yml", &orders), ("tools.json", &listing)], ..World::default() };
     let (plan, found) = world.compile(POD);
     let plan = plan.expect("planned");
-    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(found, [MCP_IS_READ]);
     let unit = |name: &str| plan.units.values().find(|unit| unit.unit.service.as_str() == name).expect("an agent");
     let names = |name: &str| unit(name).unit.skills.keys().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(names("bot"), ["api-shop", "surface-shop", "tools-shop"]);
@@ -306,7 +310,7 @@ fn an_image_brings_its_descriptions_along_and_its_manual_is_kept() {
     let pod = POD.replacen(", x-claw: {openapi: api.yml, mcp: /mcp, mcp-tools: tools.json}", "", 1);
     let (plan, found) = world.compile(&pod);
     let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
-    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(found, [MCP_IS_READ]);
     let unit = plan.units.values().find(|unit| unit.unit.service.as_str() == "bot").expect("an agent");
     let origins: Vec<_> =
         unit.unit.skills.iter().map(|(name, skill)| (name.to_string(), skill.origin.name())).collect();
@@ -326,7 +330,8 @@ fn an_image_brings_its_descriptions_along_and_its_manual_is_kept() {
     // What is not there is told, and what hides is refused: an image's maker is not the operator.
     let world = World { labels: &labels, texts: &texts[..2], ..World::default() };
     let (_, found) = world.compile(&pod);
-    assert_eq!(found, ["missing-file: `shop` has no listing of tools at `/doc/tools.json`; it has no list of tools"]);
+    let missing = "missing-file: `shop` has no listing of tools at `/doc/tools.json`; it has no list of tools";
+    assert_eq!(found, [missing, MCP_IS_READ]);
     let hidden = listing.replace("Find a book", "Find\\u200b a book");
     let texts = [texts[0], texts[1], ("/doc/tools.json", hidden.as_str())];
     let world = World { labels: &labels, texts: &texts, ..World::default() };

@@ -1,6 +1,7 @@
 //! Tests of the compiler, stage by stage.
 
 mod bake;
+mod capability;
 mod clawfile;
 mod described;
 mod directives;
