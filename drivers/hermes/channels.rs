@@ -10,8 +10,12 @@ use claw_types::id::EnvName;
 use claw_types::platform::Platform;
 use claw_types::roster::Identity;
 
+use crate::common::people::{self, Account, Bots, Heard, Voices, named, only, open};
+
 /// The platforms of this driver.
 pub(super) const PLATFORMS: &[&str] = &["discord", "matrix", "slack", "telegram"];
+
+static VOICES: Voices = Voices { platforms: PLATFORMS, linked: &[], also: &[], named: &[("matrix", "`@name:server`")] };
 
 /// Platforms of hermes that a variable alone would switch on: they are switched off where the pod gives it no account there.
 const SWITCHED: &[&str] = &[
@@ -39,46 +43,9 @@ const SWITCHED: &[&str] = &[
 /// What a list holds where it must be closed: an empty one is no list to hermes. It is nobody's id.
 const NOBODY: &str = "0";
 
-/// One account of an agent that speaks, and whom it hears there.
-struct Account<'u> {
-    platform: Platform,
-    identity: &'u Identity,
-    policy: &'u ChannelPolicy,
-}
-
-/// Returns whether an agent speaks on a platform: it has an account there, and the tokens.
-fn speaks(unit: &AgentUnit, platform: Platform) -> bool {
-    let has = |token: &&str| unit.env.keys().any(|name| name.as_ref() == *token);
-    PLATFORMS.contains(&platform.name()) && platform.tokens().iter().all(has)
-}
-
-fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
-    unit.channels.iter().filter_map(|(platform, policy)| {
-        let identity = unit.identities.get(platform).filter(|_| speaks(unit, *platform))?;
-        Some(Account { platform: *platform, identity, policy })
-    })
-}
-
-/// The guilds in which anybody is heard: one that is not named is closed.
-fn open(policy: &ChannelPolicy) -> impl Iterator<Item = (&String, &GuildPolicy)> {
-    policy.guilds.iter().filter(|(_, guild)| guild.hears != Hears::Nobody)
-}
-
-/// The ids of people that guilds name.
-fn named(policy: &ChannelPolicy) -> BTreeSet<&str> {
-    let lists = open(policy).filter_map(|(_, guild)| match &guild.hears {
-        Hears::Only(ids) => Some(ids),
-        Hears::Everyone | Hears::Nobody => None,
-    });
-    lists.flatten().map(String::as_str).collect()
-}
-
 /// The ids of people who may write directly.
 fn direct(policy: &ChannelPolicy) -> BTreeSet<&str> {
-    match &policy.direct {
-        DirectPolicy::Pairing(ids) | DirectPolicy::Only(ids) => ids.iter().map(String::as_str).collect(),
-        DirectPolicy::Disabled | DirectPolicy::Open => BTreeSet::new(),
-    }
+    people::direct(policy).iter().map(String::as_str).collect()
 }
 
 /// The guilds in which everyone is heard.
@@ -100,97 +67,76 @@ fn places<'p>(platform: Platform, guilds: impl Iterator<Item = (&'p String, &'p 
 
 /// Records rules that hermes cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in spoken(unit) {
-        people(unit, &account, diag);
-        rooms(unit, &account, diag);
-        bots(unit, &account, diag);
-    }
-}
-
-/// Records that lists of people are wider in hermes than in the pod.
-fn people(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
-    let Account { platform, policy, .. } = account;
-    let is_open = policy.direct == DirectPolicy::Open;
-    let names = named(policy);
-    if is_open && open(policy).any(|(_, guild)| guild.hears != Hears::Everyone) {
-        let message =
-            format!("on `{platform}` hermes hears who may write directly in each group too, and that is everyone");
-        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-        diag.push(error.help("let everyone be heard in its `guilds` too, or name the `users` of `dm`"));
-    }
-    let has_everyone = everyone(policy).next().is_some();
-    match platform.name() {
-        "discord" if has_everyone && !is_open => {
+    people::deaf(unit, &VOICES, diag);
+    for account in people::spoken(unit, &VOICES) {
+        let Account { platform, policy, .. } = &account;
+        people::judge("hermes", unit, &account, &heard(&account), diag);
+        let has_role = everyone(policy).next().is_some() && policy.direct != DirectPolicy::Open;
+        if platform.name() == "discord" && has_role {
             let message =
                 format!("hermes hears everyone of a guild of `{platform}` by a role, which needs a privilege");
             let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
             diag.push(warning.help("switch `Server Members Intent` on for its application, or name `users`"));
         }
-        "matrix" | "slack" if has_everyone && !is_open => {
-            let message = format!("hermes has one list of people for `{platform}`: everyone could write directly too");
-            let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-            diag.push(error.help("name the `users` of its `guilds`, or open `dm` to everyone"));
+        let bots = if platform.name() == "matrix" { Bots::Listed } else { Bots::Any };
+        people::bots("hermes", unit, &account, bots, diag);
+    }
+}
+
+/// Returns whom it hears: people by one list, and places by another. Telegram alone has a list of its own for groups, and whoever
+/// may write directly is heard in these too.
+fn heard(account: &Account<'_>) -> Heard {
+    let Account { platform, policy, .. } = account;
+    let mut heard = Heard::kept(policy);
+    heard.people = format!("`hermes` has one list of people for groups and direct messages of `{platform}`");
+    heard.places = format!("`hermes` knows no guilds on `{platform}`, only channels, and a guild names none");
+    let mut listed = direct(policy);
+    if platform.name() != "telegram" {
+        listed.extend(named(open(policy)));
+        if policy.direct != DirectPolicy::Open {
+            heard.direct = only(listed.iter().copied());
         }
-        _ => {}
     }
-    let lists = open(policy).filter_map(|(_, guild)| match &guild.hears {
-        Hears::Only(ids) => Some(ids.iter().map(String::as_str).collect::<BTreeSet<_>>()),
-        _ => None,
-    });
-    let differ = lists.collect::<BTreeSet<_>>().len() > 1 || (!names.is_empty() && has_everyone);
-    let peers: BTreeSet<&str> = policy.peers.iter().map(String::as_str).collect();
-    let strangers = names.difference(&direct(policy)).any(|id| !peers.contains(id));
-    // Telegram alone has a list of its own for groups.
-    let is_wider = strangers && platform.name() != "telegram" && !is_open;
-    let is_heard = !names.is_empty() && !direct(policy).is_subset(&names);
-    let what = match (is_wider, is_heard, differ) {
-        (true, _, _) => "whom a guild names may write directly too",
-        (_, true, _) => "who may write directly is heard in its guilds too",
-        (_, _, true) if names.len() > 1 || has_everyone => "whom one guild names is heard in the others too",
-        _ => return,
-    };
-    let message = format!("hermes has one list of people for `{platform}`: {what}");
-    let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
-    diag.push(warning.help("name the same `users` everywhere, and for `dm`"));
-}
-
-/// Records groups that hermes cannot tell from others.
-fn rooms(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
-    let Account { platform, policy, .. } = account;
-    if matches!(platform.name(), "matrix" | "telegram") {
-        return;
-    }
-    let (bare, full): (Vec<&GuildPolicy>, Vec<&GuildPolicy>) =
-        open(policy).map(|(_, guild)| guild).partition(|guild| guild.channels.is_empty());
-    if bare.is_empty() {
-        return;
-    }
-    let differ = bare.iter().any(|guild| guild.require_mention != bare.first().is_some_and(|one| one.require_mention));
-    if !full.is_empty() || differ {
-        let message =
-            format!("hermes knows no guilds on `{platform}`, only channels, and one of the guilds names none");
-        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-        diag.push(error.help("name the `channels` of each of its `guilds`"));
-        return;
-    }
-    let message = format!("hermes knows no guilds on `{platform}`: it is heard in each channel it is let into");
-    let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
-    diag.push(warning.help("name the `channels` of its `guilds`"));
-}
-
-/// Records what cannot be held of other bots.
-fn bots(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
-    let Account { platform, policy, .. } = account;
-    if !hears_bots(policy) {
-        return;
-    }
-    let what = if platform.name() == "matrix" {
-        "does not know bots from people there: nothing but mentions ends a talk of two"
+    let all = if policy.direct == DirectPolicy::Open {
+        Hears::Everyone
     } else {
-        "hears any bot that mentions it there, and does not count how often"
+        only(listed.into_iter().chain(named(open(policy))).collect::<BTreeSet<_>>())
     };
-    let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, format!("on `{platform}` hermes {what}"));
-    diag.push(warning.help("let it in only where the pod's own bots are; `budgets` of its proxy end what goes on"));
+    // Guilds on discord and groups on telegram can let everyone in who is in them, and nowhere else.
+    let has_everyone = matches!(platform.name(), "discord" | "telegram");
+    let freely = places(*platform, open(policy).filter(|(_, guild)| !guild.require_mention));
+    for (id, own) in &mut heard.guilds {
+        let is_closed = own.hears == Hears::Nobody;
+        if has_bare(*platform, policy) {
+            own.channels.clear();
+        } else if is_closed {
+            continue;
+        }
+        if own.hears != Hears::Everyone || !has_everyone {
+            own.hears = all.clone();
+        }
+        let is_free = places(*platform, std::iter::once((id, &*own))).iter().any(|room| freely.contains(room));
+        own.require_mention = must_mention(*platform, policy) && !is_free;
+        if platform.name() == "telegram" {
+            own.channels.clear();
+        }
+    }
+    if has_bare(*platform, policy) {
+        heard.elsewhere = all;
+    }
+    heard
+}
+
+/// Returns whether a guild is known by no place: then it is heard in each channel that it is let into.
+fn has_bare(platform: Platform, policy: &ChannelPolicy) -> bool {
+    open(policy).any(|guild| places(platform, std::iter::once(guild)).is_empty())
+}
+
+/// Returns whether a message must mention the agent where no list of places says otherwise.
+fn must_mention(platform: Platform, policy: &ChannelPolicy) -> bool {
+    let inside = places(platform, open(policy));
+    let freely = places(platform, open(policy).filter(|(_, guild)| !guild.require_mention));
+    freely.len() != inside.len() || open(policy).all(|(_, guild)| guild.require_mention)
 }
 
 /// Bots are heard where they mention the agent, and only in a pod that has others or by name.
@@ -204,7 +150,7 @@ pub(super) fn platforms(unit: &AgentUnit) -> Doc {
     for name in SWITCHED {
         platforms.insert((*name).to_owned(), Doc::map([("enabled", Doc::Bool(false))]));
     }
-    for Account { platform, identity, policy } in spoken(unit) {
+    for Account { platform, identity, policy } in people::spoken(unit, &VOICES) {
         let behavior = if matches!(policy.direct, DirectPolicy::Pairing(_)) { "pair" } else { "ignore" };
         let mut extra = vec![("unauthorized_dm_behavior", Doc::str(behavior))];
         let mut keys = vec![("enabled", Doc::Bool(true))];
@@ -223,7 +169,7 @@ pub(super) fn platforms(unit: &AgentUnit) -> Doc {
 pub(super) fn environment(unit: &AgentUnit) -> BTreeMap<EnvName, EnvValue> {
     let mut texts = vec![("GATEWAY_ALLOW_ALL_USERS".to_owned(), "false".to_owned())];
     texts.push(("GATEWAY_ALLOWED_USERS".to_owned(), NOBODY.to_owned()));
-    for account in spoken(unit) {
+    for account in people::spoken(unit, &VOICES) {
         texts.extend(rules(&account));
         match account.platform.name() {
             "discord" => texts.extend(discord(account.policy)),
@@ -253,15 +199,14 @@ fn rules(account: &Account<'_>) -> Texts {
     };
     let mut people = direct(policy);
     if platform.name() != "telegram" {
-        people.extend(named(policy));
+        people.extend(named(open(policy)));
     }
     if policy.direct == DirectPolicy::Open {
         people = ["*"].into();
     }
     let inside = places(*platform, open(policy));
     let freely = places(*platform, open(policy).filter(|(_, guild)| !guild.require_mention));
-    let has_bare = open(policy).any(|(_, guild)| places(*platform, [(&String::new(), guild)].into_iter()).is_empty());
-    let must_mention = freely.len() != inside.len() || open(policy).all(|(_, guild)| guild.require_mention);
+    let must_mention = must_mention(*platform, policy);
     let bots = if hears_bots(policy) { "mentions" } else { "none" };
     let mut texts = vec![
         ("ALLOWED_USERS", list(&people)),
@@ -269,7 +214,7 @@ fn rules(account: &Account<'_>) -> Texts {
         ("REQUIRE_MENTION", must_mention.to_string()),
     ];
     // A guild that names no channels is open in each of them; where no guild is open, no channel is.
-    if !has_bare {
+    if !has_bare(*platform, policy) {
         texts.push((rooms, list(&inside)));
     }
     if must_mention && !freely.is_empty() {
@@ -323,7 +268,7 @@ fn telegram(account: &Account<'_>) -> Texts {
     let chats: BTreeSet<&str> = everyone(policy).collect();
     let mut texts = own(&[
         ("TELEGRAM_GROUP_ALLOWED_CHATS", list(&chats)),
-        ("TELEGRAM_GROUP_ALLOWED_USERS", list(&named(policy))),
+        ("TELEGRAM_GROUP_ALLOWED_USERS", list(&named(open(policy)))),
         ("TELEGRAM_GUEST_MODE", "false".to_owned()),
         // It would look for addresses of its own, past the name the gate lets through.
         ("HERMES_TELEGRAM_DISABLE_FALLBACK_IPS", "1".to_owned()),

@@ -5,7 +5,7 @@ use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 
 use crate::common::{
-    people::{self, Account},
+    people::{self, Account, Bots, Heard, Voices},
     unit,
 };
 
@@ -15,83 +15,70 @@ pub(super) const PLATFORMS: &[&str] = &["discord", "feishu", "matrix", "slack", 
 /// Platforms that have a list of people for direct messages.
 const DIRECT: &[&str] = &["matrix", "telegram"];
 
-/// Platforms whose account's id is part of what it logs in with.
-const NAMED: &[&str] = &["feishu", "matrix"];
+static VOICES: Voices = Voices {
+    platforms: PLATFORMS,
+    linked: &[],
+    also: &[],
+    named: &[("feishu", "the app's id, `cli_…`"), ("matrix", "`@name:server`")],
+};
 
 /// Records rules that microclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in people::spoken(unit, PLATFORMS) {
-        check_account(unit, &account, diag);
+    people::deaf(unit, &VOICES, diag);
+    for account in people::spoken(unit, &VOICES) {
+        let platform = account.platform;
+        let is_number = |id: &str| {
+            let digits = if platform.name() == "telegram" { id.strip_prefix('-').unwrap_or(id) } else { id };
+            (1..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if matches!(platform.name(), "discord" | "telegram") && places(&account).iter().any(|id| !is_number(id)) {
+            let message =
+                format!("a channel of `{}` on `{platform}` is no number, and microclaw wants one", unit.service);
+            let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+            diag.push(error.help("write the channel's id, as the platform's developer mode shows it"));
+        }
+        people::judge("microclaw", unit, &account, &heard(&account), diag);
+        people::bots("microclaw", unit, &account, Bots::Deaf, diag);
     }
 }
 
-fn check_account(unit: &AgentUnit, account: &Account<'_>, diag: &mut Diagnostics) {
-    let Account { platform, policy, identity } = account;
-    let mut refuse = |message: String, help: String| {
-        diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message).help(help));
+/// Returns whom it hears: everyone in each place on its list, and everyone everywhere where the list is empty.
+fn heard(account: &Account<'_>) -> Heard {
+    let Account { platform, policy, .. } = account;
+    let mut heard = Heard::kept(policy);
+    heard.people = format!("`microclaw` knows places of `{platform}` and no people in them");
+    heard.places = heard.people.clone();
+    heard.instead = if platform.name() == "telegram" {
+        "name a group as a guild in its `handles`, and let everyone in it be heard: `policy: open`".to_owned()
+    } else {
+        "name the `channels` of a guild in its `handles`, and let everyone in them be heard: `policy: open`".to_owned()
     };
-    let open: Vec<_> = policy.guilds.values().filter(|guild| guild.hears != Hears::Nobody).collect();
+    heard.is_pairing = false;
+    if !DIRECT.contains(&platform.name()) || policy.direct == DirectPolicy::Open {
+        // Its list of channels shuts direct messages out; where it has a list of people, this one is never empty.
+        heard.direct = Hears::Nobody;
+    }
     if places(account).is_empty() {
-        let message = format!(
-            "`{}` has no place on `{platform}` where it is heard, and microclaw takes an empty list for every place",
-            unit.service
-        );
-        let help =
-            "name a guild of its `handles` with its `channels`, and who is heard there: the surface of the channel";
-        refuse(message, help.to_owned());
-    } else if platform.name() != "telegram" && open.iter().any(|guild| guild.channels.is_empty()) {
-        let message =
-            format!("microclaw knows the channels of `{platform}`, and a guild of `{}` names none", unit.service);
-        refuse(message, "name the `channels` of each of its `guilds`".to_owned());
+        heard.elsewhere = Hears::Everyone;
+        heard.people = "`microclaw` takes an empty list of places for every place".to_owned();
     }
-    let is_number = |id: &str| {
-        let digits = if platform.name() == "telegram" { id.strip_prefix('-').unwrap_or(id) } else { id };
-        (1..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    if matches!(platform.name(), "discord" | "telegram") && places(account).iter().any(|id| !is_number(id)) {
-        let message = format!("a channel of `{}` on `{platform}` is no number, and microclaw wants one", unit.service);
-        refuse(message, "write the channel's id, as the platform's developer mode shows it".to_owned());
+    for guild in heard.guilds.values_mut().filter(|guild| guild.hears != Hears::Nobody) {
+        let is_place =
+            platform.name() == "telegram" || !guild.channels.is_empty() || heard.elsewhere == Hears::Everyone;
+        guild.hears = if is_place { Hears::Everyone } else { Hears::Nobody };
+        // On the others it reads nothing in a group that does not mention it.
+        let is_free = matches!(platform.name(), "discord" | "matrix") && !people::must_mention(policy);
+        guild.require_mention = !is_free;
+        if platform.name() == "telegram" {
+            guild.channels.clear();
+        }
     }
-    if NAMED.contains(&platform.name()) && identity.id.is_none() {
-        let message = format!("`{}` has no id on `{platform}`, and microclaw logs in with it", unit.service);
-        refuse(message, format!("write it into its `handles`: `{platform}: {{id: \"<id>\"}}`"));
-    }
-    if policy.direct == DirectPolicy::Open && DIRECT.contains(&platform.name()) {
-        let message = format!("`{}` is open to everybody who writes to it directly on `{platform}`", unit.service);
-        refuse(
-            message,
-            "claw writes a list for microclaw there: `dm: {policy: allowlist, allow_from: [\"<id>\"]}`".to_owned(),
-        );
-    }
-    let mut warn = |message: String, help: &str| {
-        diag.push(Diagnostic::warning(Code::RuntimeCannot, unit.origin, message).help(help));
-    };
-    if open.iter().any(|guild| matches!(guild.hears, Hears::Only(_))) {
-        let message = format!("everybody in the channels of `{platform}` is heard by `{}`", unit.service);
-        warn(
-            message,
-            "microclaw has no list of people for groups: let only those into the channels who may speak to it",
-        );
-    }
-    if !policy.peers.is_empty() {
-        let message = format!("`{}` hears no other bot on `{platform}`", unit.service);
-        warn(
-            message,
-            "microclaw ignores every message of a bot: let agents of the pod meet in another way, such as a service",
-        );
-    }
-    if matches!(policy.direct, DirectPolicy::Only(_) | DirectPolicy::Pairing(_)) && !DIRECT.contains(&platform.name()) {
-        let message = format!("`{}` is not heard directly on `{platform}`", unit.service);
-        warn(
-            message,
-            "microclaw has no list of people for direct messages there, so its list of channels shuts them out",
-        );
-    }
+    heard
 }
 
 /// Returns the places where anybody is heard: channels, and on telegram the groups that guilds are.
 fn places<'a>(account: &'a Account<'_>) -> Vec<&'a str> {
-    let open = account.policy.guilds.iter().filter(|(_, guild)| guild.hears != Hears::Nobody);
+    let open = people::open(account.policy);
     if account.platform.name() == "telegram" {
         return open.map(|(id, _)| id.as_str()).collect();
     }
@@ -101,7 +88,7 @@ fn places<'a>(account: &'a Account<'_>) -> Vec<&'a str> {
 /// Returns `channels`. The web server is one of them: its health page is what is asked.
 pub(super) fn channels(unit: &AgentUnit) -> Doc {
     let web = [("web", Doc::map([("enabled", Doc::Bool(true))]))];
-    let spoken = people::spoken(unit, PLATFORMS).map(|account| (account.platform.name(), keys(unit, &account)));
+    let spoken = people::spoken(unit, &VOICES).map(|account| (account.platform.name(), keys(unit, &account)));
     Doc::map(web.into_iter().chain(spoken))
 }
 
@@ -117,7 +104,7 @@ fn keys(unit: &AgentUnit, account: &Account<'_>) -> Doc {
         Doc::List(places.map(|id| Doc::Number(id.to_owned())).collect())
     };
     // The lists of all guilds are one, so the strictest rule of them holds in each.
-    let is_mention_only = people::people(account.policy).is_mention_only;
+    let is_mention_only = people::must_mention(account.policy);
     let mut keys = vec![("enabled", Doc::Bool(true))];
     let name = account.identity.username.as_deref().map(|name| ("bot_username", Doc::str(name)));
     match account.platform.name() {

@@ -1,212 +1,188 @@
-//! Channels: each platform nanobot speaks on, in its own words. Where it cannot keep a rule it hears fewer people, and that is told.
+//! Channels: each platform nanobot speaks on, in its own words. Where it cannot keep a rule it is set to hear fewer people.
 //!
 //! Most of its channels have one list of people for every place they write in, and no list of places. `*` lets everyone in, so it
 //! is written only where the pod lets everyone in everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Surface};
-use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears};
+use claw_types::diag::Diagnostics;
 use claw_types::doc::Doc;
 use claw_types::platform::Platform;
-use claw_types::roster::Identity;
 
 use super::config::variable;
+use crate::common::people::{self, Account, Bots, Heard, Voices, direct, must_mention, named, only, open, rooms};
 
 /// The platforms of this table: those of nanobot's channels that claw knows and that need no server of one's own.
 pub(super) const PLATFORMS: &[&str] =
     &["dingtalk", "discord", "feishu", "matrix", "qq", "slack", "telegram", "wecom", "whatsapp"];
 
-/// Platforms where the account's id is part of its credentials, and what it is there.
-const APP_ID: &[(&str, &str)] = &[
-    ("dingtalk", "the app's key"),
-    ("feishu", "the app's id, `cli_…`"),
-    ("matrix", "`@name:server`"),
-    ("qq", "the app's id"),
-    ("wecom", "the bot's id"),
-];
-
-/// Platforms on which it can tell places apart.
-const PLACES: &[&str] = &["discord", "matrix", "slack"];
+static VOICES: Voices = Voices {
+    platforms: PLATFORMS,
+    linked: &["whatsapp"],
+    also: &[],
+    named: &[
+        ("dingtalk", "the app's key"),
+        ("feishu", "the app's id, `cli_…`"),
+        ("matrix", "`@name:server`"),
+        ("qq", "the app's id"),
+        ("wecom", "the bot's id"),
+    ],
+};
 
 /// Platforms whose messages by bots it reads. On the others it drops them, or the platform does.
 const BOTS: &[&str] = &["discord", "matrix", "slack"];
 
-/// One account of an agent that speaks, and whom it hears there.
-struct Account<'u> {
-    platform: Platform,
-    identity: &'u Identity,
-    policy: &'u ChannelPolicy,
-}
-
-/// Returns the accounts that speak: a platform nanobot has, the tokens, and the id where it needs one.
-fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
-    let has = |token: &&str| unit.env.keys().any(|name| name.as_ref() == *token);
-    unit.channels.iter().filter_map(move |(platform, policy)| {
-        let identity = unit.identities.get(platform).filter(|identity| needs_id(*platform, identity).is_none())?;
-        let has_tokens = platform.name() == "whatsapp" || platform.tokens().iter().all(has);
-        let speaks = PLATFORMS.contains(&platform.name()) && has_tokens;
-        speaks.then_some(Account { platform: *platform, identity, policy })
-    })
-}
-
-/// Returns what the id of an account is, where nanobot needs it and it is missing.
-fn needs_id(platform: Platform, identity: &Identity) -> Option<&'static str> {
-    let (_, what) = APP_ID.iter().find(|(name, _)| *name == platform.name())?;
-    identity.id.is_none().then_some(*what)
-}
-
-/// The guilds in which anybody is heard.
-fn open(policy: &ChannelPolicy) -> impl Iterator<Item = (&String, &GuildPolicy)> {
-    policy.guilds.iter().filter(|(_, guild)| guild.hears != Hears::Nobody)
-}
+/// Platforms that tell a bot in a group only what mentions it.
+const MENTIONED: &[&str] = &["dingtalk", "qq", "wecom"];
 
 /// Returns the ids of the channels that guilds name.
 fn places<'p>(guilds: impl Iterator<Item = (&'p String, &'p GuildPolicy)>) -> BTreeSet<&'p str> {
     guilds.flat_map(|(_, guild)| &guild.channels).map(|channel| channel.id.as_str()).collect()
 }
 
-/// The people who may write directly.
-fn directly(policy: &ChannelPolicy) -> &[String] {
-    match &policy.direct {
-        DirectPolicy::Pairing(ids) | DirectPolicy::Only(ids) => ids,
-        DirectPolicy::Disabled | DirectPolicy::Open => &[],
-    }
-}
-
-/// The people whom guilds name.
-fn named<'p>(guilds: impl Iterator<Item = (&'p String, &'p GuildPolicy)>) -> BTreeSet<&'p str> {
-    let lists = guilds.filter_map(|(_, guild)| match &guild.hears {
-        Hears::Only(ids) => Some(ids),
-        Hears::Everyone | Hears::Nobody => None,
-    });
-    lists.flatten().map(String::as_str).collect()
-}
-
 /// Returns the one list of people: `*` where the pod lets everyone in everywhere, else those whom it names anywhere.
-fn people(policy: &ChannelPolicy) -> BTreeSet<&str> {
+fn listed(policy: &ChannelPolicy) -> BTreeSet<&str> {
     let all = policy.direct == DirectPolicy::Open && open(policy).all(|(_, guild)| guild.hears == Hears::Everyone);
     if all {
         return BTreeSet::from(["*"]);
     }
-    named(open(policy)).into_iter().chain(directly(policy).iter().map(String::as_str)).collect()
+    named(open(policy)).into_iter().chain(direct(policy).iter().map(String::as_str)).collect()
 }
 
-/// Returns whether a message in a group must mention the agent: everywhere, where the pod says so of one place.
-fn must_mention(policy: &ChannelPolicy) -> bool {
-    open(policy).next().is_none() || open(policy).any(|(_, guild)| guild.require_mention)
+/// Returns the guilds of discord that are known there: those that name channels.
+fn known(policy: &ChannelPolicy) -> impl Iterator<Item = (&String, &GuildPolicy)> {
+    open(policy).filter(|(_, guild)| !guild.channels.is_empty())
+}
+
+/// Returns the people of discord's channels where any are named, else those who may write directly.
+fn members(policy: &ChannelPolicy) -> BTreeSet<&str> {
+    let has_places = known(policy).next().is_some();
+    let lets_everyone = known(policy).all(|(_, guild)| guild.hears == Hears::Everyone);
+    match (has_places, &policy.direct) {
+        (true, _) if lets_everyone => BTreeSet::from(["*"]),
+        (false, DirectPolicy::Open) => BTreeSet::from(["*"]),
+        (true, _) => named(known(policy)),
+        (false, _) => direct(policy).iter().map(String::as_str).collect(),
+    }
+}
+
+/// Returns people as a list that may hold `*` lets them be heard.
+fn heard_by(list: BTreeSet<&str>) -> Hears {
+    if list.contains("*") { Hears::Everyone } else { only(list) }
 }
 
 /// Records rules that nanobot cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    let mut warn = |message: String, help: String| {
-        diag.push(Diagnostic::warning(Code::RuntimeCannot, unit.origin, message).help(help));
+    people::deaf(unit, &VOICES, diag);
+    for account in people::spoken(unit, &VOICES) {
+        people::judge("nanobot", unit, &account, &heard(&account), diag);
+        let bots = if BOTS.contains(&account.platform.name()) { Bots::Listed } else { Bots::Deaf };
+        people::bots("nanobot", unit, &account, bots, diag);
+    }
+}
+
+/// Returns whom it hears.
+fn heard(account: &Account<'_>) -> Heard {
+    let Account { platform, policy, .. } = account;
+    let mut heard = match platform.name() {
+        "discord" => on_discord(*platform, policy),
+        "matrix" => on_matrix(*platform, policy),
+        "slack" => on_slack(*platform, policy),
+        _ => one_list(*platform, policy),
     };
-    for (platform, identity) in unit.identities.iter().filter(|(platform, _)| PLATFORMS.contains(&platform.name())) {
-        if let Some(what) = needs_id(*platform, identity) {
-            let message = format!("`{}` has an account on `{platform}` without an id", unit.service);
-            warn(message, format!("write its id, {what}, into its `handles`; until then it is deaf there"));
-        }
-    }
-    for Account { platform, policy, .. } in spoken(unit) {
-        for (message, help) in limits(platform, policy) {
-            warn(message, help.to_owned());
-        }
-    }
-    let surfaces = unit.surfaces.iter().filter_map(|surface| match surface {
-        Surface::Channel { platform } => Some(platform),
-        _ => None,
-    });
-    for platform in surfaces.filter(|platform| PLATFORMS.contains(&platform.name())) {
-        if !unit.identities.contains_key(platform) {
-            let message = format!("`{}` has the surface `channel://{platform}` and no account there", unit.service);
-            warn(message, format!("add `{platform}` to its `handles`, or `HANDLE {platform}` to its Clawfile"));
-        }
-    }
-    for Account { platform, policy, .. } in spoken(unit) {
-        opens(unit, platform, policy, diag);
-    }
+    // Who is not on a list is told a code, which an operator can confirm.
+    heard.is_pairing = true;
+    heard
 }
 
-/// Records direct messages that are open to everyone where that would open groups that are not.
-fn opens(unit: &AgentUnit, platform: Platform, policy: &ChannelPolicy, diag: &mut Diagnostics) {
-    let is_narrower = policy.guilds.values().any(|guild| guild.hears != Hears::Everyone);
-    let has_unnamed = !PLACES.contains(&platform.name());
-    if policy.direct == DirectPolicy::Open && (is_narrower || has_unnamed && policy.guilds.is_empty()) {
-        let message = format!(
-            "everyone may write to `{}` directly on `{platform}`, and nanobot would hear them in every group too",
-            unit.service
-        );
-        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-        diag.push(error.help("name who may: `dm: {policy: allowlist, allow_from: [\"<id>\"]}`"));
+/// Most platforms: one list of people for every place. Whatsapp takes groups on it too, with everyone in them.
+fn one_list(platform: Platform, policy: &ChannelPolicy) -> Heard {
+    let list = match platform.name() {
+        "whatsapp" if policy.direct == DirectPolicy::Open => Hears::Everyone,
+        "whatsapp" => only(
+            named(open(policy)).into_iter().chain(direct(policy).iter().map(String::as_str)).collect::<BTreeSet<_>>(),
+        ),
+        _ => heard_by(listed(policy)),
+    };
+    let mut heard = Heard::one_list("nanobot", platform, policy, &list);
+    if platform.name() == "dingtalk" && policy.direct == DirectPolicy::Disabled {
+        heard.direct = Hears::Nobody;
     }
+    if MENTIONED.contains(&platform.name()) {
+        heard.guilds.values_mut().for_each(|guild| guild.require_mention = true);
+    }
+    for (id, own) in &mut heard.guilds {
+        let said = policy.guilds.get(id).filter(|said| said.hears == Hears::Everyone && platform.name() == "whatsapp");
+        if let Some(said) = said {
+            own.hears = Hears::Everyone;
+            own.channels.clone_from(&said.channels);
+        }
+    }
+    heard
 }
 
-/// Returns what nanobot makes of a policy where that is not what the policy says, and what helps.
-fn limits(platform: Platform, policy: &ChannelPolicy) -> Vec<(String, &'static str)> {
-    let mut found = Vec::new();
-    let has_places = PLACES.contains(&platform.name());
-    let is_named = |guild: &GuildPolicy| !guild.channels.is_empty();
-    let everyone = |guild: &GuildPolicy| guild.hears == Hears::Everyone;
-    match platform.name() {
-        "discord" => {
-            if open(policy).any(|(_, guild)| !is_named(guild)) {
-                let message =
-                    "nanobot knows channels of `discord` and no guilds: one without channels is closed".to_owned();
-                found.push((message, "name the channels of each guild"));
-            }
-            if open(policy).any(|(_, guild)| is_named(guild)) && policy.direct != DirectPolicy::Disabled {
-                let message = "nanobot hears no direct messages on `discord` where channels are named".to_owned();
-                found.push((message, "write `dm: disabled`, or name no guilds"));
-            }
+/// A list of channels shuts direct messages out; an empty one lets every channel in.
+fn on_discord(platform: Platform, policy: &ChannelPolicy) -> Heard {
+    let mut heard = Heard::one_list("nanobot", platform, policy, &heard_by(members(policy)));
+    heard.places = format!("`nanobot` knows channels of `{platform}` and no guilds");
+    heard.instead = "name the `channels` of each guild in its `handles`".to_owned();
+    if known(policy).next().is_none() {
+        if policy.direct == DirectPolicy::Disabled {
+            heard.guilds.values_mut().for_each(|guild| guild.hears = Hears::Nobody);
         }
-        "slack" => {
-            if open(policy).any(|(_, guild)| !everyone(guild)) {
-                let message =
-                    "nanobot knows no people in channels of `slack`: a workspace that names some is closed".to_owned();
-                found
-                    .push((message, "let everyone in its channels be heard (`policy: open`), and choose the channels"));
-            }
-            if open(policy).any(|(_, guild)| everyone(guild) && !is_named(guild)) {
-                let message =
-                    "nanobot knows channels of `slack` and no workspaces: one without channels is closed".to_owned();
-                found.push((message, "name the channels of each workspace"));
-            }
+        heard.people.clone_from(&heard.places);
+        return heard;
+    }
+    heard.people =
+        format!("`nanobot` has one list of people for the channels of `{platform}` and hears nothing else then");
+    heard.instead.push_str(", and let people speak to it there");
+    (heard.direct, heard.elsewhere) = (Hears::Nobody, Hears::Nobody);
+    for (id, own) in &mut heard.guilds {
+        let said = policy.guilds.get(id).filter(|said| said.hears != Hears::Nobody && !said.channels.is_empty());
+        match said {
+            Some(said) => own.channels.clone_from(&said.channels),
+            None => own.hears = Hears::Nobody,
         }
-        // It lets whole groups in by their ids.
-        "whatsapp" => {}
-        _ => {
-            if open(policy).any(|(_, guild)| everyone(guild)) && !people(policy).contains("*") {
-                let message = format!(
-                    "nanobot cannot hear everyone in a group of `{platform}` without hearing everyone anywhere"
-                );
-                found.push((message, "name `users`; until then only people who are named elsewhere are heard there"));
+    }
+    heard
+}
+
+/// It asks either where a message is or whether it is mentioned, and has one list of people.
+fn on_matrix(platform: Platform, policy: &ChannelPolicy) -> Heard {
+    let mut heard = Heard::one_list("nanobot", platform, policy, &heard_by(listed(policy)));
+    heard.places = format!("`nanobot` looks on `{platform}` either where a message is or whether it is mentioned");
+    if !asks_for_mentions(policy) {
+        heard.elsewhere = Hears::Nobody;
+        for (id, own) in &mut heard.guilds {
+            let said = policy.guilds.get(id).filter(|said| said.hears != Hears::Nobody);
+            match said {
+                Some(said) => own.channels.clone_from(&said.channels),
+                None => own.hears = Hears::Nobody,
             }
         }
     }
-    let lists: BTreeSet<BTreeSet<&str>> = open(policy).map(|guild| named(std::iter::once(guild))).collect();
-    let is_direct = directly(policy).iter().map(String::as_str).collect::<BTreeSet<_>>();
-    let is_one = lists.len() <= 1 && (platform.name() == "discord" || lists.iter().all(|list| *list == is_direct));
-    if platform.name() != "slack" && !is_one {
-        let message =
-            format!("nanobot has one list of people for all of `{platform}`: who is named once is heard in each place");
-        found.push((message, "name the same people everywhere, if that matters"));
+    heard
+}
+
+/// Channels that are named, with everyone in them; direct messages have a list of their own.
+fn on_slack(platform: Platform, policy: &ChannelPolicy) -> Heard {
+    let mut heard = Heard::kept(policy);
+    heard.people = format!("`nanobot` knows channels of `{platform}` and no people in them: one is open, or closed");
+    heard.places = heard.people.clone();
+    heard.instead = "name its `channels` in `handles`, and let everyone in them be heard: `policy: open`".to_owned();
+    for guild in heard.guilds.values_mut() {
+        if guild.hears != Hears::Everyone || guild.channels.is_empty() {
+            guild.hears = Hears::Nobody;
+        }
+        guild.require_mention = must_mention(policy);
     }
-    if !has_places && open(policy).next().is_some() {
-        let message =
-            format!("nanobot knows no groups of `{platform}`: whom it hears it hears in every group it is added to");
-        found.push((message, "let nobody else add its account to groups"));
-    }
-    if !policy.peers.is_empty() {
-        found.push(if BOTS.contains(&platform.name()) {
-            let message = format!("nothing in nanobot ends bots of `{platform}` that answer each other");
-            (message, "keep `require_mention`, and put a proxy before it: `brakes` ends such a conversation")
-        } else {
-            let message = format!("nanobot hears no other bots on `{platform}`");
-            (message, "let the agents of the pod talk on `discord`, `matrix` or `slack`")
-        });
-    }
-    found
+    heard
+}
+
+/// Returns whether matrix is asked for mentions, and not for rooms.
+fn asks_for_mentions(policy: &ChannelPolicy) -> bool {
+    open(policy).next().is_some() && must_mention(policy)
 }
 
 type Keys = Vec<(&'static str, Doc)>;
@@ -214,7 +190,7 @@ type Keys = Vec<(&'static str, Doc)>;
 /// Returns `channels`.
 pub(super) fn channels(unit: &AgentUnit) -> BTreeMap<String, Doc> {
     let mut channels = BTreeMap::new();
-    for Account { platform, identity, policy } in spoken(unit) {
+    for Account { platform, identity, policy } in people::spoken(unit, &VOICES) {
         let token = |index: usize| platform.tokens().get(index).map_or(Doc::Null, |name| variable(name));
         let id = identity.id.as_deref().unwrap_or_default();
         let group = || ("groupPolicy", Doc::str(if must_mention(policy) { "mention" } else { "open" }));
@@ -235,7 +211,7 @@ pub(super) fn channels(unit: &AgentUnit) -> BTreeMap<String, Doc> {
             _ => continue,
         };
         if !matches!(platform.name(), "discord" | "slack" | "whatsapp") {
-            keys.push(("allowFrom", Doc::strs(people(policy))));
+            keys.push(("allowFrom", Doc::strs(listed(policy))));
         }
         keys.push(("enabled", Doc::Bool(true)));
         channels.insert(platform.name().to_owned(), Doc::map(keys));
@@ -245,18 +221,7 @@ pub(super) fn channels(unit: &AgentUnit) -> BTreeMap<String, Doc> {
 
 /// A list of channels shuts direct messages out, whoever writes them; an empty one lets every channel in.
 fn discord(policy: &ChannelPolicy, token: Doc) -> Keys {
-    let known = || open(policy).filter(|(_, guild)| !guild.channels.is_empty());
-    let mut places = places(known());
-    let people = if places.is_empty() {
-        match policy.direct {
-            DirectPolicy::Open => BTreeSet::from(["*"]),
-            _ => directly(policy).iter().map(String::as_str).collect(),
-        }
-    } else if known().all(|(_, guild)| guild.hears == Hears::Everyone) {
-        BTreeSet::from(["*"])
-    } else {
-        named(known())
-    };
+    let mut places = places(known(policy));
     if places.is_empty() && policy.direct == DirectPolicy::Disabled {
         // No channel has this id: it hears nobody, and answers nobody with a code for pairing.
         places.insert("0");
@@ -264,7 +229,7 @@ fn discord(policy: &ChannelPolicy, token: Doc) -> Keys {
     let group = if must_mention(policy) { "mention" } else { "open" };
     vec![
         ("allowChannels", Doc::strs(places)),
-        ("allowFrom", Doc::strs(people)),
+        ("allowFrom", Doc::strs(members(policy))),
         ("groupPolicy", Doc::str(group)),
         ("token", token),
     ]
@@ -274,7 +239,7 @@ fn discord(policy: &ChannelPolicy, token: Doc) -> Keys {
 fn slack(policy: &ChannelPolicy, bot: Doc, app: Doc) -> Keys {
     let known = open(policy).filter(|(_, guild)| guild.hears == Hears::Everyone);
     let dm = [
-        ("allowFrom", Doc::strs(directly(policy).iter().cloned())),
+        ("allowFrom", Doc::strs(direct(policy).iter().cloned())),
         ("enabled", Doc::Bool(policy.direct != DirectPolicy::Disabled)),
         ("policy", Doc::str(if policy.direct == DirectPolicy::Open { "open" } else { "allowlist" })),
     ];
@@ -291,18 +256,14 @@ fn slack(policy: &ChannelPolicy, bot: Doc, app: Doc) -> Keys {
 
 /// Its home server is the one its id names, over https. It asks either where a message is or whether it is mentioned.
 fn matrix(id: &str, policy: &ChannelPolicy, token: Doc) -> Keys {
-    let rooms = open(policy).flat_map(|(guild_id, guild)| {
-        let named: Vec<&str> = guild.channels.iter().map(|channel| channel.id.as_str()).collect();
-        if named.is_empty() { vec![guild_id.as_str()] } else { named }
-    });
-    let asks = if open(policy).next().is_some() && must_mention(policy) { "mention" } else { "allowlist" };
+    let asks = if asks_for_mentions(policy) { "mention" } else { "allowlist" };
     let server = id.split_once(':').map_or("", |(_, server)| server);
     vec![
         ("accessToken", token),
         // Without one it does not begin; it stands for nothing where messages are not encrypted.
         ("deviceId", Doc::str("claw")),
         ("e2eeEnabled", Doc::Bool(false)),
-        ("groupAllowFrom", Doc::strs(rooms)),
+        ("groupAllowFrom", Doc::strs(rooms(open(policy)).map(|(id, _)| id))),
         ("groupPolicy", Doc::str(asks)),
         ("homeserver", Doc::Str(format!("https://{server}"))),
         ("userId", Doc::str(id)),
@@ -311,11 +272,8 @@ fn matrix(id: &str, policy: &ChannelPolicy, token: Doc) -> Keys {
 
 /// People are numbers without a sign, and a group that is named lets in everyone in it.
 fn whatsapp(policy: &ChannelPolicy) -> Doc {
-    let groups = open(policy).filter(|(_, guild)| guild.hears == Hears::Everyone).flat_map(|(id, guild)| {
-        let named: Vec<&str> = guild.channels.iter().map(|channel| channel.id.as_str()).collect();
-        if named.is_empty() { vec![id.as_str()] } else { named }
-    });
-    let named = named(open(policy)).into_iter().chain(directly(policy).iter().map(String::as_str));
+    let groups = rooms(open(policy).filter(|(_, guild)| guild.hears == Hears::Everyone)).map(|(id, _)| id);
+    let named = named(open(policy)).into_iter().chain(direct(policy).iter().map(String::as_str));
     let everyone = (policy.direct == DirectPolicy::Open).then_some("*");
     let all: BTreeSet<String> =
         groups.chain(named).chain(everyone).map(|each| each.trim_start_matches('+').to_owned()).collect();

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Surface};
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears};
 use claw_types::diag::{Code, Diagnostic, Diagnostics};
 use claw_types::doc::Doc;
 use claw_types::platform::Platform;
 use claw_types::roster::Identity;
 
 use super::config::Files;
+use crate::common::people::{self, Account, Heard, Voices, open, rooms};
 
 /// The platforms of this table. Those with a plugin of openclaw's own; wecom's is a third party's and takes no secret by
 /// file, and qq's is not on npm.
@@ -20,50 +21,19 @@ const LINE_SECRET: &str = "LINE_CHANNEL_SECRET";
 /// Platforms with one list of people for all their groups.
 const ONE_LIST: &[&str] = &["line", "whatsapp"];
 
-/// Returns the variables whose secrets a platform needs. A device is linked to whatsapp by hand, once: it has none.
-fn tokens(platform: Platform) -> Vec<&'static str> {
-    match platform.name() {
-        "whatsapp" => Vec::new(),
-        "line" => platform.tokens().iter().copied().chain([LINE_SECRET]).collect(),
-        _ => platform.tokens().to_vec(),
-    }
-}
-
-/// Returns whether an agent speaks on a platform: it has an account there, and the tokens.
-fn speaks(unit: &AgentUnit, platform: Platform) -> bool {
-    let has = |token: &&str| unit.env.keys().any(|name| name.as_ref() == *token);
-    PLATFORMS.contains(&platform.name()) && tokens(platform).iter().all(has)
-}
-
-/// One account of an agent that speaks, and whom it hears there.
-struct Account<'u> {
-    platform: Platform,
-    identity: &'u Identity,
-    policy: &'u ChannelPolicy,
-}
-
-fn spoken(unit: &AgentUnit) -> impl Iterator<Item = Account<'_>> {
-    unit.channels.iter().filter_map(|(platform, policy)| {
-        let identity = unit.identities.get(platform).filter(|_| speaks(unit, *platform))?;
-        Some(Account { platform: *platform, identity, policy })
-    })
-}
+static VOICES: Voices =
+    Voices { platforms: PLATFORMS, linked: &["whatsapp"], also: &[("line", LINE_SECRET)], named: &[] };
 
 /// Records rules that openclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for platform in unit.identities.keys().filter(|platform| !speaks(unit, **platform)) {
-        let has = |token: &&&str| unit.env.keys().any(|name| name.as_ref() == **token);
-        let needed = tokens(*platform);
-        // That every runtime's tokens are missing is told where that is known.
-        if let Some(token) = needed.iter().find(|token| !has(token) && !platform.tokens().contains(*token)) {
-            let message = format!("`{}` has an account on `{platform}` and no `{token}`", unit.service);
-            let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
-            diag.push(
-                warning.help(format!("add `{token}: ${{{token}}}` to its `environment:`; until then it is deaf there")),
-            );
+    people::deaf(unit, &VOICES, diag);
+    for account in people::spoken(unit, &VOICES) {
+        let mut heard = Heard::kept(account.policy);
+        if account.platform.name() == "telegram" {
+            heard.guilds.values_mut().for_each(|guild| guild.channels.clear());
         }
-    }
-    for Account { platform, policy, .. } in spoken(unit) {
+        people::judge("openclaw", unit, &account, &heard, diag);
+        let Account { platform, policy, .. } = account;
         if !matches!(platform.name(), "discord" | "telegram") {
             one_rule(unit, platform, policy, diag);
         }
@@ -73,19 +43,6 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
             let message = format!("openclaw has one list of people for all groups of `{platform}`, and these differ");
             let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
             diag.push(error.help("name the same `users` for each of its `guilds`"));
-        }
-    }
-    let surfaces = unit.surfaces.iter().filter_map(|surface| match surface {
-        Surface::Channel { platform } => Some(platform),
-        _ => None,
-    });
-    for platform in surfaces.filter(|platform| PLATFORMS.contains(&platform.name())) {
-        if !unit.identities.contains_key(platform) {
-            let message = format!("`{}` has the surface `channel://{platform}` and no account there", unit.service);
-            let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
-            diag.push(
-                warning.help(format!("add `{platform}` to its `handles`, or `HANDLE {platform}` to its Clawfile")),
-            );
         }
     }
 }
@@ -111,7 +68,7 @@ fn one_rule(unit: &AgentUnit, platform: Platform, policy: &ChannelPolicy, diag: 
 /// Returns `channels`.
 pub(super) fn channels(unit: &AgentUnit, secrets: &mut Files) -> BTreeMap<String, Doc> {
     let mut channels = BTreeMap::new();
-    for Account { platform, identity, policy } in spoken(unit) {
+    for Account { platform, identity, policy } in people::spoken(unit, &VOICES) {
         let mut token = |index: usize| platform.tokens().get(index).map_or(Doc::Null, |name| secrets.add_file(name));
         let mut keys = match platform.name() {
             "discord" => discord(policy, token(0)),
@@ -150,7 +107,7 @@ fn loops() -> Doc {
 pub(super) fn plugins(unit: &AgentUnit) -> BTreeMap<String, Doc> {
     let is_on = |is_on| Doc::map([("enabled", Doc::Bool(is_on))]);
     let memory = Doc::map([("config", Doc::map([("dreaming", is_on(false))]))]);
-    let platforms = spoken(unit).map(|account| (account.platform.name().to_owned(), is_on(true)));
+    let platforms = people::spoken(unit, &VOICES).map(|account| (account.platform.name().to_owned(), is_on(true)));
     platforms.chain([("memory-core".to_owned(), memory)]).collect()
 }
 
@@ -181,11 +138,6 @@ fn names_bots(policy: &ChannelPolicy) -> bool {
     policy.guilds.values().any(|guild| matches!(guild.hears, Hears::Only(_)))
 }
 
-/// The guilds in which anybody is heard: one that is not named is closed.
-fn open(policy: &ChannelPolicy) -> impl Iterator<Item = (&String, &GuildPolicy)> {
-    policy.guilds.iter().filter(|(_, guild)| guild.hears != Hears::Nobody)
-}
-
 fn users(guild: &GuildPolicy) -> Option<Doc> {
     match &guild.hears {
         Hears::Only(ids) => Some(Doc::strs(ids.iter().cloned())),
@@ -193,14 +145,9 @@ fn users(guild: &GuildPolicy) -> Option<Doc> {
     }
 }
 
-/// Returns the groups in which anybody is heard, on platforms that have one level of them: the channels of a guild where it
-/// names any, else the guild itself.
+/// Returns the groups in which anybody is heard, on platforms that have one level of them.
 fn groups(policy: &ChannelPolicy) -> impl Iterator<Item = (&str, &GuildPolicy)> {
-    open(policy).flat_map(|(id, guild)| {
-        let named: Vec<&str> = guild.channels.iter().map(|channel| channel.id.as_str()).collect();
-        let ids = if named.is_empty() { vec![id.as_str()] } else { named };
-        ids.into_iter().map(move |id| (id, guild))
-    })
+    rooms(open(policy))
 }
 
 fn mention(guild: &GuildPolicy) -> (&'static str, Doc) {

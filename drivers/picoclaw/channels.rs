@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use claw_types::agent::AgentUnit;
-use claw_types::diag::{Code, Diagnostic, Diagnostics};
+use claw_types::agent::{AgentUnit, Hears};
+use claw_types::diag::Diagnostics;
 use claw_types::doc::Doc;
 
 use super::config::Secrets;
 use crate::common::{
-    people::{self, Account, Empty},
+    people::{self, Account, Bots, Heard, Voices},
     unit,
 };
 
@@ -16,31 +16,46 @@ use crate::common::{
 /// older kinds must be called from outside; OneBot, WhatsApp, MaixCam and Pico need a second program.
 pub(super) const PLATFORMS: &[&str] = &["dingtalk", "discord", "feishu", "matrix", "qq", "slack", "telegram", "wecom"];
 
-/// Platforms whose account's id is part of what it logs in with.
-const NAMED: &[&str] = &["dingtalk", "feishu", "matrix", "qq", "wecom"];
+static VOICES: Voices = Voices {
+    platforms: PLATFORMS,
+    linked: &[],
+    also: &[],
+    named: &[
+        ("dingtalk", "the app's key"),
+        ("feishu", "the app's id, `cli_…`"),
+        ("matrix", "`@name:server`"),
+        ("qq", "the app's id"),
+        ("wecom", "the bot's id"),
+    ],
+};
 
 /// Records rules that picoclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in people::spoken(unit, PLATFORMS) {
-        people::one_list("picoclaw", Empty::Everyone, unit, &account, diag);
-        people::bots("picoclaw", unit, &account, diag);
-        let platform = account.platform;
-        if NAMED.contains(&platform.name()) && account.identity.id.is_none() {
-            let message = format!("`{}` has no id on `{platform}`, and picoclaw logs in with it", unit.service);
-            let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-            diag.push(error.help(format!("write it into its `handles`: `{platform}: {{id: \"<id>\"}}`")));
-        }
+    people::deaf(unit, &VOICES, diag);
+    for account in people::spoken(unit, &VOICES) {
+        people::judge("picoclaw", unit, &account, &heard(&account), diag);
+        people::bots("picoclaw", unit, &account, Bots::Listed, diag);
     }
+}
+
+/// Returns whom it hears: one list for a platform, in every group and directly. An empty list is everyone.
+fn heard(account: &Account<'_>) -> Heard {
+    let list = people::only(people::everybody(account.policy).iter().map(String::as_str));
+    let list = people::or_everyone(list);
+    let mut heard = Heard::one_list("picoclaw", account.platform, account.policy, &list);
+    if list == Hears::Everyone {
+        heard.people = "`picoclaw` takes an empty list of people for everyone".to_owned();
+    }
+    heard
 }
 
 /// Returns `channel_list`.
 pub(super) fn channels(unit: &AgentUnit, secrets: &mut Secrets) -> BTreeMap<String, Doc> {
     let mut channels = BTreeMap::new();
-    for account in people::spoken(unit, PLATFORMS) {
-        let people = people::people(account.policy);
-        let trigger = Doc::map([("mention_only", Doc::Bool(people.is_mention_only))]);
+    for account in people::spoken(unit, &VOICES) {
+        let trigger = Doc::map([("mention_only", Doc::Bool(people::must_mention(account.policy)))]);
         let keys = [
-            ("allow_from", Doc::strs(people.ids)),
+            ("allow_from", Doc::strs(people::everybody(account.policy))),
             ("enabled", Doc::Bool(true)),
             ("group_trigger", trigger),
             ("settings", settings(unit, &account, secrets)),

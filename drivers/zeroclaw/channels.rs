@@ -8,24 +8,59 @@ use claw_types::doc::Doc;
 
 use super::config::{self, Env};
 use crate::common::{
-    people::{self, Account, Empty},
+    people::{self, Account, Bots, Heard, Voices},
     unit,
 };
 
 /// The platforms of this table: those that its image is built with.
 pub(super) const PLATFORMS: &[&str] = &["discord", "slack", "telegram"];
 
+static VOICES: Voices = Voices { platforms: PLATFORMS, linked: &[], also: &[], named: &[] };
+
 /// The name of the one account on each platform.
 pub(super) const ALIAS: &str = "main";
 
 /// Records rules that zeroclaw cannot keep.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    for account in people::spoken(unit, PLATFORMS) {
-        people::one_list("zeroclaw", Empty::Nobody, unit, &account, diag);
-        if account.platform.name() != "telegram" {
-            people::bots("zeroclaw", unit, &account, diag);
+    people::deaf(unit, &VOICES, diag);
+    for account in people::spoken(unit, &VOICES) {
+        people::judge("zeroclaw", unit, &account, &heard(&account), diag);
+        let bots = if account.platform.name() == "telegram" { Bots::Deaf } else { Bots::Listed };
+        people::bots("zeroclaw", unit, &account, bots, diag);
+    }
+}
+
+/// Returns whom it hears: one list of people for a platform, in the guilds of discord and the channels of slack that are named.
+fn heard(account: &Account<'_>) -> Heard {
+    let Account { platform, policy, .. } = account;
+    let list = people::only(people::everybody(policy).iter().map(String::as_str));
+    let mut heard = Heard::one_list("zeroclaw", *platform, policy, &list);
+    let is_named = has_channels(account);
+    let is_discord = platform.name() == "discord";
+    if is_discord {
+        heard.elsewhere = Hears::Nobody;
+        heard.places = format!("`zeroclaw` hears in every channel of `{platform}` where one guild names none");
+    }
+    if platform.name() == "slack" && is_named && people::open(policy).next().is_some() {
+        heard.elsewhere = Hears::Nobody;
+    }
+    for (id, own) in &mut heard.guilds {
+        let Some(said) = policy.guilds.get(id) else { continue };
+        if is_named && platform.name() != "telegram" {
+            own.channels.clone_from(&said.channels);
+        }
+        // Only guilds and channels of those that are open are on its lists.
+        if said.hears == Hears::Nobody && heard.elsewhere == Hears::Nobody {
+            own.hears = Hears::Nobody;
         }
     }
+    heard
+}
+
+/// Returns whether each guild in which anybody is heard names channels. One without is open in all of them, and the list is of all
+/// guilds.
+fn has_channels(account: &Account<'_>) -> bool {
+    people::open(account.policy).all(|(_, guild)| !guild.channels.is_empty())
 }
 
 type Entries = BTreeMap<String, Doc>;
@@ -33,22 +68,22 @@ type Entries = BTreeMap<String, Doc>;
 /// Returns the channels by platform, and `peer_groups`.
 pub(super) fn channels(unit: &AgentUnit, env: &mut Env) -> (Entries, Entries) {
     let (mut channels, mut groups) = (Entries::new(), Entries::new());
-    for account in people::spoken(unit, PLATFORMS) {
+    for account in people::spoken(unit, &VOICES) {
         let name = account.platform.name();
-        let people = people::people(account.policy);
         let keys = ["bot_token", "app_token"];
         for (token, key) in account.platform.tokens().iter().zip(keys) {
             if let Some(secret) = unit::secret(unit, token) {
                 config::variable(env, &["channels", name, ALIAS, key], secret);
             }
         }
-        let mut keys = vec![("enabled", Doc::Bool(true)), ("mention_only", Doc::Bool(people.is_mention_only))];
+        let mut keys =
+            vec![("enabled", Doc::Bool(true)), ("mention_only", Doc::Bool(people::must_mention(account.policy)))];
         keys.extend(places(&account));
         channels.insert(name.to_owned(), Doc::map(keys));
         let group = Doc::map([
             ("agents", Doc::strs(["main"])),
             ("channel", Doc::Str(format!("{name}.{ALIAS}"))),
-            ("external_peers", Doc::strs(people.ids)),
+            ("external_peers", Doc::strs(people::everybody(account.policy))),
         ]);
         groups.insert(name.to_owned(), group);
     }
@@ -57,11 +92,9 @@ pub(super) fn channels(unit: &AgentUnit, env: &mut Env) -> (Entries, Entries) {
 
 /// Returns where an account listens, and whether to bots.
 fn places(account: &Account<'_>) -> Vec<(&'static str, Doc)> {
-    let open = || account.policy.guilds.iter().filter(|(_, guild)| guild.hears != Hears::Nobody);
-    // One guild without channels of its own is open in all of them, and the list is of all guilds.
-    let is_named = open().all(|(_, guild)| !guild.channels.is_empty());
+    let open = || people::open(account.policy);
     let ids = open().flat_map(|(_, guild)| guild.channels.iter().map(|channel| channel.id.as_str()));
-    let ids = Doc::strs(if is_named { ids.collect() } else { Vec::new() });
+    let ids = Doc::strs(if has_channels(account) { ids.collect() } else { Vec::new() });
     let bots = Doc::Bool(people::hears_bots(account.policy));
     match account.platform.name() {
         // An empty list of guilds would be every guild; a guild of that id there is not.

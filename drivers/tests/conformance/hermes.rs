@@ -13,7 +13,7 @@ use claw_types::roster::Channel;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, everything_proxied, unit};
+use crate::{everything, everything_proxied, heard, unit};
 
 /// Returns the python that has the real program in it; nothing, said aloud, where it is not installed.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
@@ -140,7 +140,11 @@ fn open_and_closed() -> AgentUnit {
         let is_one_list = matches!(platform.name(), "matrix" | "slack");
         let heard = if is_one_list { Hears::Only(vec!["7".into()]) } else { Hears::Everyone };
         let guilds = [("9".to_owned(), guild(heard, false)), ("10".to_owned(), guild(Hears::Nobody, true))];
-        let direct = if platform.name() == "telegram" { DirectPolicy::Pairing(vec![]) } else { DirectPolicy::Disabled };
+        let direct = match platform.name() {
+            "telegram" => DirectPolicy::Pairing(vec![]),
+            _ if is_one_list => DirectPolicy::Only(vec!["7".into()]),
+            _ => DirectPolicy::Disabled,
+        };
         *policy = ChannelPolicy { guilds: guilds.into(), direct, peers: Vec::new() };
     }
     unit
@@ -331,8 +335,68 @@ def heard(platform, kind, chat, user, guild):
             return False
         source.role_authorized = bool(discord._allowed_role_ids)
     return runner._is_user_authorized(source)
-print(json.dumps([heard(*case) for case in json.loads(sys.argv[1])]))
+def judged(env, cases):
+    global discord
+    rules = ("ALLOW", "REQUIRE", "FREE", "GROUP")
+    for name in [name for name in os.environ if any(rule in name for rule in rules)]:
+        del os.environ[name]
+    os.environ.update(env)
+    discord._allowed_user_ids = ids("DISCORD_ALLOWED_USERS")
+    discord._allowed_role_ids = {int(each) for each in ids("DISCORD_ALLOWED_ROLES")}
+    return [heard(*case) for case in cases]
+print(json.dumps([judged(*each) for each in json.loads(sys.argv[1])]))
 "#;
+
+/// Returns the variables that hold the rules of a unit.
+fn rules(unit: &AgentUnit) -> BTreeMap<String, String> {
+    let literals = lowered(unit).0.env.into_iter().filter_map(|(name, value)| match value {
+        EnvValue::Literal(text) => Some((name.to_string(), text)),
+        _ => None,
+    });
+    literals.filter(|(name, _)| !name.starts_with("HERMES")).collect()
+}
+
+#[test]
+fn the_real_program_hears_nobody_whom_a_pod_that_compiles_does_not_let() {
+    let Some(python) = python() else { return };
+    let names = heard::policies("discord");
+    let platforms = ["discord", "matrix", "slack", "telegram"];
+    let units: Vec<AgentUnit> = (0..names.len()).map(|index| heard::on_each("hermes", &platforms, index)).collect();
+    // Which channels are read is judged before, and not asked here: so of places that are open, and directly.
+    let questions = |unit: &AgentUnit| {
+        let mut all = Vec::new();
+        for (platform, policy) in &unit.channels {
+            let (people, guilds) = heard::asked(platform.name());
+            for person in people {
+                for [guild, channel] in &guilds {
+                    if policy.guilds.get(*guild).is_some_and(|guild| guild.hears != Hears::Nobody) {
+                        let place = if platform.name() == "telegram" { guild } else { channel };
+                        let case = json!([platform.name(), "group", place, person, guild]);
+                        all.push((case, heard::lets(policy, Some(guild), person)));
+                    }
+                }
+                let case = json!([platform.name(), "dm", person, person, "0"]);
+                all.push((case, heard::lets(policy, None, person)));
+            }
+        }
+        all
+    };
+    let asked = units.iter().map(|unit| {
+        let cases = questions(unit).into_iter().map(|(case, _)| case);
+        json!([rules(unit), cases.collect::<Vec<_>>()])
+    });
+    let asked = Value::from(asked.collect::<Vec<_>>()).to_string();
+    let said = Home::new(&everything("hermes")).run(&python, &["-c", HEARD, &asked]);
+    let said: Vec<Vec<bool>> = serde_json::from_str(said.trim()).expect("JSON");
+    let mut count = 0;
+    for ((unit, (name, _)), said) in units.iter().zip(&names).zip(said) {
+        for ((case, may), is_heard) in questions(unit).into_iter().zip(said) {
+            assert!(may || !is_heard, "{name}: {case} is heard");
+            count += usize::from(is_heard);
+        }
+    }
+    assert!(count > 20, "hardly anybody is heard: {count}");
+}
 
 #[test]
 fn the_real_program_hears_whom_the_pod_names_and_nobody_else() {
@@ -364,9 +428,10 @@ fn the_real_program_hears_whom_the_pod_names_and_nobody_else() {
     ];
     for (unit, cases) in [(open_and_closed(), &closed[..]), (everything("hermes"), &named[..])] {
         let asked = Value::from(cases.iter().map(|(case, _)| case.clone()).collect::<Vec<_>>());
-        let said = Home::new(&unit).run(&python, &["-c", HEARD, &asked.to_string()]);
-        let said: Vec<bool> = serde_json::from_str(said.trim()).expect("JSON");
-        for ((case, is_heard), said) in cases.iter().zip(said) {
+        let asked = json!([[rules(&unit), asked]]).to_string();
+        let said = Home::new(&unit).run(&python, &["-c", HEARD, &asked]);
+        let mut said: Vec<Vec<bool>> = serde_json::from_str(said.trim()).expect("JSON");
+        for ((case, is_heard), said) in cases.iter().zip(said.remove(0)) {
             assert_eq!(said, *is_heard, "{case}");
         }
     }
@@ -473,22 +538,25 @@ fn rules_that_it_cannot_keep_are_told() {
     let named = DirectPolicy::Only(vec!["1".into()]);
     assert_eq!(judged("slack", policy(vec![("9", guild(only(&["1"]), &["c"]))], named.clone())), [""; 0]);
     assert_eq!(judged("slack", policy(vec![], DirectPolicy::Disabled)), [""; 0]);
+    let everyone = || vec![("9", guild(Hears::Everyone, &["c"]))];
+    let closed = DirectPolicy::Disabled;
     for (name, guilds, direct, said) in [
-        ("slack", vec![("9", guild(Hears::Everyone, &["c"]))], DirectPolicy::Disabled, "Error hermes has one list"),
-        ("slack", vec![("9", guild(only(&["1"]), &["c"]))], DirectPolicy::Open, "Error on `slack` hermes hears who"),
-        ("slack", vec![("9", guild(only(&["2"]), &["c"]))], named.clone(), "Warning hermes has one list of people"),
+        ("slack", everyone(), closed.clone(), "Warning `hermes` hears nobody in `9`"),
         (
-            "discord",
-            vec![("9", guild(Hears::Everyone, &["c"]))],
-            DirectPolicy::Disabled,
-            "Warning hermes hears everyone",
+            "slack",
+            vec![("9", guild(only(&["1"]), &["c"]))],
+            DirectPolicy::Open,
+            "Error `hermes` would hear everyone in",
         ),
-        ("discord", vec![("9", guild(only(&["1"]), &[]))], named.clone(), "Warning hermes knows no guilds"),
+        ("slack", vec![("9", guild(only(&["2"]), &["c"]))], named.clone(), "Error `hermes` would hear `2` directly"),
+        ("slack", vec![("9", guild(only(&["1"]), &["c"]))], closed.clone(), "Error `hermes` would hear `1` directly"),
+        ("discord", everyone(), closed, "Warning hermes hears everyone"),
+        ("discord", vec![("9", guild(only(&["1"]), &[]))], named.clone(), "Warning `hermes` hears `1` in any group"),
         (
             "discord",
             vec![("9", guild(only(&["1"]), &[])), ("8", guild(only(&["1"]), &["c"]))],
             named.clone(),
-            "Error hermes knows no guilds",
+            "Error `hermes` would hear in every channel of `8`",
         ),
     ] {
         let told = judged(name, policy(guilds, direct));

@@ -78,20 +78,6 @@ fn errors(unit: &AgentUnit) -> Vec<String> {
     diag.iter().filter(|each| each.severity == Severity::Error).map(|each| each.message.clone()).collect()
 }
 
-/// Runtimes that take an empty list for everyone are given no account without one.
-#[test]
-fn nobody_is_never_everyone() {
-    for runtime in ["nullclaw", "picoclaw"] {
-        let only = |ids: &[&str]| Hears::Only(ids.iter().map(|id| (*id).to_owned()).collect());
-        let said = |hears, direct| errors(&heard(runtime, hears, direct));
-        assert_eq!(said(only(&["7"]), DirectPolicy::Disabled), Vec::<String>::new(), "{runtime}");
-        assert_eq!(said(Hears::Nobody, DirectPolicy::Disabled).len(), 1, "{runtime}");
-        assert_eq!(said(Hears::Everyone, DirectPolicy::Disabled).len(), 1, "{runtime}");
-        assert_eq!(said(only(&["7"]), DirectPolicy::Open).len(), 1, "{runtime}");
-        assert_eq!(said(only(&["7"]), DirectPolicy::Only(vec!["8".to_owned()])).len(), 1, "{runtime}");
-    }
-}
-
 /// The keys of version 3 (`pkg/config`), with those of each platform's `settings`; another one stops the start.
 const PICOCLAW: &[&str] = &[
     "agents.defaults.image_model",

@@ -1,6 +1,7 @@
 //! One suite over every driver: what each must be true to, whatever it drives.
 
 mod claude_agent_sdk;
+mod heard;
 mod hermes;
 mod keys;
 mod nanobot;
@@ -137,22 +138,16 @@ fn on_every_platform(unit: &mut AgentUnit) {
     let env = |name: &str| EnvName::parse(name).expect("a name");
     for name in facts.platforms {
         let platform = Platform::parse(name).expect("a platform");
-        let [id, guild, channel, user, peer] = ids(name);
+        let [id, guild, channel, ..] = ids(name);
         let channels = vec![Channel { id: channel.into(), name: Some("floor".into()) }];
         let guilds = vec![Guild { id: guild.into(), name: None, channels: channels.clone() }];
         let identity = Identity { id: Some(id.into()), username: Some("tiver.ton".into()), guilds };
         unit.identities.insert(platform, identity);
-        let hears = Hears::Only(vec![peer.into(), user.into()]);
-        let ruled = GuildPolicy { hears, require_mention: true, channels };
-        let policy = ChannelPolicy {
-            guilds: [(guild.to_owned(), ruled)].into(),
-            direct: DirectPolicy::Only(vec![user.into()]),
-            peers: vec![peer.into()],
-        };
-        unit.channels.insert(platform, policy);
         for token in platform.tokens().iter().copied().chain(["LINE_CHANNEL_SECRET"]) {
             unit.env.insert(env(token), EnvValue::Secret(SecretRef::Env(env(token))));
         }
+        let policy = heard::kept(unit, platform, &channels);
+        unit.channels.insert(platform, policy);
         let target = Some(Target { platform, channel: channel.into() });
         let (cron, message) = ("0 9 * * 1-5".to_owned(), "Look at the market".to_owned());
         if facts.standing.schedules.is_there() {

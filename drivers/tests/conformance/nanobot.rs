@@ -7,12 +7,13 @@ use std::process::{Command, Output};
 use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Inference, Setting};
 use claw_types::diag::Diagnostics;
 use claw_types::doc::Doc;
+use claw_types::platform::Platform;
 use claw_types::provider::WireFormat;
 use claw_types::roster::Channel;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, everything_proxied, unit};
+use crate::{everything, everything_proxied, heard, unit};
 
 /// Returns the python that has the real program; nothing, said aloud, where it is not installed.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
@@ -102,8 +103,8 @@ fn open_and_closed() -> AgentUnit {
         let guild = |hears| GuildPolicy { hears, require_mention: false, channels: Vec::new() };
         let direct = directs[index % 4].clone();
         let mut guilds: BTreeMap<String, GuildPolicy> = [("9".to_owned(), guild(Hears::Everyone))].into();
-        // Whom everyone may write to directly hears everyone everywhere: a closed group beside it is refused.
-        if direct != DirectPolicy::Open {
+        // Where it does not tell groups apart, a closed one beside people who are heard is refused.
+        if direct == DirectPolicy::Disabled {
             guilds.insert("10".to_owned(), guild(Hears::Nobody));
         }
         *policy = ChannelPolicy { guilds, direct, peers: Vec::new() };
@@ -120,7 +121,7 @@ fn direct_messages_that_are_open_do_not_open_a_group() {
     }
     let mut diag = Diagnostics::new();
     claw_drivers::find("nanobot").expect("a driver").check(&unit, &mut diag);
-    let refused = diag.iter().filter(|each| each.message.contains("would hear them in every group too")).count();
+    let refused = diag.iter().filter(|each| each.message.contains("would hear everyone in `10`")).count();
     assert_eq!(refused, unit.channels.values().filter(|policy| policy.direct == DirectPolicy::Open).count());
     assert!(refused > 0);
 }
@@ -324,17 +325,14 @@ fn schedules_are_declared_changed_and_removed_beside_those_of_others() {
     assert!(!output.status.success());
 }
 
-/// A script that has the program's own channels judge who is heard: `[platform, person, place, is direct]` each.
+/// A script that has the program's own channels judge who is heard, by a configuration each: `[platform, person, place, is direct]`.
 const HEARD: &str = "import sys, json, types\n\
     from nanobot.bus.queue import MessageBus\n\
     from nanobot.channels.discord.runtime import DiscordChannel\n\
     from nanobot.channels.slack.runtime import SlackChannel\n\
     from nanobot.channels.telegram.runtime import TelegramChannel\n\
-    config, cases = json.loads(sys.argv[1]), json.loads(sys.argv[2])\n\
     kinds = {'discord': DiscordChannel, 'slack': SlackChannel, 'telegram': TelegramChannel}\n\
-    made = {name: kind(config[name], MessageBus()) for name, kind in kinds.items()}\n\
-    made['discord']._bot_user_id = '1'\n\
-    def heard(name, person, place, direct):\n\
+    def heard(made, name, person, place, direct):\n\
     \x20   channel = made[name]\n\
     \x20   if name == 'slack':\n\
     \x20       kind = 'im' if direct else 'channel'\n\
@@ -345,17 +343,64 @@ const HEARD: &str = "import sys, json, types\n\
     \x20   where = types.SimpleNamespace(id=int(place), parent=None, parent_id=None)\n\
     \x20   message = types.SimpleNamespace(guild=None if direct else me, channel=where, mentions=[me], raw_mentions=[1], reference=None)\n\
     \x20   return channel._should_accept_inbound(message, person, '') and channel.is_allowed(person)\n\
-    print(json.dumps([bool(heard(*case)) for case in cases]))\n";
+    def judged(config, cases):\n\
+    \x20   made = {name: kind(config[name], MessageBus()) for name, kind in kinds.items()}\n\
+    \x20   made['discord']._bot_user_id = '1'\n\
+    \x20   return [bool(heard(made, *case)) for case in cases]\n\
+    print(json.dumps([judged(*each) for each in json.loads(sys.argv[1])]))\n";
+
+/// Returns whom the program's own channels hear, for a configuration and its questions each.
+fn judged(python: &Path, asked: &[Value]) -> Vec<Vec<bool>> {
+    let place = Place::new();
+    let asked = Value::from(asked.to_vec()).to_string();
+    let output = run(python, &place, &["-c".as_ref(), HEARD.as_ref(), asked.as_ref()]);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+#[test]
+fn the_real_channels_hear_nobody_whom_a_pod_that_compiles_does_not_let() {
+    let Some(python) = python() else { return };
+    let platforms = ["discord", "slack", "telegram"];
+    let names = heard::policies("discord");
+    let units: Vec<AgentUnit> = (0..names.len()).map(|index| heard::on_each("nanobot", &platforms, index)).collect();
+    let questions = || {
+        platforms.into_iter().flat_map(|platform| {
+            let (people, guilds) = heard::asked(platform);
+            people.into_iter().flat_map(move |person| {
+                let inside =
+                    guilds.clone().into_iter().map(move |[guild, channel]| (platform, person, Some(guild), channel));
+                inside.chain([(platform, person, None, "1465489501551067999")])
+            })
+        })
+    };
+    let cases = questions().map(|(platform, person, guild, place)| json!([platform, person, place, guild.is_none()]));
+    let cases = Value::from(cases.collect::<Vec<_>>());
+    let asked: Vec<Value> = units.iter().map(|unit| json!([config(unit)["channels"], cases])).collect();
+    let mut count = 0;
+    for ((unit, (name, _)), said) in units.iter().zip(&names).zip(judged(&python, &asked)) {
+        for ((platform, person, guild, _), is_heard) in questions().zip(said) {
+            let platform = Platform::parse(platform).expect("a platform");
+            let policy = &unit.channels[&platform];
+            // In a guild that the pod does not name, who is named elsewhere may be heard: that is told.
+            let is_named = guild.is_none_or(|guild| policy.guilds.contains_key(guild));
+            let anywhere = || policy.guilds.keys().any(|guild| heard::lets(policy, Some(guild), person));
+            let may = if is_named {
+                heard::lets(policy, guild, person)
+            } else {
+                heard::lets(policy, None, person) || anywhere()
+            };
+            assert!(may || !is_heard, "{name}: {platform} hears {person} in {guild:?}");
+            count += usize::from(is_heard);
+        }
+    }
+    assert!(count > 20, "hardly anybody is heard: {count}");
+}
 
 #[test]
 fn the_real_channels_hear_whom_the_pod_names() {
     let Some(python) = python() else { return };
-    let place = Place::new();
     let heard = |unit: &AgentUnit, cases: Value| {
-        let config = config(unit)["channels"].to_string();
-        let output =
-            run(&python, &place, &["-c".as_ref(), HEARD.as_ref(), config.as_ref(), cases.to_string().as_ref()]);
-        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+        Value::from(judged(&python, &[json!([config(unit)["channels"], cases])]).remove(0))
     };
     let mut unit = everything("nanobot");
     let cases = json!([
@@ -405,14 +450,13 @@ fn what_it_cannot_keep_apart_is_told() {
     let mut unit = everything("nanobot");
     unit.channels.retain(|platform, _| matches!(platform.name(), "discord" | "feishu" | "slack"));
     unit.identities.retain(|platform, _| matches!(platform.name(), "discord" | "feishu" | "slack"));
-    let ends = |name: &str| format!("nothing in nanobot ends bots of `{name}` that answer each other");
+    let ends = |name: &str| format!("nothing in `nanobot` ends bots of `{name}` that mention each other");
     let expected = [
-        "nanobot hears no direct messages on `discord` where channels are named".to_owned(),
+        "`nanobot` does not hear `167037070349434880` directly on `discord`, and the pod lets them write".to_owned(),
         ends("discord"),
-        "nanobot has one list of people for all of `feishu`: who is named once is heard in each place".to_owned(),
-        "nanobot knows no groups of `feishu`: whom it hears it hears in every group it is added to".to_owned(),
-        "nanobot hears no other bots on `feishu`".to_owned(),
-        "nanobot knows no people in channels of `slack`: a workspace that names some is closed".to_owned(),
+        "`nanobot` hears `ou_0123456789` in any group of `feishu` that its account is in".to_owned(),
+        "`nanobot` hears no other bot on `feishu`".to_owned(),
+        "`nanobot` does not hear `U0888888888`, `U0123456789` in `T0123456789` of `slack`, and the pod lets them be heard there".to_owned(),
         ends("slack"),
     ];
     assert_eq!(written(&unit, "claw/nanobot.json").1, expected);

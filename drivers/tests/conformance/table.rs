@@ -19,6 +19,25 @@ const KNOWN: &str = "
 
 ";
 
+const HEARD: &str = "
+A driver whose capability is `read` while the runtime is known from running it says so where a pod uses that capability
+(a note, `untested-runtime`): a note changes no exit code. A driver that was never run is a warning.
+
+## Who is heard
+
+One rule for all of them (`drivers/common/people.rs`). In a group that the pod names, and directly, nobody is heard whom the pod does
+not let be heard there: where a runtime would hear more, `claw` makes nothing, and the error says which line of the pod says it
+openly, and which runtimes take the pod as it stands. Where it hears fewer people, or needs a mention that the pod does not ask for,
+that is a warning. A group that the pod does not name is one that the account should not be in: a runtime that does not tell groups
+apart hears there whom the pod lets be heard elsewhere, which is a warning, and never anybody else. On telegram a guild is a group,
+and its `channels` are what schedules answer to: no rule is made of them. Other bots of the pod are heard as far as the runtime can,
+and what it does not hold of them is a warning.
+
+`yes`: as the pod says. `told`: with a warning. `error`: refused. *One list* is the same people in one guild and directly, with a
+mention; *a channel* is one channel of that guild alone.
+
+";
+
 /// A row of the first table.
 fn row(facts: &DriverFacts) -> String {
     let formats: Vec<&str> = facts.formats.iter().map(|format| format.name()).collect();
@@ -75,6 +94,8 @@ fn the_table_of_drivers_is_current() {
             page.push_str(&format!("\n`{}` is `{}` here: {}.\n", alias.name, facts.name, alias.note));
         }
     }
+    page.push_str(HEARD);
+    page.push_str(&crate::heard::table());
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/drivers.md");
     if crate::is_snapping() {
         std::fs::write(&path, &page).expect("written");
