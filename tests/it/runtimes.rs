@@ -6,10 +6,15 @@ mod hermes;
 mod nanobot;
 mod openclaw;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use claw_types::driver::{Health, ProbeOutput};
 use serde_json::Value;
 
 use crate::engine::{Pod, docker};
-use crate::{claw_with, root};
+use crate::{Folder, Run, claw_with, root};
 
 /// Returns whether these tests are asked for.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
@@ -95,11 +100,106 @@ fn record(pod: &Pod) -> String {
 
 /// Waits until a text has reached the pod's provider, for so many seconds at most.
 fn comes(pod: &Pod, text: &str, seconds: u64) {
-    let began = std::time::Instant::now();
-    while !record(pod).contains(text) {
-        assert!(began.elapsed().as_secs() < seconds, "`{text}` never reaches the model");
-        std::thread::sleep(std::time::Duration::from_secs(1));
+    comes_as(pod, text, seconds, |record| record.contains(text));
+}
+
+/// Waits until what has reached the pod's provider holds something, for so many seconds at most.
+fn comes_as(pod: &Pod, what: &str, seconds: u64, is_there: impl Fn(&str) -> bool) {
+    let began = Instant::now();
+    while !is_there(&record(pod)) {
+        assert!(began.elapsed().as_secs() < seconds, "`{what}` never reaches the model");
+        std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// Compiles the pod in a folder where no engine answers, and returns the directory of its agent's files.
+fn compiled(folder: &Folder) -> PathBuf {
+    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
+    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
+    std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path()
+}
+
+/// Runs a script in a folder where there is no network but loopback, beside programs of a directory, with `CLAW`, `UNIT` and these
+/// variables alone; returns what it said on standard error.
+fn alone(folder: &Folder, unit: &Path, bin: &Path, script: &str, env: &[(&str, &str)]) -> Result<(), String> {
+    let output = Command::new("unshare")
+        .args(["--net", "--", "sh", "-c", script])
+        .current_dir(&folder.0)
+        .env_clear()
+        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", bin.display()))
+        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
+        .env("UNIT", unit)
+        .envs(env.iter().copied())
+        .output()
+        .expect("unshare runs");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// Returns a file of a folder.
+fn read(folder: &Folder, name: &str) -> String {
+    std::fs::read_to_string(folder.0.join(name)).unwrap_or_else(|error| unreachable!("{name}: {error}"))
+}
+
+/// Returns how a runtime's driver takes what its probe said.
+fn health(runtime: &str, stdout: String) -> Health {
+    let output = ProbeOutput { exit_code: 0, stdout, stderr: String::new() };
+    claw_drivers::find(runtime).expect("a driver").read_health(&output)
+}
+
+/// Writes a pod whose agent reaches the library, and whose provider wants no key, with these schedules.
+fn put(pod: &Pod, image: &str, invoke: &str) {
+    let write_into = |name: &str, text: &str| _ = pod.write(name, text);
+    write(&write_into, image, "'http://provider:8701/v1'", invoke, "['service://library']");
+}
+
+/// Judges that commands fail inside the agent's container: what must not be written, or moved away.
+fn cannot(pod: &Pod, scripts: &[&str]) {
+    let container = pod.container("keeper");
+    for script in scripts {
+        let run = Command::new("docker").args(["exec", &container, "sh", "-c", script]).output().expect("docker runs");
+        assert!(!run.status.success(), "{script}");
+    }
+}
+
+/// Judges that inspecting the agent's container shows none of the pod's secrets.
+fn shows_no_secret(pod: &Pod) {
+    let inspected = docker(&["inspect", &pod.container("keeper")]);
+    for marker in [KEY, "marker-of-a-token"] {
+        assert!(!inspected.contains(marker), "{marker} is shown");
+    }
+}
+
+/// Judges that the proxy has the key and wrote down who asked, and that the agent has neither the key, in its configuration or
+/// anywhere else, nor another way.
+fn behind_the_proxy(pod: &Pod, configuration: &str) {
+    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.first().map(|line| &line["end"]), Some(&"complete".into()));
+    for line in &lines {
+        assert_eq!((&line["claw_id"], &line["provider"]), (&"keeper".into(), &"demo".into()));
+    }
+    let script = format!("cat /proc/[0-9]*/environ /run/secrets/* {configuration} 2>/dev/null; true");
+    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", &script]);
+    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
+    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
+    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
+}
+
+/// Stops the agent in the middle of a turn that `is_begun` sees, and returns what was answered: it ends what it began.
+fn stopped_in_a_turn(pod: &Pod, is_begun: impl Fn(&str) -> bool) -> Run {
+    let asked = {
+        let (name, folder) = (pod.name.clone(), pod.folder.0.clone());
+        std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
+    };
+    comes_as(pod, "think 20", 60, is_begun);
+    let run = pod.run(&["stop", "keeper"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("takes nothing new"), "{run:?}");
+    assert!(!run.stderr.contains("drain exited") && !run.stderr.contains("drain: "), "{run:?}");
+    asked.join().expect("ended")
 }
 
 /// A turn calls the library's MCP tool, by whatever name the runtime gives it, and is told what the library says.

@@ -1,14 +1,15 @@
 //! The real Claude Agent SDK with the runner of its driver: on a network of its own, hardened by `claw up`, and behind the proxy.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{CONTRACT_BEGIN, CONTRACT_END, KEY, SKILL, is_asked, library, up, write};
+use super::{
+    CONTRACT_BEGIN, CONTRACT_END, KEY, SKILL, behind_the_proxy, cannot, comes_as, compiled, health, is_asked, library,
+    read, record, shows_no_secret, stopped_in_a_turn, up, write,
+};
 use crate::engine::{Pod, docker};
-use crate::{Folder, claw_with, root};
+use crate::{Folder, root};
 
 /// The image that claw builds.
 const IMAGE: &str = "claw/claude-agent-sdk";
@@ -75,11 +76,7 @@ fn alone(name: &str, models: &str, script: &str) -> Folder {
     let provider = "'http://127.0.0.1:8701/v1', format: anthropic, key: '${DEMO_KEY}'";
     write(&put, IMAGE, provider, "[{schedule: '* * * * *', name: pulse, message: tick of the clock}]", "[]");
     library(&|name, text| _ = folder.write(name, text));
-    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
-    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
-    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    let unit = compiled(&folder);
     moved(&folder.0, &unit);
     let around = "set -e\n\
         ip link set lo up\n\
@@ -92,27 +89,19 @@ fn alone(name: &str, models: &str, script: &str) -> Folder {
             tries=$((tries + 1)); [ $tries -lt 300 ] || { tail -n 30 runner.log >&2; exit 1; }; sleep 0.2\n\
         done\n";
     let runtimes = root().join(".runtimes/claude-agent-sdk");
-    let output = Command::new("unshare")
-        .args(["--net", "--", "sh", "-c", &format!("{around}{script}")])
-        .current_dir(&folder.0)
-        .env_clear()
-        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", runtimes.join("bin").display()))
-        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
-        .env("UNIT", &unit)
-        .env("HOME", folder.0.join("home"))
-        .env("CLAW_AGENT", folder.0.join("agent.json"))
-        .env("CLAUDE_AGENT_SDK", runtimes.join("sdk"))
-        .env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
-        .output()
-        .expect("unshare runs");
+    let place = |name: &str| folder.0.join(name).display().to_string();
+    let env = [
+        ("HOME", place("home")),
+        ("CLAW_AGENT", place("agent.json")),
+        ("CLAUDE_AGENT_SDK", runtimes.join("sdk").display().to_string()),
+        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:9".to_owned()),
+    ];
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let run = super::alone(&folder, &unit, &runtimes.join("bin"), &format!("{around}{script}"), &env);
     let log = std::fs::read_to_string(folder.0.join("runner.log")).unwrap_or_default();
-    assert!(output.status.success(), "{}\n{log}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(run, Ok(()), "{log}");
     assert!(!log.contains(KEY), "{log}");
     folder
-}
-
-fn read(folder: &Folder, name: &str) -> String {
-    std::fs::read_to_string(folder.0.join(name)).unwrap_or_else(|error| unreachable!("{name}: {error}"))
 }
 
 #[test]
@@ -157,8 +146,7 @@ fn the_claude_agent_sdk_takes_turns_where_there_is_no_network_but_its_own() {
     // The schedule fired, in a session of its own each time.
     let fired = holding(&requests, "tick of the clock");
     assert!(!fired.is_empty() && fired.iter().all(|each| !each["body"].to_string().contains("and then?")));
-    let health = claw_types::driver::ProbeOutput { stdout: read(&folder, "health.json"), ..Default::default() };
-    let health = claw_drivers::find("claude-agent-sdk").expect("a driver").read_health(&health);
+    let health = health("claude-agent-sdk", read(&folder, "health.json"));
     assert_eq!(health.status.name(), "healthy");
     assert!(health.detail.starts_with("model echo-1, next schedule "), "{}", health.detail);
     // What was begun is done, and nothing new is taken.
@@ -206,12 +194,6 @@ fn put(pod: &Pod, provider: &str, invoke: &str, surfaces: &str, more: &str) {
     };
     write(&keep, IMAGE, provider, invoke, surfaces);
     library(&|name, text| _ = pod.write(name, text));
-}
-
-fn record(pod: &Pod) -> String {
-    let record = pod.folder.0.join("requests");
-    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &record.display().to_string()]);
-    std::fs::read_to_string(&record).expect("a record")
 }
 
 #[test]
@@ -269,8 +251,7 @@ fn answers(pod: &Pod) {
 /// It is held as planned, cannot write its contract, and nothing shows its secrets.
 fn held(pod: &Pod) {
     pod.ok(&["verify"]);
-    let container = pod.container("keeper");
-    for script in [
+    let scripts = [
         "echo x >> /agent/CLAUDE.md",
         "rm /agent/CLAUDE.md",
         "mv /agent/.claude /agent/state/away",
@@ -280,47 +261,26 @@ fn held(pod: &Pod) {
         "echo x >> /claw/agent.json",
         "echo x >> /claw/runner.mjs",
         "echo x > /etc/x",
-    ] {
-        let run = Command::new("docker").args(["exec", &container, "sh", "-c", script]).output().expect("docker runs");
-        assert!(!run.status.success(), "{script}");
-    }
+    ];
+    cannot(pod, &scripts);
     // The same by a tool of its own, which runs programs all the same.
     let tool = "call Bash {\"command\":\"id -u; echo x > /agent/CLAUDE.md || echo refused; echo kept > note && cat note\",\"description\":\"x\"}";
     let answer = pod.ok(&["ask", "keeper", "--session", "hands", tool]);
     for text in ["10001", "Read-only file system", "refused", "kept"] {
         assert!(answer.contains(text), "{answer}");
     }
-    let inspected = docker(&["inspect", &container]);
-    for marker in [KEY, "marker-of-a-token"] {
-        assert!(!inspected.contains(marker));
-    }
+    shows_no_secret(pod);
     assert!(!pod.ok(&["logs", "keeper"]).contains("marker-of-a-token"));
 }
 
 /// Its schedule fires within a minute or two.
 fn fires(pod: &Pod) {
-    let began = Instant::now();
-    while holding(&record(pod), "tick of the clock").is_empty() {
-        assert!(began.elapsed().as_secs() < 130, "the schedule does not fire");
-        std::thread::sleep(Duration::from_secs(2));
-    }
+    comes_as(pod, "tick of the clock", 130, |record| !holding(record, "tick of the clock").is_empty());
 }
 
 /// It ends the turn it is in before it is stopped, takes nothing new then, and remembers what was said.
 fn drained(pod: &Pod) {
-    let asked = {
-        let (name, folder) = (pod.name.clone(), pod.folder.0.clone());
-        std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
-    };
-    let began = Instant::now();
-    while holding(&record(pod), "think 20").is_empty() {
-        assert!(began.elapsed().as_secs() < 60, "the turn never reaches the model");
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    let run = pod.run(&["stop", "keeper"]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.stderr.contains("takes nothing new") && !run.stderr.contains("drain: "), "{run:?}");
-    let answer = asked.join().expect("ended");
+    let answer = stopped_in_a_turn(pod, |record| !holding(record, "think 20").is_empty());
     assert!(answer.stdout.starts_with("I am The keeper. Turn 2: "), "{answer:?}");
     pod.ok(&["start", "keeper"]);
     up(pod);
@@ -352,13 +312,7 @@ fn the_claude_agent_sdk_behind_the_proxy_holds_no_key_and_is_answered() {
             assert!(body.contains(marker), "{format}: {marker} did not reach the provider");
         }
     }
-    // The proxy says who asked; the agent has neither the key nor another way.
-    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
-    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
-    assert_eq!(
-        (&line["claw_id"], &line["provider"], &line["end"]),
-        (&"keeper".into(), &"demo".into(), &"complete".into())
-    );
+    behind_the_proxy(&pod, "/claw/agent.json");
     let reading = docker(&["exec", &pod.container("keeper"), "node", "/claw/runner.mjs", "reading"]);
     let reading: Value = serde_json::from_str(&reading).expect("JSON");
     let env = &reading["configuration"]["options"]["env"];
@@ -366,12 +320,6 @@ fn the_claude_agent_sdk_behind_the_proxy_holds_no_key_and_is_answered() {
     for name in ["ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"] {
         assert_eq!(env[name], "demo/echo-1", "{name}");
     }
-    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/agent.json 2>/dev/null; true";
-    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
-    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
-    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
-    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();
 }

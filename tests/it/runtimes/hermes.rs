@@ -1,14 +1,15 @@
 //! The real hermes: on a network of its own, hardened by `claw up`, and behind the proxy.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{KEY, is_asked, library, reached, up, write};
+use super::{
+    KEY, alone, behind_the_proxy, calls_the_library, cannot, comes, compiled, health, is_asked, library, put, reached,
+    read, record, shows_no_secret, stopped_in_a_turn, up, write,
+};
 use crate::engine::{Pod, docker};
-use crate::{Folder, claw_with, root};
+use crate::{Folder, root};
 
 /// The image that claw builds.
 const IMAGE: &str = "claw/hermes";
@@ -52,11 +53,7 @@ fn hermes_takes_a_turn_where_there_is_no_network_but_its_own() {
     let provider = "'http://127.0.0.1:8701/v1', key: '${DEMO_KEY}'";
     write(&keep, IMAGE, provider, "[{schedule: '0 9 * * *', name: morning, message: Good morning}]", "[]");
     library(&|name, text| _ = folder.write(name, text));
-    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
-    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
-    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    let unit = compiled(&folder);
     moved(&folder.0, &unit);
     let script = "set -e\n\
         ip link set lo up\n\
@@ -74,33 +71,26 @@ fn hermes_takes_a_turn_where_there_is_no_network_but_its_own() {
         tell ask claw 'hello keeper' >answer.txt\n\
         tell drain 60\n\
         kill -INT $gateway; code=0; wait $gateway || code=$?; echo $code >code.txt\n";
-    let bin = root().join(".runtimes/hermes/venv/bin");
-    let output = Command::new("unshare")
-        .args(["--net", "--", "sh", "-c", script])
-        .current_dir(&folder.0)
-        .env_clear()
-        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", bin.display()))
-        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
-        .env("UNIT", &unit)
-        .env("HOME", folder.0.join("home"))
-        .env("HERMES_HOME", folder.0.join("state"))
-        .env("HERMES_MANAGED_DIR", folder.0.join("managed"))
-        .env("HERMES_DISABLE_LAZY_INSTALLS", "1")
-        .env("TIRITH_ENABLED", "false")
-        .env("API_SERVER_ENABLED", "true")
-        .env("API_SERVER_HOST", "127.0.0.1")
-        .env("API_SERVER_KEY", API_KEY)
-        .env("CLAW_API_KEY_FILE", folder.0.join("api-key"))
-        .env("CLAW_PERSONA_DIR", folder.0.join("persona"))
-        .env("DEMO_KEY", KEY)
-        .output()
-        .expect("unshare runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    let place = |name: &str| folder.0.join(name).display().to_string();
+    let env = [
+        ("HOME", place("home")),
+        ("HERMES_HOME", place("state")),
+        ("HERMES_MANAGED_DIR", place("managed")),
+        ("HERMES_DISABLE_LAZY_INSTALLS", "1".to_owned()),
+        ("TIRITH_ENABLED", "false".to_owned()),
+        ("API_SERVER_ENABLED", "true".to_owned()),
+        ("API_SERVER_HOST", "127.0.0.1".to_owned()),
+        ("API_SERVER_KEY", API_KEY.to_owned()),
+        ("CLAW_API_KEY_FILE", place("api-key")),
+        ("CLAW_PERSONA_DIR", place("persona")),
+        ("DEMO_KEY", KEY.to_owned()),
+    ];
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let run = alone(&folder, &unit, &root().join(".runtimes/hermes/venv/bin"), script, &env);
+    assert_eq!(run, Ok(()));
+    let read = |name: &str| read(&folder, name);
     for name in ["ready.json", "health.json"] {
-        let output = claw_types::driver::ProbeOutput { exit_code: 0, stdout: read(name), stderr: String::new() };
-        let health = claw_drivers::find("hermes").expect("a driver").read_health(&output);
-        assert_eq!(health.status.name(), "healthy", "{}", read(name));
+        assert_eq!(health("hermes", read(name)).status.name(), "healthy", "{}", read(name));
     }
     let told = "{\"ok\":true,\"created\":1,\"updated\":0,\"unchanged\":0,\"removed\":0}";
     assert_eq!(read("schedules.json").trim(), told);
@@ -130,28 +120,6 @@ fn jobs(pod: &Pod) -> Vec<String> {
     names
 }
 
-/// Writes the pod with these schedules.
-fn put(pod: &Pod, invoke: &str) {
-    let write_into = |name: &str, text: &str| _ = pod.write(name, text);
-    write(&write_into, IMAGE, "'http://provider:8701/v1'", invoke, "['service://library']");
-}
-
-/// What has reached the provider.
-fn record(pod: &Pod) -> String {
-    let to = pod.folder.0.join("requests");
-    docker(&["cp", &format!("{}:/tmp/requests", pod.container("provider")), &to.display().to_string()]);
-    std::fs::read_to_string(&to).expect("a record")
-}
-
-/// Waits until what reached the provider has these words.
-fn until(pod: &Pod, words: &str, seconds: u64) {
-    let began = Instant::now();
-    while !record(pod).contains(words) {
-        assert!(began.elapsed().as_secs() < seconds, "`{words}` never reaches the model");
-        std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
 #[test]
 fn hermes_runs_hardened_by_claw_up() {
     if !is_asked() {
@@ -162,6 +130,7 @@ fn hermes_runs_hardened_by_claw_up() {
     library(&|name, text| _ = pod.write(name, text));
     put(
         &pod,
+        IMAGE,
         "[{schedule: '0 9 * * *', name: morning, message: Good morning}, {schedule: '* * * * *', name: pulse, message: one-beat-of-the-pulse}]",
     );
     up(&pod);
@@ -189,8 +158,7 @@ fn answers(pod: &Pod) {
     // A server that wants no key is asked with none of ours.
     reached(&record(pod), "no-key-required");
     assert!(record(pod).contains("Look books up in the library"));
-    let asked = "call mcp__library__find_book {\"title\":\"sea\"}";
-    assert!(pod.ok(&["ask", "keeper", asked]).starts_with("The tool said: "));
+    calls_the_library(pod);
     let asked = pod.ok(&["logs", "library"]);
     assert!(asked.contains("url:/cgi-bin/mcp"), "{asked}");
     // The conversation lasts, and another one is another.
@@ -201,8 +169,7 @@ fn answers(pod: &Pod) {
 /// It is held as planned, cannot write its contract or its settings, and nothing shows its secrets.
 fn held(pod: &Pod) {
     pod.ok(&["verify"]);
-    let container = pod.container("keeper");
-    for script in [
+    let scripts = [
         "echo x >> /var/lib/hermes/workspace/AGENTS.md",
         "rm /var/lib/hermes/workspace/AGENTS.md",
         "mv /var/lib/hermes/workspace /var/lib/hermes/away",
@@ -212,14 +179,10 @@ fn held(pod: &Pod) {
         "echo x >> /claw/hermes/config.yaml",
         "echo x > /opt/hermes/x",
         "python3 -m pip --version",
-    ] {
-        let run = Command::new("docker").args(["exec", &container, "sh", "-c", script]).output().expect("docker runs");
-        assert!(!run.status.success(), "{script}");
-    }
-    let inspected = docker(&["inspect", &container]);
-    for marker in [KEY, "marker-of-a-token"] {
-        assert!(!inspected.contains(marker));
-    }
+    ];
+    cannot(pod, &scripts);
+    shows_no_secret(pod);
+    let container = pod.container("keeper");
     let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=";
     assert_eq!(docker(&["exec", &container, "sh", "-c", script]), "HOUSE_TOKEN=marker-of-a-token");
     let reading = docker(&["exec", &container, "python3", "/claw/runtime.py", "reading"]);
@@ -234,30 +197,21 @@ fn schedules(pod: &Pod) {
     docker(&["exec", &pod.container("keeper"), "sh", "-c", by_hand]);
     assert_eq!(jobs(pod), ["by-hand: x", "morning: Good morning", "pulse: one-beat-of-the-pulse"]);
     assert_eq!(pod.ok(&["plan"]).trim(), "nothing to do");
-    until(pod, "one-beat-of-the-pulse", 180);
+    comes(pod, "one-beat-of-the-pulse", 180);
     let all = record(pod);
     let beat = all.lines().find(|line| line.contains("one-beat-of-the-pulse")).expect("a request");
     assert!(beat.contains(super::CONTRACT_END), "a scheduled turn is not shown the contract");
-    put(pod, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
+    put(pod, IMAGE, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
     assert!(up(pod).contains("tell keeper its schedules"));
     assert_eq!(jobs(pod), ["by-hand: x", "morning: Good day"]);
-    put(pod, "[]");
+    put(pod, IMAGE, "[]");
     up(pod);
     assert_eq!(jobs(pod), ["by-hand: x"]);
 }
 
 /// It ends the turn it is in before it is stopped, takes nothing new, and its exit is no accident.
 fn drained(pod: &Pod) {
-    let asked = {
-        let name = pod.name.clone();
-        let folder = pod.folder.0.clone();
-        std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
-    };
-    until(pod, "think 20", 60);
-    let run = pod.run(&["stop", "keeper"]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.stderr.contains("takes nothing new") && !run.stderr.contains("drain exited"), "{run:?}");
-    let answer = asked.join().expect("ended");
+    let answer = stopped_in_a_turn(pod, |record| record.contains("think 20"));
     assert!(answer.stdout.starts_with("I am "), "{answer:?}");
     assert_eq!(docker(&["inspect", "-f", "{{.State.ExitCode}}", &pod.container("keeper")]), "0");
     pod.ok(&["start", "keeper"]);
@@ -299,24 +253,11 @@ fn hermes_behind_the_proxy_holds_no_key_and_is_answered() {
     assert!(answer.starts_with("I am "), "{answer}");
     reached(&record(&pod), KEY);
     // A scheduled turn has the token too.
-    until(&pod, "one-beat-of-the-pulse", 180);
-    // The proxy has the key, and says who asked; the agent has neither the key nor another way.
-    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
-    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert!(!lines.is_empty());
-    for line in &lines {
-        let said = (&line["claw_id"], &line["provider"], &line["end"]);
-        assert_eq!(said, (&"keeper".into(), &"demo".into(), &"complete".into()));
-    }
-    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/hermes/config.yaml 2>/dev/null";
-    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
-    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
+    comes(&pod, "one-beat-of-the-pulse", 180);
+    behind_the_proxy(&pod, "/claw/hermes/config.yaml");
     let reading = docker(&["exec", &pod.container("keeper"), "python3", "/claw/runtime.py", "reading"]);
     let reading: Value = serde_json::from_str(&reading).expect("JSON");
     assert_eq!(reading["endpoints"], serde_json::json!(["http://cllama-passthrough:8080/v1"]));
-    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
-    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
     // The one host outside that it asks for by itself.
     let lines = pod.ok(&["audit", "keeper", "--json"]);
     let denied = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));

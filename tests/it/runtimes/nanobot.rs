@@ -1,15 +1,21 @@
 //! The real nanobot: on a network of its own, hardened by `claw up`, and behind the proxy.
 
-use std::process::Command;
-
 use serde_json::Value;
 
-use super::{KEY, calls_the_library, comes, is_asked, library, reached, record, up, write};
+use super::{
+    KEY, alone, behind_the_proxy, calls_the_library, cannot, comes, compiled, health, is_asked, library, put, reached,
+    read, record, shows_no_secret, up, write,
+};
 use crate::engine::{Pod, docker};
-use crate::{Folder, claw_with, root};
+use crate::{Folder, root};
 
 /// The image that claw builds.
 const IMAGE: &str = "claw/nanobot";
+
+/// Returns where the real program is installed; `CLAW_NANOBOT` names another place, with another version.
+fn installed() -> std::path::PathBuf {
+    std::env::var_os("CLAW_NANOBOT").map_or_else(|| root().join(".runtimes/nanobot"), Into::into)
+}
 
 /// A schedule that is due each minute.
 const PULSE: &str = "{schedule: '* * * * *', name: pulse, message: Say the hour}";
@@ -46,11 +52,7 @@ fn nanobot_takes_a_turn_where_there_is_no_network_but_its_own() {
     };
     write(&keep, IMAGE, "'http://127.0.0.1:8701/v1', key: '${DEMO_KEY}'", &format!("[{PULSE}]"), "[]");
     library(&|name, text| _ = folder.write(name, text));
-    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
-    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
-    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    let unit = compiled(&folder);
     let state = folder.0.join("state");
     std::fs::create_dir_all(state.join("workspace")).expect("a folder");
     let text = std::fs::read_to_string(unit.join("claw/nanobot.json")).expect("the configuration");
@@ -59,23 +61,13 @@ fn nanobot_takes_a_turn_where_there_is_no_network_but_its_own() {
     std::fs::copy(unit.join("claw/AGENTS.md"), state.join("workspace/AGENTS.md")).expect("copied");
     std::os::unix::fs::symlink(unit.join("claw/skills"), state.join("workspace/skills")).expect("linked");
     folder.write("secrets/DEMO_KEY", KEY);
-    let output = Command::new("unshare")
-        .args(["--net", "--", "sh", "-c", SCRIPT])
-        .current_dir(&folder.0)
-        .env_clear()
-        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", root().join(".runtimes/nanobot/bin").display()))
-        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
-        .env("UNIT", &unit)
-        .env("HOME", &folder.0)
-        .env("CLAW_SECRETS_DIR", folder.0.join("secrets"))
-        .env("CLAW_PERSONA_DIR", folder.0.join("persona"))
-        .output()
-        .expect("unshare runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    let place = |name: &str| folder.0.join(name).display().to_string();
+    let env = [("HOME", place("")), ("CLAW_SECRETS_DIR", place("secrets")), ("CLAW_PERSONA_DIR", place("persona"))];
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(alone(&folder, &unit, &installed().join("bin"), SCRIPT, &env), Ok(()));
+    let read = |name: &str| read(&folder, name);
     for (file, detail) in [("ready.json", "ready"), ("health.json", "ready; 1 schedule, the next at 20")] {
-        let probe = claw_types::driver::ProbeOutput { exit_code: 0, stdout: read(file), stderr: String::new() };
-        let health = claw_drivers::find("nanobot").expect("a driver").read_health(&probe);
+        let health = health("nanobot", read(file));
         assert!(health.status.name() == "healthy" && health.detail.starts_with(detail), "{health:?}");
     }
     // The scripted model says who its first words say it is, and how many turns it was shown.
@@ -102,12 +94,6 @@ fn nanobot_takes_a_turn_where_there_is_no_network_but_its_own() {
     assert!(answered.contains(super::PERSONA), "its soul is not that of its persona");
 }
 
-/// Brings up the pod whose provider wants no key.
-fn put(pod: &Pod, invoke: &str) {
-    let write_into = |name: &str, text: &str| _ = pod.write(name, text);
-    write(&write_into, IMAGE, "'http://provider:8701/v1'", invoke, "['service://library']");
-}
-
 #[test]
 fn nanobot_runs_hardened_by_claw_up() {
     if !is_asked() {
@@ -116,7 +102,7 @@ fn nanobot_runs_hardened_by_claw_up() {
     let pod = Pod::new("nanobot");
     crate::engine::surfaces::busybox();
     library(&|name, text| _ = pod.write(name, text));
-    put(&pod, &format!("[{PULSE}, {{schedule: '0 18 * * *', name: evening, message: Good night}}]"));
+    put(&pod, IMAGE, &format!("[{PULSE}, {{schedule: '0 18 * * *', name: evening, message: Good night}}]"));
     up(&pod);
     answers(&pod);
     held(&pod);
@@ -149,8 +135,7 @@ fn answers(pod: &Pod) {
 /// It is held as planned, cannot write its contract, its configuration or its skills, and nothing shows its secrets.
 fn held(pod: &Pod) {
     pod.ok(&["verify"]);
-    let container = pod.container("keeper");
-    for script in [
+    let scripts = [
         "echo x >> /var/lib/nanobot/workspace/AGENTS.md",
         "rm /var/lib/nanobot/workspace/AGENTS.md",
         "mv /var/lib/nanobot/workspace /var/lib/nanobot/away",
@@ -159,12 +144,9 @@ fn held(pod: &Pod) {
         "mv /var/lib/nanobot/config.json /var/lib/nanobot/x",
         "echo x > /var/lib/nanobot/workspace/skills/x",
         "echo x > /etc/x",
-    ] {
-        let run = Command::new("docker").args(["exec", &container, "sh", "-c", script]).output().expect("docker runs");
-        assert!(!run.status.success(), "{script}");
-    }
-    let inspected = docker(&["inspect", &container]);
-    assert!(!inspected.contains(KEY) && !inspected.contains("marker-of-a-token"));
+    ];
+    cannot(pod, &scripts);
+    shows_no_secret(pod);
 }
 
 /// The names and texts of the jobs it has.
@@ -183,12 +165,12 @@ fn schedules(pod: &Pod) {
     docker(&["exec", &pod.container("keeper"), "python3", "-c", by_hand]);
     assert_eq!(jobs(pod), ["by-hand: x", "evening: Good night", "pulse: Say the hour"]);
     assert_eq!(pod.ok(&["plan"]).trim(), "nothing to do");
-    put(pod, "[{schedule: '* * * * *', name: pulse, message: Say the minute}]");
+    put(pod, IMAGE, "[{schedule: '* * * * *', name: pulse, message: Say the minute}]");
     assert!(up(pod).contains("tell keeper its schedules"));
     assert_eq!(jobs(pod), ["by-hand: x", "pulse: Say the minute"]);
     // The gateway that runs has taken it over.
     comes(pod, "Say the minute", 120);
-    put(pod, "[]");
+    put(pod, IMAGE, "[]");
     up(pod);
     assert_eq!(jobs(pod), ["by-hand: x"]);
 }
@@ -210,21 +192,9 @@ fn nanobot_behind_the_proxy_holds_no_key_and_is_answered() {
     let answer = pod.ok(&["ask", "keeper", "hello keeper"]);
     assert!(answer.starts_with("I am "), "{answer}");
     reached(&record(&pod), KEY);
-    // The proxy has the key, and says who asked; the agent has neither the key nor another way.
-    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
-    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
-    assert_eq!(
-        (&line["claw_id"], &line["provider"], &line["end"]),
-        (&"keeper".into(), &"demo".into(), &"complete".into())
-    );
+    behind_the_proxy(&pod, "/var/lib/nanobot/config.json");
     let said = pod.ok(&["diagnose", "keeper"]);
     assert!(said.contains("http://cllama-passthrough:8080/v1"), "{said}");
-    let script = "cat /proc/[0-9]*/environ /run/secrets/* /var/lib/nanobot/config.json 2>/dev/null";
-    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
-    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
-    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
-    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();
 }
