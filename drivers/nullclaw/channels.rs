@@ -44,7 +44,8 @@ fn heard(account: &Account<'_>) -> Heard {
         heard.people = "`nullclaw` takes an empty list of people for everyone".to_owned();
     }
     if matches!(platform.name(), "matrix" | "slack") {
-        heard.places = format!("`nullclaw` knows no mentions on `{platform}`");
+        let what = if platform.name() == "slack" { "neither channels nor mentions" } else { "no mentions" };
+        heard.places = format!("`nullclaw` looks at {what} on `{platform}`");
         heard.guilds.values_mut().for_each(|guild| guild.require_mention = false);
     }
     match platform.name() {

@@ -36,10 +36,11 @@ fn heard(account: &Account<'_>) -> Heard {
     let list = people::only(people::everybody(policy).iter().map(String::as_str));
     let mut heard = Heard::one_list("zeroclaw", *platform, policy, &list);
     let is_named = has_channels(account);
-    let is_discord = platform.name() == "discord";
-    if is_discord {
-        heard.elsewhere = Hears::Nobody;
+    if platform.name() != "telegram" {
         heard.places = format!("`zeroclaw` hears in every channel of `{platform}` where one guild names none");
+    }
+    if platform.name() == "discord" {
+        heard.elsewhere = Hears::Nobody;
     }
     if platform.name() == "slack" && is_named && people::open(policy).next().is_some() {
         heard.elsewhere = Hears::Nobody;
