@@ -172,7 +172,8 @@ fn read(folder: &Path, config: &Value, first: &Path) -> (Value, Value) {
         .output()
         .expect("node runs");
     std::fs::remove_file(place).expect("removed");
-    let mut told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert!(output.status.success(), "{output:?}");
+    let mut told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     (told["endpoints"].take(), told["warnings"].take())
 }
 

@@ -182,7 +182,8 @@ fn calls_the_library(pod: &Pod, record: &str) {
         "it offers them itself now: use `super::`"
     );
     let found = pod.ok(&["ask", "keeper", "call tool_search {\"query\": \"find book\"}"]);
-    let end = found.find("find_book").unwrap_or_else(|| panic!("no tool of the library: {found}")) + "find_book".len();
+    assert!(found.contains("find_book"), "no tool of the library: {found}");
+    let end = found.find("find_book").expect("it is there") + "find_book".len();
     let name = found[..end].rsplit(['"', '\\', ':']).next().expect("a name");
     let call = format!("call tool_call {{\"id\": \"{name}\", \"args\": {{\"title\": \"Cities\"}}}}");
     let answer = pod.ok(&["ask", "keeper", &call]);
