@@ -5,6 +5,7 @@ mod everyone;
 mod hermes;
 mod nanobot;
 mod openclaw;
+mod zeroclaw;
 
 use serde_json::Value;
 
