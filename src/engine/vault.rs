@@ -271,7 +271,7 @@ impl<'v> Vault<'v> {
         Ok(found.map(|value| SecretValue::new(value.into_bytes())))
     }
 
-    /// A token is 32 random bytes in hexadecimal digits, kept in a file of its own.
+    /// A token is 30 random bytes in hexadecimal digits, kept in a file of its own.
     fn token(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
         match token_path(secret) {
             Some(path) => self.kept(&self.state.join(path)),
