@@ -35,9 +35,13 @@ DIR=$(cd "$1" && pwd)
 if command -v flock >/dev/null; then exec 9>"$DIR/.lock"; flock 9; fi
 id=$(docker image inspect -f '{{.Id}}' "$image")
 if [ -f "$DIR/zeroclaw.done" ] && [ "$(cat "$DIR/zeroclaw.done")" = "$id" ]; then exit 0; fi
-rm -rf "$DIR/bin" "$DIR/zeroclaw.done"
-mkdir "$DIR/bin"
-container=$(docker create "$image")
-trap 'docker rm "$container" >/dev/null' EXIT
-docker cp "$container:/usr/local/bin/zeroclaw" "$DIR/bin/zeroclaw"
+rm -rf "$DIR/bin" "$DIR/lib" "$DIR/zeroclaw.done"
+mkdir "$DIR/bin" "$DIR/lib"
+# The libraries of the image come along, and what loads them: those of this host may be older.
+docker run --rm --network none --entrypoint sh "$image" -c \
+  'tar -ch /usr/local/bin/zeroclaw $(ldd /usr/local/bin/zeroclaw | grep -o "/[^ ]*") 2>/dev/null' |
+  tar -x -C "$DIR/lib" --transform 's,.*/,,'
+loader=$(cd "$DIR/lib" && ls ld-*)
+printf '#!/bin/sh\nexec "%s/lib/%s" --library-path "%s/lib" "%s/lib/zeroclaw" "$@"\n' "$DIR" "$loader" "$DIR" "$DIR" >"$DIR/bin/zeroclaw"
+chmod 0755 "$DIR/bin/zeroclaw"
 echo "$id" >"$DIR/zeroclaw.done"

@@ -104,6 +104,8 @@ pub(super) fn config(unit: &AgentUnit, env: &mut Env) -> Doc {
         ),
         ("runtime_profiles", Doc::map([(BUNDLE, Doc::map([("agentic", on.clone())]))])),
         ("schema_version", Doc::int(3)),
+        // What its own migration would add: the tools that a new file of its own leaves out.
+        ("tools", Doc::map([("optional", Doc::strs(["*"]))])),
     ];
     if !unit.skills.is_empty() {
         agent.push(("skill_bundles", Doc::strs([BUNDLE])));
