@@ -94,13 +94,23 @@ fn record(pod: &Pod) -> String {
     std::fs::read_to_string(to).expect("a record")
 }
 
-/// Waits until a text has reached the pod's provider, for so many seconds at most.
+/// Waits until a text has reached the pod's provider in a message, for so many seconds at most. What a model is told before its
+/// messages does not count: the letter in it names each schedule.
 fn comes(pod: &Pod, text: &str, seconds: u64) {
     let began = std::time::Instant::now();
-    while !record(pod).contains(text) {
+    while !record(pod).lines().any(|line| messages(line).contains(text)) {
         assert!(began.elapsed().as_secs() < seconds, "`{text}` never reaches the model");
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
+}
+
+/// Returns the messages of a request on record, without what the model is told before them.
+fn messages(line: &str) -> String {
+    let request: Value = serde_json::from_str(line).unwrap_or_default();
+    let body: Value = serde_json::from_str(request["body"].as_str().unwrap_or_default()).unwrap_or_default();
+    let messages = ["messages", "input"].iter().filter_map(|key| body[key].as_array()).flatten();
+    let said = messages.filter(|message| !matches!(message["role"].as_str(), Some("system" | "developer")));
+    said.map(|message| message["content"].to_string()).collect()
 }
 
 /// A turn calls the library's MCP tool, by whatever name the runtime gives it, and is told what the library says.

@@ -40,7 +40,7 @@ const SCRIPT: &str = "set -e\n\
     ip link set lo up\n\
     \"$CLAW\" reference provider --listen 127.0.0.1:8701 --record requests & provider=$!\n\
     \"$ZEROCLAW\" daemon >daemon.log 2>&1 & daemon=$!\n\
-    trap 'kill $provider $daemon 2>/dev/null; wait' EXIT\n\
+    trap 'kill $provider $daemon 2>/dev/null || :; wait' EXIT\n\
     tries=0\n\
     until \"$CLAW\" shim probe http://127.0.0.1:42617/health >ready.json 2>/dev/null; do\n\
         tries=$((tries + 1)); [ $tries -lt 240 ] || { tail -n 30 daemon.log >&2; exit 1; }; sleep 0.5\n\
@@ -53,7 +53,7 @@ const SCRIPT: &str = "set -e\n\
     until grep -q 'Say the hour' requests; do\n\
         tries=$((tries + 1)); [ $tries -lt 480 ] || { tail -n 30 daemon.log >&2; exit 1; }; sleep 0.5\n\
     done\n\
-    kill $daemon; wait $daemon\n";
+    kill $daemon; code=0; wait $daemon || code=$?; echo $code >code.txt\n";
 
 /// Returns the real program, where it is there.
 fn program() -> Option<PathBuf> {
@@ -108,6 +108,7 @@ fn zeroclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
     let log = std::fs::read_to_string(folder.0.join("daemon.log")).unwrap_or_default();
     assert!(output.status.success(), "{}\n{log}", String::from_utf8_lossy(&output.stderr));
     let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    assert_eq!(read("code.txt").trim(), "0", "{log}");
     let probe = claw_types::driver::ProbeOutput { exit_code: 0, stdout: read("ready.json"), stderr: String::new() };
     let health = claw_drivers::find("zeroclaw").expect("a driver").read_health(&probe);
     assert_eq!((health.status.name(), health.detail.as_str()), ("healthy", "ready, no channels"));
