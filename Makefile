@@ -20,6 +20,7 @@ test-runtimes: tools ## the real runtimes, on loopback and hardened by claw up: 
 	sh scripts/nanobot.sh .runtimes/nanobot
 	docker image inspect node:24-bookworm-slim >/dev/null 2>&1 || docker pull -q node:24-bookworm-slim || sh scripts/node-image.sh
 	docker image inspect debian:trixie-slim >/dev/null 2>&1 || docker pull -q debian:trixie-slim || sh scripts/debian-image.sh
+	sh scripts/zeroclaw.sh .runtimes/zeroclaw
 	$(CARGO) test -p claw-drivers --test conformance
 	CLAW_TEST_RUNTIMES=1 $(CARGO) test --test it -- --nocapture --test-threads 1 runtimes servers
 
@@ -87,6 +88,7 @@ runtimes: ## the real runtimes whose own validators the tests ask, into .runtime
 	sh scripts/claude-agent-sdk.sh .runtimes/claude-agent-sdk
 	sh scripts/hermes.sh .runtimes/hermes
 	sh scripts/nanobot.sh .runtimes/nanobot
+	IF_BUILT=1 sh scripts/zeroclaw.sh .runtimes/zeroclaw
 
 clean: ## removes what was built
 	$(CARGO) clean

@@ -31,7 +31,9 @@ pub(super) const SETTINGS: &[(&str, Takes)] = &[
     ("heartbeat.interval_minutes", Takes::Whole(5, 100_000)),
     ("providers.models.anthropic.claw_primary.context_window", CONTEXT),
     ("providers.models.custom.claw_primary.context_window", CONTEXT),
+    ("providers.models.custom.claw_primary.native_tools", Takes::Flag),
     ("providers.models.custom.cllama.context_window", CONTEXT),
+    ("providers.models.custom.cllama.native_tools", Takes::Flag),
     ("risk_profiles.claw.allowed_commands", Takes::Texts),
     ("risk_profiles.claw.allowed_tools", Takes::Texts),
     ("risk_profiles.claw.block_high_risk_commands", Takes::Flag),
@@ -104,6 +106,8 @@ pub(super) fn config(unit: &AgentUnit, env: &mut Env) -> Doc {
         ),
         ("runtime_profiles", Doc::map([(BUNDLE, Doc::map([("agentic", on.clone())]))])),
         ("schema_version", Doc::int(3)),
+        // What its own migration would add: the tools that a new file of its own leaves out.
+        ("tools", Doc::map([("optional", Doc::strs(["*"]))])),
     ];
     if !unit.skills.is_empty() {
         agent.push(("skill_bundles", Doc::strs([BUNDLE])));
@@ -152,7 +156,9 @@ fn models(unit: &AgentUnit, env: &mut Env) -> Models {
         if let Some(key) = key {
             variable(env, &["providers", "models", family, alias, "api_key"], key.clone());
         }
-        let keys = [("model", Doc::Str(id)), ("uri", Doc::Str(base))].into_iter().chain(more);
+        // Else it describes its tools in its prompt and reads calls out of text, where no proxy sees either.
+        let native = (family == "custom").then_some(("native_tools", Doc::Bool(true)));
+        let keys = [("model", Doc::Str(id)), ("uri", Doc::Str(base))].into_iter().chain(native).chain(more);
         families.entry(family.to_owned()).or_default().insert(alias.to_owned(), Doc::map(keys));
         Some(format!("{family}.{alias}"))
     };

@@ -3,14 +3,17 @@
 //! Its configuration is one TOML file which it reads from a directory that it writes beside; secrets are variables. Everything
 //! here was seen in zeroclaw 0.8.7 from crates.io, or judged by its own configuration crate.
 
-use claw_types::agent::{AgentUnit, Inference};
+use claw_types::agent::{AgentUnit, EnvValue, Inference};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::{
-    BaseImage, Driver, DriverFacts, FileMount, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput,
+    BaseImage, Door, Driver, DriverFacts, FileMount, Health, HealthStatus, Lowered, Probe, ProbeKind, ProbeOutput,
     SecretDelivery, SkillLayout, StateVolume,
 };
 use claw_types::files::FileTree;
+use claw_types::id::EnvName;
+use claw_types::image::SHIM_PROGRAM;
 use claw_types::provider::WireFormat;
+use claw_types::secret::SecretRef;
 use claw_types::standing::{Standing, Standings, Versions};
 use claw_types::toml::to_toml;
 
@@ -39,8 +42,8 @@ static FACTS: DriverFacts = DriverFacts {
         mcp: Standing::Ran,
         settings: Standing::Ran,
         health: Standing::Ran,
-        // `zeroclaw agent` refuses to run beside the daemon: one process owns the state.
-        door: Standing::No,
+        // Through the chat of its gateway: `zeroclaw agent` refuses to run beside the daemon, since one process owns the state.
+        door: Standing::Ran,
         drain: Standing::No,
         hardened: Standing::Ran,
     },
@@ -79,6 +82,12 @@ const WORKSPACE: &str = "/var/lib/zeroclaw/agents/main/workspace";
 
 /// The port of its gateway, on the container's loopback.
 const PORT: u16 = 42617;
+
+/// The variable of its gateway's token, which claw makes: who has it is a paired client.
+const GATEWAY_TOKEN: &str = "ZEROCLAW_gateway__paired_tokens";
+
+/// Its chat, up to the name of the conversation.
+const CHAT: &str = "http://127.0.0.1:42617/ws/chat?agent=main&session_id=";
 
 /// The most characters of its contract that it reads.
 const CONTRACT_CHARACTERS: usize = 20_000;
@@ -130,6 +139,8 @@ impl Driver for Zeroclaw {
         let mark = diag.mark();
         let mut files = FileTree::new();
         let mut env = unit::texts(&[("HOME", STATE), ("ZEROCLAW_CONFIG_DIR", STATE)]);
+        let token = EnvName::parse(GATEWAY_TOKEN).map(|name| (name.clone(), SecretRef::Minted(unit.id.clone(), name)));
+        env.extend(token.map(|(name, token)| (name, EnvValue::Secret(token))));
         let mut config = config::config(unit, &mut env);
         table::apply(&unit.settings, &mut config);
         unit::add(&mut files, "claw/zeroclaw/config.toml", to_toml(&config).unwrap_or_default(), unit, diag);
@@ -153,15 +164,9 @@ impl Driver for Zeroclaw {
             program: Some(unit::program(&["zeroclaw", "daemon"])),
             // Its tools reach nothing outside of the workspace.
             persona: Some(unit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
-            // Mounts lie in the workspace, so it is one itself, and so is each directory on the way: one could be moved away
-            // with what is mounted below it.
-            state: vec![
-                StateVolume { key: "state", target: unit::path(STATE, unit, diag)? },
-                StateVolume { key: "agents", target: unit::path(&format!("{STATE}/agents"), unit, diag)? },
-                StateVolume { key: "main", target: unit::path(&format!("{STATE}/agents/main"), unit, diag)? },
-                StateVolume { key: "workspace", target: unit::path(WORKSPACE, unit, diag)? },
-            ],
+            state: volumes(unit, diag)?,
             probe: Probe::Http { port: PORT, path: "/health" },
+            door: Some(door()),
             ..Lowered::default()
         };
         diag.finish(mark, lowered)
@@ -192,6 +197,30 @@ impl Driver for Zeroclaw {
             (true, true) => said(HealthStatus::Healthy, well.join("; ")),
         }
     }
+}
+
+/// Returns its volumes. Mounts lie in the workspace and among the skills, so both are volumes themselves, and so is each directory
+/// on the way: one could be moved away with what is mounted below it.
+fn volumes(unit: &AgentUnit, diag: &mut Diagnostics) -> Result<Vec<StateVolume>, Reported> {
+    let volumes = [
+        ("state", ""),
+        ("agents", "/agents"),
+        ("main", "/agents/main"),
+        ("workspace", "/agents/main/workspace"),
+        ("shared", "/shared"),
+        ("skills", "/shared/skills"),
+    ];
+    let volume = |(key, path): (&'static str, &str)| {
+        Ok(StateVolume { key, target: unit::path(&format!("{STATE}{path}"), unit, diag)? })
+    };
+    volumes.into_iter().map(volume).collect()
+}
+
+/// What asks it: claw's shim, since there is nothing else in every image that speaks to a WebSocket. What follows is text, also
+/// where it begins like an option.
+fn door() -> Door {
+    let token = format!("/run/secrets/{GATEWAY_TOKEN}");
+    Door { command: unit::program(&[SHIM_PROGRAM, "shim", "chat", CHAT, &token, "--", "claw"]), session: Some(6) }
 }
 
 #[cfg(test)]

@@ -271,7 +271,7 @@ impl<'v> Vault<'v> {
         Ok(found.map(|value| SecretValue::new(value.into_bytes())))
     }
 
-    /// A token is 32 random bytes in hexadecimal digits, kept in a file of its own.
+    /// A token is 30 random bytes in hexadecimal digits, kept in a file of its own.
     fn token(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
         match token_path(secret) {
             Some(path) => self.kept(&self.state.join(path)),
@@ -344,7 +344,9 @@ impl<'v> Vault<'v> {
     }
 
     fn mint(&self, path: &Path) -> Result<SecretValue, VaultError> {
-        let mut random = Zeroizing::new([0_u8; 32]);
+        // Not 32 bytes: 64 digits are what a SHA-256 looks like, and a runtime that takes tokens and their digests alike
+        // would take a token for a digest.
+        let mut random = Zeroizing::new([0_u8; 30]);
         getrandom::fill(random.as_mut_slice()).map_err(|error| VaultError::Random(error.to_string()))?;
         let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         if let Some(folder) = path.parent() {

@@ -1,12 +1,14 @@
 //! What claw's executable does inside containers for other programs: it hands new volumes and sealed files to their
-//! agents, puts secrets into the environment of a program and becomes that program, asks a program's own health page, and writes
-//! down what package managers of a worker change (`track.rs`).
+//! agents, puts secrets into the environment of a program and becomes that program, asks a program's own health page, says
+//! something to its chat (`chat.rs`), and writes down what package managers of a worker change (`track.rs`).
 //!
 //! Versioned by `claw_types::image::SHIM_PROTOCOL`: what a container was told at its making is understood as long as the
 //! version stays.
 
+mod chat;
 mod track;
 
+pub use chat::chat;
 pub use track::{called_as, track};
 
 use std::convert::Infallible;
@@ -159,13 +161,8 @@ const PAGE: usize = 64 * 1024;
 /// # Errors
 /// Where the address is another, nobody answers in time, or the answer is no HTTP.
 pub fn probe(url: &str) -> io::Result<(bool, String)> {
-    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("`{url}`: {what}"));
-    let rest = url.strip_prefix("http://127.0.0.1:").ok_or_else(|| bad("it is no page of this container"))?;
-    let (port, path) = rest.split_once('/').ok_or_else(|| bad("it has no path"))?;
-    let port: u16 = port.parse().map_err(|_| bad("it has no port"))?;
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let bad = |what: &str| bad(url, what);
+    let (mut stream, port, path) = connect(url)?;
     // HTTP/1.0: the answer ends with the connection and is not sent in pieces.
     let request = format!("GET /{path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n\r\n");
     stream.write_all(request.as_bytes())?;
@@ -183,6 +180,22 @@ pub fn probe(url: &str) -> io::Result<(bool, String)> {
     let status = head.split_ascii_whitespace().nth(1).and_then(|status| status.parse::<u16>().ok());
     let status = status.ok_or_else(|| bad("its answer has no status"))?;
     Ok(((200..300).contains(&status), body.to_owned()))
+}
+
+/// Returns an error about an address.
+fn bad(url: &str, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("`{url}`: {what}"))
+}
+
+/// Connects to the server of `http://127.0.0.1:PORT/PATH`; returns the port, and the path without its first `/`.
+fn connect(url: &str) -> io::Result<(TcpStream, u16, &str)> {
+    let rest = url.strip_prefix("http://127.0.0.1:").ok_or_else(|| bad(url, "it is no page of this container"))?;
+    let (port, path) = rest.split_once('/').ok_or_else(|| bad(url, "it has no path"))?;
+    let port: u16 = port.parse().map_err(|_| bad(url, "it has no port"))?;
+    let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok((stream, port, path))
 }
 
 #[cfg(test)]

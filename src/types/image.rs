@@ -67,7 +67,7 @@ pub const INFRA_PROGRAM: &str = "/bin/claw";
 
 /// The version of what the shim is told and does. The shim that containers mount is replaced only where this changes, so
 /// that an upgrade of claw alone recreates no agent.
-pub const SHIM_PROTOCOL: u32 = 2;
+pub const SHIM_PROTOCOL: u32 = 3;
 
 /// Where the shim is in a container that has it.
 pub const SHIM_PROGRAM: &str = "/run/claw/shim";

@@ -5,6 +5,7 @@ mod everyone;
 mod hermes;
 mod nanobot;
 mod openclaw;
+mod zeroclaw;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -98,9 +99,10 @@ fn record(pod: &Pod) -> String {
     std::fs::read_to_string(to).expect("a record")
 }
 
-/// Waits until a text has reached the pod's provider, for so many seconds at most.
+/// Waits until a text has reached the pod's provider in a message, for so many seconds at most. What a model is told before its
+/// messages does not count: the letter in it names each schedule.
 fn comes(pod: &Pod, text: &str, seconds: u64) {
-    comes_as(pod, text, seconds, |record| record.contains(text));
+    comes_as(pod, text, seconds, |record| record.lines().any(|line| messages(line).contains(text)));
 }
 
 /// Waits until what has reached the pod's provider holds something, for so many seconds at most.
@@ -110,6 +112,15 @@ fn comes_as(pod: &Pod, what: &str, seconds: u64, is_there: impl Fn(&str) -> bool
         assert!(began.elapsed().as_secs() < seconds, "`{what}` never reaches the model");
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// Returns the messages of a request on record, without what the model is told before them.
+fn messages(line: &str) -> String {
+    let request: Value = serde_json::from_str(line).unwrap_or_default();
+    let body: Value = serde_json::from_str(request["body"].as_str().unwrap_or_default()).unwrap_or_default();
+    let messages = ["messages", "input"].iter().filter_map(|key| body[key].as_array()).flatten();
+    let said = messages.filter(|message| !matches!(message["role"].as_str(), Some("system" | "developer")));
+    said.map(|message| message["content"].to_string()).collect()
 }
 
 /// Compiles the pod in a folder where no engine answers, and returns the directory of its agent's files.

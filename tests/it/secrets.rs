@@ -99,7 +99,7 @@ fn tokens_of_claws_own_are_made_anew_all_of_one_agent_or_by_name() {
     let first = tokens(&folder);
     let paths: Vec<&str> = first.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, ["@cllama-passthrough/CLLAMA_UI_TOKEN", "two-0", "two-1"]);
-    assert!(first.iter().all(|(_, token)| token.len() == 64) && first[1].1 != first[2].1);
+    assert!(first.iter().all(|(_, token)| token.len() == 60) && first[1].1 != first[2].1);
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &str| std::fs::metadata(folder.0.join(path)).expect("there").permissions().mode() & 0o777;
     assert_eq!((mode(".claw/demo/state/tokens/two-0"), mode(".claw/demo/state")), (0o600, 0o700));

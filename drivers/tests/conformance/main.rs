@@ -210,9 +210,10 @@ fn promises(case: &str, unit: &AgentUnit, lowered: &claw_types::driver::Lowered)
             "{case}: {secret} beside a proxy"
         );
     }
-    // A directory that the agent may write to can be moved away with what is mounted in it: each on the way is a mount itself.
+    // A directory that the agent may write to can be moved away with what is mounted in it, a contract or its skills: each on the
+    // way is a mount itself.
     let volumes: Vec<&str> = lowered.state.iter().map(|state| state.target.as_str()).collect();
-    for mount in lowered.mounts.iter().filter(|mount| !mount.source.as_str().starts_with("claw/skills")) {
+    for mount in &lowered.mounts {
         let target = mount.target.as_str();
         let is_below = |volume: &&&str| target.starts_with(&format!("{volume}/"));
         for (end, _) in target.match_indices('/').skip(1) {

@@ -1,5 +1,6 @@
-//! What the driver `zeroclaw` writes, judged by zeroclaw's own configuration crate where `CLAW_ZEROCLAW` names a program that asks it.
+//! What the driver `zeroclaw` writes, judged by the real program where it is there (`scripts/zeroclaw.sh`).
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use claw_types::agent::Setting;
@@ -11,28 +12,83 @@ use crate::{everything, everything_proxied, unit};
 
 const CONFIG: &str = "claw/zeroclaw/config.toml";
 
-/// Returns the program that parses and validates a file with `zeroclaw-config` 0.8.7; nothing, said aloud, where none is named.
+/// Returns the real program: the one that `CLAW_ZEROCLAW` names, or that of `scripts/zeroclaw.sh`; nothing, said aloud, where it is
+/// not there.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
-fn validator() -> Option<std::ffi::OsString> {
-    let program = std::env::var_os("CLAW_ZEROCLAW");
+fn program() -> Option<PathBuf> {
+    let named = std::env::var_os("CLAW_ZEROCLAW").map(PathBuf::from);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.runtimes/zeroclaw");
+    let built = built.join("zeroclaw.done").is_file().then(|| built.join("bin/zeroclaw"));
+    let program = named.or(built);
     if program.is_none() {
-        println!("skipped: `CLAW_ZEROCLAW` names no validator");
+        println!("skipped: no zeroclaw; `sh scripts/zeroclaw.sh .runtimes/zeroclaw` builds it");
     }
     program
 }
 
-/// Returns what the validator says of a configuration.
-fn judged(program: &std::ffi::OsStr, name: &str, text: &str) -> String {
-    let file = std::env::temp_dir().join(format!("claw-zeroclaw-{}-{name}.toml", std::process::id()));
-    std::fs::write(&file, text).expect("written");
-    let output = Command::new(program).arg(&file).output().expect("the validator runs");
-    std::fs::remove_file(file).expect("removed");
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), if output.status.success() { "" } else { "refused" })
+/// What the program says of a configuration: whether it takes it to the letter, what it warns of, and what it makes of each key.
+struct Judged {
+    verdict: String,
+    list: String,
+}
+
+fn judged(program: &Path, name: &str, text: &str) -> Judged {
+    let folder = std::env::temp_dir().join(format!("claw-zeroclaw-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("config.toml"), text).expect("written");
+    let said = |arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("HOME", &folder).env("ZEROCLAW_CONFIG_DIR", &folder);
+        let output = command.output().expect("the program runs");
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    // What is wrong with a configuration is a warning of its log.
+    let list = said(&["config", "list", "--verbose", "--log-level", "warn"]);
+    let judged = Judged { verdict: said(&["config", "migrate", "--json"]), list };
+    std::fs::remove_dir_all(folder).expect("removed");
+    judged
+}
+
+/// Returns what is wrong, as the program's log says it.
+fn warned(list: &str) -> Vec<&str> {
+    let marks = ["validation errors", "Unknown config key", "section dropped", "section ignored"];
+    list.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))).collect()
+}
+
+/// Returns the keys of a configuration that the program does not read as they are written.
+fn unread(text: &str, list: &str) -> Vec<String> {
+    let read: Vec<(&str, &str)> = list
+        .lines()
+        .filter_map(|line| line.trim_start_matches(|each: char| !each.is_ascii_alphanumeric()).split_once(" = "))
+        .map(|(name, rest)| (name.trim_end(), rest))
+        .collect();
+    let mut section = String::new();
+    let mut unread = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        } else if let Some((key, value)) = line.split_once(" = ").filter(|_| !section.starts_with('[')) {
+            let path = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+            let value = match value {
+                "[]" => "<unset>".to_owned(),
+                value => serde_json::from_str(value).unwrap_or_else(|_| value.to_owned()),
+            };
+            // It has another name for one, shows a schedule as a whole, and calls servers by their names.
+            let path = path.replace(".delivery.", ".cron_delivery.");
+            let is_read = |(name, rest): &(&str, &str)| {
+                (*name == path && rest.starts_with(&value)) || (*name == section && rest.contains(line))
+            };
+            if path != "mcp.servers" && !read.iter().any(is_read) {
+                unread.push(line.to_owned());
+            }
+        }
+    }
+    unread
 }
 
 #[test]
-fn its_own_crate_takes_every_configuration() {
-    let Some(program) = validator() else { return };
+fn the_real_program_takes_every_configuration_and_reads_every_key_as_it_was_meant() {
+    let Some(program) = program() else { return };
     let mut set = everything("zeroclaw");
     let setting =
         |path: &str, value: Doc| Setting { path: Spanned::new(path.to_owned(), Span::start_of(FileId(0))), value };
@@ -54,18 +110,26 @@ fn its_own_crate_takes_every_configuration() {
         ("set", set),
     ];
     for (name, unit) in units {
-        // Tokens are variables, which the validator does not read.
+        // Tokens are variables, and those of chat accounts are asked for.
         let (text, _) = made(&unit, CONFIG);
         let text = text.replace(".main]\nenabled", ".main]\nbot_token = \"x\"\nenabled");
         let text = text.replace(".main]\nchannel_ids", ".main]\nbot_token = \"x\"\nchannel_ids");
-        let text = text.replace(".main]\nallow_bot", ".main]\nbot_token = \"x\"\nallow_bot");
         let said = judged(&program, name, &text);
-        assert!(said.contains("parse: OK") && said.contains("validate: OK"), "{name}: {said}\n{text}");
-        assert!(said.contains("unknown_keys: []") && !said.contains("refused"), "{name}: {said}");
+        assert!(said.verdict.contains("\"valid\": true"), "{name}: {}\n{text}", said.verdict);
+        assert_eq!(warned(&said.list), Vec::<&str>::new(), "{name}\n{text}");
+        let written = text.replace("bot_token = \"x\"\n", "");
+        assert_eq!(unread(&written, &said.list), Vec::<String>::new(), "{name}");
+        let server = said.list.lines().find(|line| line.contains("mcp.servers.db.url"));
+        assert_eq!(server.is_some_and(|line| line.contains(" http://db:8080/mcp ")), text.contains("[mcp]"), "{name}");
     }
+    // What is wrong is told: a name that leads nowhere, a key that is not known, and a value of another kind.
     let (text, _) = made(&unit("zeroclaw", true, 0, 1, true), CONFIG);
     let dangling = text.replace("model_provider = \"custom.cllama\"", "model_provider = \"custom.other\"");
-    assert!(judged(&program, "dangling", &dangling).contains("ERR"), "the validator takes anything");
+    assert_eq!(warned(&judged(&program, "dangling", &dangling).list).len(), 1, "the program takes anything");
+    let misspelt = text.replace("require_pairing = true", "require_paring = true");
+    assert_eq!(unread(&misspelt, &judged(&program, "misspelt", &misspelt).list), ["require_paring = true"]);
+    let odd = text.replace("port = 42617", "port = \"any\"");
+    assert!(judged(&program, "odd", &odd).verdict.contains("\"valid\": false"));
 }
 
 #[test]

@@ -21,6 +21,17 @@ pub(crate) enum Shim {
         /// `http://127.0.0.1:PORT/PATH`
         url: String,
     },
+    /// Say something to a chat of this container over a WebSocket, and print the answer
+    Chat {
+        /// `http://127.0.0.1:PORT/PATH` without the name of the conversation
+        url: String,
+        /// The file of the token
+        token: std::path::PathBuf,
+        /// The conversation, the end of the address
+        conversation: String,
+        /// What is said
+        text: String,
+    },
     /// Ask an MCP server which tools it has
     Tools {
         /// `http://SERVICE:PORT/PATH`

@@ -47,6 +47,11 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
             ui.bare(&said);
             Ok(if is_success { Exit::Done } else { Exit::Failed })
         }
+        Shim::Chat { url, token, conversation, text } => {
+            let answer = claw_shim::chat(&format!("{url}{conversation}"), token, text).map_err(CommandError::Shim)?;
+            ui.bare(&format!("{answer}\n"));
+            Ok(Exit::Done)
+        }
         Shim::Tools { url } => {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;

@@ -8,8 +8,12 @@ use super::{is_asked, record, up};
 use crate::engine::Pod;
 use crate::{Folder, claw_with, files};
 
-/// Those that can be had here and answer `claw ask`.
-const HERE: &[&str] = &["claude-agent-sdk", "hermes", "nanobot", "openclaw", "reference"];
+/// Those that can be had here and answer `claw ask`; zeroclaw where its image is built, which takes longer than a test should.
+fn here() -> Vec<&'static str> {
+    let mut here = vec!["claude-agent-sdk", "hermes", "nanobot", "openclaw", "reference"];
+    here.extend(super::zeroclaw::is_here().then_some("zeroclaw"));
+    here
+}
 
 /// Returns a pod with an agent of each runtime, called like it; all ask their models through the pod's proxy.
 fn pod_of(runtimes: &[&str]) -> String {
@@ -67,20 +71,21 @@ fn every_runtime_that_is_here_runs_in_one_pod_and_answers() {
     if !is_asked() {
         return;
     }
+    let here = here();
     let pod = Pod::new("everyone");
     pod.write("AGENTS.md", "# Everyone\n\nmarker-of-everyone\n");
-    pod.write("claw-pod.yml", &pod_of(HERE));
+    pod.write("claw-pod.yml", &pod_of(&here));
     up(&pod);
     pod.ok(&["verify"]);
     pod.ok(&["health"]);
-    for name in HERE {
+    for name in &here {
         let answer = pod.ok(&["ask", name, &format!("hello from {name}")]);
         // The scripted model says what it was told last; whom it takes itself for depends on what a runtime says before the contract.
         assert!(answer.contains("I am "), "{name}: {answer}");
     }
     let record = record(&pod);
     let requests: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    for name in HERE {
+    for name in &here {
         let text = format!("hello from {name}");
         let is_turn = |each: &&Value| each["body"].as_str().is_some_and(|body| body.contains(&text));
         let turn = requests.iter().find(is_turn).expect("a turn");
@@ -90,7 +95,7 @@ fn every_runtime_that_is_here_runs_in_one_pod_and_answers() {
     let lines = pod.ok(&["audit", "--type", "response", "--json"]);
     let heard = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let heard: BTreeSet<String> = heard.filter_map(|line| Some(line["claw_id"].as_str()?.to_owned())).collect();
-    assert_eq!(heard, HERE.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(heard, here.iter().map(|name| (*name).to_owned()).collect());
     let told = pod.run(&["diagnose", "--json"]);
     let told: Value = serde_json::from_str(&told.stdout).expect("JSON");
     for agent in told["data"]["agents"].as_array().expect("agents") {
