@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use claw_types::diag::Diagnostics;
+use claw_types::doc::visible;
 use claw_types::span::SourceMap;
 use serde_json::{Value, json};
 
@@ -92,13 +93,13 @@ impl Ui {
     pub(crate) fn progress(&self, line: &str) {
         match line.strip_prefix("  ") {
             Some(_) if self.is_live => {
-                let shown: String = line.chars().filter(|each| !each.is_control()).take(LIVE).collect();
+                let shown: String = visible(line).chars().filter(|each| !each.is_control()).take(LIVE).collect();
                 let (dim, plain) = if self.is_coloured { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
                 err(&format!("\r\u{1b}[2K{dim}{shown}{plain}"));
                 self.is_open.set(true);
             }
             // What containers and builders print may hold what moves a cursor: it is shown, not obeyed.
-            _ => self.err(&format!("{}\n", line.replace('\u{1b}', ""))),
+            _ => self.err(&format!("{}\n", visible(line))),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use claw_types::doc::visible;
 use claw_types::track::{self, MANAGERS, Manager, Named, Verb};
 use serde_json::Value;
 
@@ -301,7 +302,7 @@ fn is_flag(manager: Manager, flag: &str) -> bool {
 
 /// Returns a text that can be shown: what it holds may be anything.
 fn shown(text: &str) -> String {
-    text.chars().filter(|each| !each.is_control()).take(60).collect()
+    visible(text).chars().filter(|each| !each.is_control()).take(60).collect()
 }
 
 #[cfg(test)]

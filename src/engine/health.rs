@@ -69,8 +69,11 @@ pub async fn health(
                 }
                 answer => answer,
             },
-            // The engine answers, the probe does not: that is the agent's state, not a failure of the call.
-            Err(error) if error.status.is_none() => plain(HealthStatus::Unhealthy, &error.reason),
+            // The engine answers, the probe does not: that is the agent's state, not a failure of the call. So is a container that
+            // went away, or that somebody paused.
+            Err(error) if matches!(error.status, None | Some(404 | 409)) => {
+                plain(HealthStatus::Unhealthy, &error.reason)
+            }
             Err(error) => return Err(error),
         });
     }

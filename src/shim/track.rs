@@ -178,13 +178,13 @@ fn line(
 ) -> Option<String> {
     let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
-    let at = |versions: &BTreeMap<String, String>, name: &String| versions.get(name).map(|version| masked(version));
+    let at = |versions: &BTreeMap<String, String>, name: &String| versions.get(name).map(|version| told(version));
     let changes: Vec<Value> =
         changed.map(|name| json!({ "name": name, "from": at(before, name), "to": at(after, name) })).collect();
     let named = call
         .named
         .iter()
-        .filter_map(|named| Some(json!({ "name": named.name, "version": masked(after.get(&named.name)?) })));
+        .filter_map(|named| Some(json!({ "name": named.name, "version": told(after.get(&named.name)?) })));
     let packages: Vec<Value> = named.collect();
     // What was asked for and was there already is a part of what is wanted, should it go and come again.
     if changes.is_empty() && (packages.is_empty() || call.verb == Verb::Remove) {
@@ -198,7 +198,7 @@ fn line(
     if manager == Manager::Pip && is_set && !flags.iter().any(|flag| flag == breaks) {
         flags.push(breaks.to_owned());
     }
-    let flags: Vec<String> = flags.iter().map(|flag| masked(flag)).collect();
+    let flags: Vec<String> = flags.iter().map(|flag| told(flag)).collect();
     Some(
         json!({
             "time": now.as_secs(),
@@ -212,6 +212,11 @@ fn line(
         })
         .to_string(),
     )
+}
+
+/// Returns what a manager or a caller says without what is secret in it.
+fn told(text: &str) -> String {
+    cut(&masked(text))
 }
 
 /// Takes a name and password out of an address: a log is no place for them.
@@ -340,6 +345,13 @@ mod tests {
         let after = BTreeMap::from([("tsx".to_owned(), "4.1.0".to_owned())]);
         let text = line((Manager::Npm, &call), ("npm", &argv), &BTreeMap::new(), &after).expect("a line");
         assert!(!text.contains("s3cret") && text.contains("tsx"), "{text}");
+        // What a manager says it has may hold one too, and so may a flag that is kept.
+        let argv =
+            words("install --index-url=https://h.example/?token=s3cret https://h.example/x.whl?a=b&Token=s3cret");
+        let (_, call, _) = change("pip", &argv).expect("a change");
+        let after = BTreeMap::from([("x".to_owned(), "@ https://h.example/x.whl?a=b&Token=s3cret".to_owned())]);
+        let text = line((Manager::Pip, &call), ("pip", &argv), &BTreeMap::new(), &after).expect("a line");
+        assert!(!text.contains("s3cret") && text.contains("x.whl?a=b&Token=***"), "{text}");
     }
 
     #[test]
@@ -351,8 +363,14 @@ mod tests {
 
     #[test]
     fn the_real_program_is_the_next_one_on_the_path() {
-        let found = real("sh", OsStr::new("/bin:/usr/bin"), Path::new("/bin"));
-        assert!(found.is_none_or(|path| path.starts_with("/usr/bin")));
+        let folder = std::env::temp_dir().join(format!("claw-real-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let own = folder.canonicalize().expect("a folder");
+        std::os::unix::fs::symlink("/bin/sh", own.join("sh")).expect("a link");
+        let path = format!("{}:/bin", own.display());
+        let found = real("sh", OsStr::new(&path), &own);
+        std::fs::remove_dir_all(&own).expect("removed");
+        assert_eq!(found, Some(std::path::PathBuf::from("/bin/sh")));
         assert_eq!(real("no-such-program", OsStr::new("/bin"), Path::new("/run/claw")), None);
     }
 }

@@ -220,6 +220,13 @@ fn is_hidden(character: char) -> bool {
     is_invisible(character) && !is_joiner && !character.is_control()
 }
 
+/// Returns a text from elsewhere as a terminal may show it: without what moves a cursor, hides other characters or turns them
+/// around. Tabs and ends of lines stay.
+pub fn visible(text: &str) -> String {
+    let is_shown = |each: char| matches!(each, '\t' | '\n') || !(each.is_control() || is_hidden(each));
+    text.chars().filter(|each| is_shown(*each)).collect()
+}
+
 /// Returns whether some reader takes a character for the end of a line.
 pub fn is_break(character: char) -> bool {
     matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')

@@ -1,5 +1,6 @@
 //! `claw cp`: files into a container and out of one.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::json;
@@ -50,23 +51,46 @@ pub(crate) fn run(
 
 /// As `docker cp`: into a directory that is there, else under the name of the target.
 async fn out(session: &Session<'_>, id: &str, path: &str, target: &str) -> Result<(), CommandError> {
-    let archive = session.docker().await?.archive(id, path).await?;
     let target = Path::new(target);
     let failed = |source| claw_engine::files::FileError { what: "write", path: target.to_owned(), source };
-    let mut archive = tar::Archive::new(archive.as_slice());
     if target.is_dir() {
-        // It keeps to the directory, whatever the names in the archive are.
-        return Ok(archive.unpack(target).map_err(failed)?);
+        return unpack(session, id, path, target).await;
     }
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let scratch = parent.join(format!(".claw-cp-{}", std::process::id()));
     std::fs::create_dir(&scratch).map_err(failed)?;
-    let moved = archive.unpack(&scratch).and_then(|()| {
+    let unpacked = unpack(session, id, path, &scratch).await;
+    let moved = unpacked.is_ok().then(|| {
         let first = std::fs::read_dir(&scratch)?.next().transpose()?;
         first.map_or(Ok(()), |first| std::fs::rename(first.path(), target))
     });
     let removed = std::fs::remove_dir_all(&scratch);
-    Ok(moved.and(removed).map_err(failed)?)
+    unpacked?;
+    Ok(moved.unwrap_or(Ok(())).and(removed).map_err(failed)?)
+}
+
+/// Unpacks what is at a path of a container in a directory here, while it comes: no more of it is held than a pipe holds. It keeps to
+/// the directory, whatever the names in the archive are.
+async fn unpack(session: &Session<'_>, id: &str, path: &str, target: &Path) -> Result<(), CommandError> {
+    let docker = session.docker().await?;
+    let failed = |source| claw_engine::files::FileError { what: "write", path: target.to_owned(), source };
+    let (reader, mut writer) = std::io::pipe().map_err(failed)?;
+    let own = target.to_owned();
+    let unpacking = std::thread::spawn(move || {
+        let mut archive = tar::Archive::new(std::io::BufReader::new(reader));
+        archive.unpack(own)?;
+        // What fills the archive up after its last entry.
+        std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map(drop)
+    });
+    let came = docker.archive_to(id, path, &mut |piece| writer.write_all(piece)).await;
+    drop(writer);
+    let unpacked = unpacking.join().unwrap_or_else(|_| Err(std::io::Error::other("it cannot be unpacked")));
+    // What could not be written here is why nothing more was taken.
+    match (came, unpacked) {
+        (Err(error), Err(_)) if error.status.is_some() => Err(error.into()),
+        (_, Err(error)) => Err(failed(error).into()),
+        (came, Ok(())) => Ok(came?),
+    }
 }
 
 async fn into(session: &Session<'_>, service: &str, id: &str, source: &str, path: &str) -> Result<(), CommandError> {
@@ -86,13 +110,23 @@ async fn into(session: &Session<'_>, service: &str, id: &str, source: &str, path
             None => return Err(CommandError::Usage(format!("`{path}` is not absolute: write `{service}:/path`"))),
         },
     };
-    let mut archive = tar::Builder::new(Vec::new());
-    // A link is copied as one: what it leads to may be another's.
-    archive.follow_symlinks(false);
-    let added = match source.is_dir() {
-        true => archive.append_dir_all(&name, source),
-        false => archive.append_path_with_name(source, &name),
-    };
-    let archive = added.and_then(|()| archive.into_inner()).map_err(failed)?;
-    Ok(docker.unpack(id, directory, archive).await?)
+    let (reader, writer) = std::io::pipe().map_err(failed)?;
+    let from = source.to_owned();
+    let packing = std::thread::spawn(move || {
+        let mut archive = tar::Builder::new(std::io::BufWriter::new(writer));
+        // A link is copied as one: what it leads to may be another's.
+        archive.follow_symlinks(false);
+        match from.is_dir() {
+            true => archive.append_dir_all(&name, &from)?,
+            false => archive.append_path_with_name(&from, &name)?,
+        }
+        archive.into_inner()?.flush()
+    });
+    let sent = docker.unpack_from(id, directory, reader).await;
+    let packed = packing.join().unwrap_or_else(|_| Err(std::io::Error::other("it cannot be packed")));
+    match packed {
+        // Nobody reads any more: why, the engine says.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(error).into()),
+        _ => Ok(sent?),
+    }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use claw_compiler::plan::PlannedUnit;
-use claw_engine::docker::{LogOptions, Seen};
+use claw_engine::docker::{Docker, LogOptions, Seen};
 use claw_engine::health::health;
 use claw_engine::logs::read;
 use claw_types::agent::Inference;
+use claw_types::doc::visible;
 use claw_types::driver::{DriverFacts, HealthStatus};
 use claw_types::gate::GATE;
 use claw_types::image::label;
@@ -54,7 +55,7 @@ async fn look(session: &Session<'_>, planned: &PlannedUnit, containers: &[Seen])
     let answer = health(planned, seen, session.driver(id), docker).await?;
     let running = seen.filter(|seen| seen.state.is_running);
     let reading = match (running, &planned.lowered.reading) {
-        (Some(seen), Some(command)) => Some(reading(session, seen, command).await?),
+        (Some(seen), Some(command)) => Some(reading(docker, &seen.id, command).await),
         _ => None,
     };
     let complaints = complaints(session, id, containers).await?;
@@ -96,15 +97,19 @@ fn driver(facts: &DriverFacts) -> Value {
 }
 
 /// Returns what a runtime says it has read, or why it says nothing.
-async fn reading(session: &Session<'_>, seen: &Seen, command: &[String]) -> Result<Value, CommandError> {
-    let output = session.docker().await?.exec(&seen.id, command, READING).await?;
+async fn reading(docker: &Docker, container: &str, command: &[String]) -> Value {
+    let output = match docker.exec(container, command, READING).await {
+        Ok(output) => output,
+        // One that hangs, or stopped just now, keeps nothing else from being told.
+        Err(error) => return json!({ "failed": error.reason }),
+    };
     let answer = output.stdout.lines().rev().find_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
     let answer = answer.or_else(|| serde_json::from_str(&output.stdout).ok()).filter(Value::is_object);
-    Ok(answer.unwrap_or_else(|| {
+    answer.unwrap_or_else(|| {
         let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         json!({ "failed": format!("exit {}: {}", output.exit_code, short(last)) })
-    }))
+    })
 }
 
 /// Returns what is wrong with what a runtime read.
@@ -197,7 +202,7 @@ fn short(text: &str) -> String {
 
 /// Returns a text without what a terminal would obey: it comes from a container.
 fn plain(text: &str) -> String {
-    text.chars().map(|each| if each.is_control() { '\u{fffd}' } else { each }).collect()
+    visible(text).replace('\n', " ")
 }
 
 /// Returns the text for people: what is wrong first.
@@ -271,7 +276,7 @@ mod tests {
         );
         assert_eq!(found(&direct(&[]), json!(["https://openrouter.ai/api/v1"])), Vec::<String>::new());
         let failed = judged(&two, &json!({"failed": "exit 1: x\u{1b}[2J"}));
-        assert_eq!(failed, ["its runtime cannot tell what it read: exit 1: x\u{fffd}[2J"]);
+        assert_eq!(failed, ["its runtime cannot tell what it read: exit 1: x[2J"]);
         let warned =
             judged(&two, &json!({"endpoints": ["http://llm:8000"], "ignored": ["a.b"], "warnings": ["no verdict"]}));
         assert_eq!(warned, ["its runtime does not know the key `a.b`", "its runtime warns: no verdict"]);

@@ -255,7 +255,8 @@ fn push_uses(page: &mut String, surface: &Surface, uses: Option<&Uses>) {
         push(format!("… {} operations more: `--json` has them all", operations.len() - SHOWN));
     }
     if let Some(mcp) = mcp {
-        let count = if tools.is_empty() { "; which tools it has is not recorded" } else { "" };
+        let count =
+            if uses.is_none_or(|uses| uses.listing.is_none()) { "; which tools it has is not recorded" } else { "" };
         push(format!("MCP at {mcp}{count}"));
     }
     for each in tools.iter().take(SHOWN) {

@@ -204,7 +204,7 @@ pub(crate) async fn of(session: &Session<'_>, agent: &str) -> Result<Seen, Comma
     })
 }
 
-/// Returns the worker of an agent; nothing where it has none.
+/// Returns the worker of an agent; nothing where it has none. One that another checkout of the same name made is nobody's here.
 pub(crate) async fn find(session: &Session<'_>, agent: &str) -> Result<Option<Seen>, CommandError> {
     let workers = worker::workers(session.plan.pod.as_str(), session.docker().await?).await?;
     let names = session.plan.compose_services(agent);
@@ -213,7 +213,10 @@ pub(crate) async fn find(session: &Session<'_>, agent: &str) -> Result<Option<Se
             || seen.label(label::SERVICE) == agent
             || names.iter().any(|name| name == seen.service())
     };
-    Ok(workers.into_iter().find(is_it))
+    let found = workers.into_iter().find(is_it);
+    let elsewhere = found.as_ref().and_then(|seen| claw_engine::observe::elsewhere(seen, &session.input.root));
+    session::refuse_elsewhere(session.plan.pod.as_str(), elsewhere.as_deref(), false)?;
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -281,15 +281,7 @@ impl Docker {
         Ok(Some(inside(&archive, limit)))
     }
 
-    /// Returns what is at a path of a container as an archive: its first entry is the path's last part.
-    ///
-    /// # Errors
-    /// Where nothing is there, or the engine refuses.
-    pub async fn archive(&self, container: &str, path: &str) -> Result<Vec<u8>, EngineError> {
-        self.download("copy from", container, path, usize::MAX).await
-    }
-
-    /// Hands an archive of what is at a path of a container to `take`, piece by piece.
+    /// Hands an archive of what is at a path of a container to `take`, piece by piece: its first entry is the path's last part.
     ///
     /// # Errors
     /// Where nothing is there, the engine refuses, or `take` does.

@@ -55,6 +55,14 @@ pub enum Input {
     Size(u16, u16),
 }
 
+/// The most bytes that are kept of what a command says on each of its outputs: it may be an agent's own program.
+const MOST: usize = 4 << 20;
+
+/// Adds to what a command said; what follows the first [`MOST`] bytes is read and not kept.
+fn keep(said: &mut Vec<u8>, piece: &[u8]) {
+    said.extend_from_slice(&piece[..piece.len().min(MOST - said.len())]);
+}
+
 impl Docker {
     /// Runs a command in a container, as its own user.
     ///
@@ -95,8 +103,8 @@ impl Docker {
         if let StartExecResults::Attached { mut output, .. } = started {
             while let Some(piece) = output.next().await {
                 match piece.map_err(refused())? {
-                    LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
-                    other => stdout.extend_from_slice(&other.into_bytes()),
+                    LogOutput::StdErr { message } => keep(&mut stderr, &message),
+                    other => keep(&mut stdout, &other.into_bytes()),
                 }
             }
         }
@@ -198,5 +206,19 @@ async fn converse(
                 (None, _) => is_open = false,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_command_that_never_falls_silent_the_begin_is_kept() {
+        let mut said = Vec::new();
+        for _ in 0..5000 {
+            keep(&mut said, &[b'x'; 1000]);
+        }
+        assert_eq!(said.len(), MOST);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Pod;
+use super::{Pod, docker};
 
 #[test]
 fn what_an_agent_reads_and_what_would_change_is_told() {
@@ -36,6 +36,13 @@ fn what_an_agent_reads_and_what_would_change_is_told() {
     assert!(files.contains(r#"claw/reference.json: models: [{"#) && files.contains("echo-2"), "{files}");
     let steps = agent["changes"]["steps"].to_string();
     assert!(steps.contains("create-container"), "{steps}");
+    // One that answers nothing is told of all the same.
+    docker(&["pause", &pod.container("writer")]);
+    let held = pod.run(&["diagnose"]);
+    docker(&["unpause", &pod.container("writer")]);
+    assert_eq!(held.code, Some(3), "{held:?}");
+    assert!(held.stdout.contains("its runtime cannot tell what it read") && held.stdout.contains("paused"), "{held:?}");
+    assert!(held.stdout.contains("would change") && held.stdout.contains("outside.example"), "{held:?}");
     pod.ok(&["stop", "writer"]);
     let stopped = pod.run(&["diagnose"]);
     assert!(stopped.stdout.contains("it is stopped: exited with 0"), "{stopped:?}");
