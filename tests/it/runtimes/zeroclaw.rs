@@ -151,7 +151,7 @@ fn zeroclaw_runs_hardened_by_claw_up() {
     assert!(pod.ok(&["ask", "keeper", "hello again"]).contains("Turn 3"));
     // A conversation that goes on is shown the contract of now.
     let record = record(&pod);
-    let turn = record.lines().rfind(|line| messages(line).contains("hello again")).expect("a turn");
+    let turn = record.lines().find(|line| messages(line).contains("hello again")).expect("a turn");
     assert!(turn.contains("marker-of-another-contract") && !turn.contains(CONTRACT_END), "{turn}");
     assert_eq!(jobs(&pod), ["pulse"]);
     comes(&pod, "Say the minute", 120);
