@@ -24,6 +24,29 @@ pub(super) const BUNDLE: &str = "claw";
 /// Tokens that a model reads at once; where it is not told, zeroclaw takes 32,000.
 const CONTEXT: Takes = Takes::Whole(1_000, 10_000_000);
 
+/// Where its tools do not go: what it says itself, and where secrets are.
+const FORBIDDEN: [&str; 19] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/opt",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/var",
+    "~/.aws",
+    "~/.config",
+    "~/.gnupg",
+    "~/.ssh",
+];
+
 /// What `CONFIGURE` sets.
 pub(super) const SETTINGS: &[(&str, Takes)] = &[
     ("agents.main.memory.backend", Takes::Word(&["sqlite", "markdown", "none"])),
@@ -102,7 +125,14 @@ pub(super) fn config(unit: &AgentUnit, env: &mut Env) -> Doc {
         // The container is what holds it; nobody sits beside it to be asked.
         (
             "risk_profiles",
-            Doc::map([(BUNDLE, Doc::map([("level", Doc::str("full")), ("workspace_only", on.clone())]))]),
+            Doc::map([(
+                BUNDLE,
+                Doc::map([
+                    ("forbidden_paths", Doc::strs(FORBIDDEN)),
+                    ("level", Doc::str("full")),
+                    ("workspace_only", on.clone()),
+                ]),
+            )]),
         ),
         ("runtime_profiles", Doc::map([(BUNDLE, Doc::map([("agentic", on.clone())]))])),
         ("schema_version", Doc::int(3)),

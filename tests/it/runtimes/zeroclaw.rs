@@ -6,7 +6,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{
-    CONTRACT_BEGIN, CONTRACT_END, KEY, calls_the_library, comes, is_asked, library, reached, record, up, write,
+    CONTRACT_BEGIN, CONTRACT_END, KEY, calls_the_library, comes, is_asked, library, messages, reached, record, up,
+    write,
 };
 use crate::engine::{Pod, docker};
 use crate::{Folder, claw_with, root};
@@ -145,8 +146,13 @@ fn zeroclaw_runs_hardened_by_claw_up() {
     assert_eq!(jobs(&pod), ["evening", "pulse"]);
     // What it remembers outlives its container, and what the pod does not say any more is gone with it.
     put("[{schedule: '* * * * *', name: pulse, message: Say the minute}]");
+    to("AGENTS.md", "# The keeper\n\nmarker-of-another-contract\n");
     up(&pod);
-    assert!(pod.ok(&["ask", "keeper", "hello keeper"]).contains("Turn 3"));
+    assert!(pod.ok(&["ask", "keeper", "hello again"]).contains("Turn 3"));
+    // A conversation that goes on is shown the contract of now.
+    let record = record(&pod);
+    let turn = record.lines().find(|line| messages(line).contains("hello again")).expect("a turn");
+    assert!(turn.contains("marker-of-another-contract") && !turn.contains(CONTRACT_END), "{turn}");
     assert_eq!(jobs(&pod), ["pulse"]);
     comes(&pod, "Say the minute", 120);
     pod.ok(&["down", "-v", "--rmi", "local"]);
@@ -191,6 +197,12 @@ fn held(pod: &Pod) {
     }
     let inspected = docker(&["inspect", &container]);
     assert!(!inspected.contains(KEY) && !inspected.contains("marker-of-a-token"));
+    // Its own tools do not go where secrets are.
+    let file = "/run/secrets/ZEROCLAW_gateway__paired_tokens";
+    for call in [format!("shell {{\"command\": \"cat {file}\"}}"), format!("file_read {{\"path\": \"{file}\"}}")] {
+        let said = pod.ok(&["ask", "keeper", "--session", "thief", &format!("call {call}")]);
+        assert!(said.contains("Error"), "{call}: {said}");
+    }
 }
 
 /// The names of the jobs it has.
