@@ -82,3 +82,14 @@ pub(crate) fn secret(unit: &AgentUnit, name: &str) -> Option<SecretRef> {
         _ => None,
     })
 }
+
+/// Records variables of the pod that a runtime takes over what its configuration says: what they set is claw's to decide.
+pub(crate) fn overrides(runtime: &str, is_own: impl Fn(&str) -> bool, unit: &AgentUnit, diag: &mut Diagnostics) {
+    for name in unit.env.keys().map(AsRef::as_ref).filter(|name| is_own(name)) {
+        let message = format!("`{name}` of `{}` would change what claw has `{runtime}` do", unit.service);
+        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+        diag.push(error.help(
+            "say it in the pod: `models`, `providers`, `surfaces`, `handles`, `invoke`; or `CONFIGURE` in its Clawfile",
+        ));
+    }
+}

@@ -165,6 +165,13 @@ pub(super) fn platforms(unit: &AgentUnit) -> Doc {
     Doc::Map(platforms)
 }
 
+/// Returns whether a variable is one that says who is heard and when: its environment counts, whatever its configuration says.
+pub(super) fn is_rule(name: &str) -> bool {
+    let of = |platform: &&str| name.starts_with(&format!("{}_", platform.to_ascii_uppercase()));
+    let is_placed = name.starts_with("GATEWAY_") || VOICES.platforms.iter().any(of);
+    is_placed && ["ALLOW", "AUTO_THREAD", "FREE_RESPONSE", "GUEST", "MENTION"].iter().any(|word| name.contains(word))
+}
+
 /// Returns the variables of all platforms it speaks on, and those that close the rest.
 pub(super) fn environment(unit: &AgentUnit) -> BTreeMap<EnvName, EnvValue> {
     let mut texts = vec![("GATEWAY_ALLOW_ALL_USERS".to_owned(), "false".to_owned())];

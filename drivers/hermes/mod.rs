@@ -115,6 +115,7 @@ impl Driver for Hermes {
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
+        unit::overrides(FACTS.name, channels::is_rule, unit, diag);
         channels::check(unit, diag);
         cron::check(FACTS.name, cron::Knows::Numbers, unit, diag);
         settings::rules().check(unit, diag);

@@ -83,6 +83,7 @@ impl Driver for Microclaw {
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
+        unit::overrides(FACTS.name, |name| name.starts_with("MICROCLAW_"), unit, diag);
         table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         let mut refuse = |message: String, help: &str| {

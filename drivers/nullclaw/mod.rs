@@ -79,6 +79,7 @@ impl Driver for Nullclaw {
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
+        unit::overrides(FACTS.name, |name| name.starts_with("NULLCLAW_"), unit, diag);
         table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         let mut refuse = |message: String, help: &str| {

@@ -79,6 +79,7 @@ impl Driver for Picoclaw {
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
+        unit::overrides(FACTS.name, |name| name.starts_with("PICOCLAW_"), unit, diag);
         table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         if let Inference::Direct { upstreams } = &unit.inference {

@@ -99,6 +99,7 @@ impl Driver for Zeroclaw {
 
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
+        unit::overrides(FACTS.name, |name| name.starts_with("ZEROCLAW_"), unit, diag);
         table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         config::check(unit, diag);

@@ -1,8 +1,8 @@
 //! What drivers of runtimes that cannot be run here write, judged by tables of the keys those runtimes know.
 
-use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, ModelRef};
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, EnvValue, GuildPolicy, Hears, ModelRef};
 use claw_types::diag::{Diagnostics, Severity};
-use claw_types::id::{ModelSlot, ProviderName};
+use claw_types::id::{EnvName, ModelSlot, ProviderName};
 use claw_types::platform::Platform;
 use serde_json::Value;
 
@@ -274,4 +274,27 @@ fn microclaw_is_given_a_list_of_places_or_no_account() {
     let config: Value = serde_json::from_str(&made(&unit, "claw/microclaw/config.yaml").0).expect("JSON");
     assert_eq!(config["channels"]["discord"]["allowed_channels"], serde_json::json!([77]));
     assert_eq!(config["channels"]["discord"]["no_mention"], false);
+}
+
+#[test]
+fn variables_that_a_runtime_takes_over_its_configuration_are_refused() {
+    for (runtime, name) in [
+        ("hermes", "GATEWAY_ALLOW_ALL_USERS"),
+        ("hermes", "TELEGRAM_GROUP_ALLOWED_CHATS"),
+        ("hermes", "DISCORD_THREAD_REQUIRE_MENTION"),
+        ("microclaw", "MICROCLAW_CONFIG"),
+        ("nullclaw", "NULLCLAW_PROVIDER"),
+        ("picoclaw", "PICOCLAW_CONFIG"),
+        ("zeroclaw", "ZEROCLAW_providers__models__custom__cllama__uri"),
+    ] {
+        let mut unit = everything_proxied(runtime);
+        let before = errors(&unit);
+        unit.env.insert(EnvName::parse(name).expect("a name"), EnvValue::Literal("x".to_owned()));
+        let found: Vec<String> = errors(&unit).into_iter().filter(|each| !before.contains(each)).collect();
+        assert_eq!(found, [format!("`{name}` of `bot` would change what claw has `{runtime}` do")]);
+    }
+    let mut unit = everything_proxied("hermes");
+    let before = errors(&unit);
+    unit.env.insert(EnvName::parse("DISCORD_HOME_CHANNEL").expect("a name"), EnvValue::Literal("1".to_owned()));
+    assert_eq!(errors(&unit), before);
 }

@@ -153,6 +153,9 @@ impl Hearing<'_> {
         let declared = self.identity.guilds.iter().map(|guild| guild.id.as_str());
         let ruled = rules.into_iter().flat_map(|rules| rules.guilds.keys().map(String::as_str));
         let ids: BTreeSet<&str> = declared.chain(ruled).collect();
+        let at = rules.and_then(|rules| rules.origin.span).unwrap_or(self.at);
+        let is_id = |id: &&str| super::identity::checked(id, at, diag).is_some();
+        let ids: Vec<&str> = ids.into_iter().filter(is_id).collect();
         let guilds = ids.into_iter().map(|id| {
             let own = rules.and_then(|rules| rules.guilds.get(id)).unwrap_or(&none);
             (id.to_owned(), self.guild(id, own, &also, diag))

@@ -170,8 +170,12 @@ fn on_a_line(name: String, at: Span, diag: &mut Diagnostics) -> Option<String> {
     None
 }
 
+/// Returns an id of a platform. A word that runtimes take for each there is, is none.
 pub(crate) fn checked(id: &str, at: Span, diag: &mut Diagnostics) -> Option<String> {
-    if !id.is_empty() && !id.contains(|each: char| each.is_whitespace() || each.is_control() || each == ',') {
+    if !id.is_empty()
+        && id != "*"
+        && !id.contains(|each: char| each.is_whitespace() || each.is_control() || each == ',')
+    {
         return Some(id.to_owned());
     }
     let error = Diagnostic::error(Code::BadValue, at, format!("`{id}` is not an id"));

@@ -378,6 +378,12 @@ fn accounts_are_ids_or_cards_and_merge_with_their_defaults() {
         ("handles: {discord: 1, Discord: 2}", "name-collision: the platform `discord` stands twice"),
         ("handles: {discord: 'a b'}", "bad-value: `a b` is not an id"),
         ("handles: {discord: ''}", "bad-value"),
+        ("handles: {discord: '*'}", "bad-value: `*` is not an id"),
+        ("handles: {telegram: {id: 1, guilds: [{id: '*'}]}}", "bad-value: `*` is not an id"),
+        (
+            "handles: {telegram: 1}, surfaces: [{'channel://telegram': {guilds: {'*': {policy: open}}}}]",
+            "bad-value: `*` is not an id",
+        ),
         ("handles: {discord: {guilds: [{name: x}]}}", "missing-key: a guild of `discord` needs `id`"),
         ("handles: {discord: {guilds: [{id: 1, channels: [{name: x}]}]}}", "missing-key: a channel of `discord`"),
     ]);
