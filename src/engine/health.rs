@@ -56,6 +56,7 @@ pub async fn health(
     if !state.is_running {
         let detail = match (state.status.as_str(), state.is_oom_killed) {
             ("created", _) => "was never started".to_owned(),
+            ("paused", _) => "is paused, as `docker pause` does it".to_owned(),
             (_, true) => "was killed for its memory".to_owned(),
             (_, false) => format!("exited with {}", state.exit_code),
         };

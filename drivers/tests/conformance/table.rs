@@ -73,6 +73,15 @@ fn line<T: AsRef<str>>(cells: &[T]) -> String {
     format!("| {} |\n", cells.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" | "))
 }
 
+/// The last section.
+const VARIABLES: &str = "
+## What the pod's variables cannot say
+
+Some runtimes take variables over what their configuration says: `ZEROCLAW_…`, `PICOCLAW_…`, `NULLCLAW_…`, `MICROCLAW_…`, and those of hermes that say who
+is heard (`GATEWAY_ALLOW_ALL_USERS`, `TELEGRAM_GROUP_ALLOWED_CHATS`, …). In an agent's `environment:` they are errors, since the pod would say one thing and the agent do
+another. The Claude Agent SDK's own (`ANTHROPIC_…`, `CLAUDE_…`) do not reach it, and that is a warning; nanobot's file wins.
+";
+
 #[test]
 fn the_table_of_drivers_is_current() {
     let facts = || claw_drivers::ALL.iter().map(|driver| driver.facts());
@@ -96,6 +105,7 @@ fn the_table_of_drivers_is_current() {
     }
     page.push_str(HEARD);
     page.push_str(&crate::heard::table());
+    page.push_str(VARIABLES);
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/drivers.md");
     if crate::is_snapping() {
         std::fs::write(&path, &page).expect("written");
