@@ -34,7 +34,8 @@ const SCRIPT: &str = "set -e\n\
     run ask main 'hello keeper' >answer.txt\n\
     run ask main 'hello again' >again.txt\n\
     run schedules \"$UNIT/claw/schedules.json\" >schedules.json\n\
-    until grep -q 'Say the hour' requests; do\n\
+    before=$(wc -l <requests)\n\
+    until tail -n \"+$((before + 1))\" requests | grep -q 'Say the hour'; do\n\
         tries=$((tries + 1)); [ $tries -lt 480 ] || { tail -n 30 gateway.log >&2; exit 1; }; sleep 0.5\n\
     done\n\
     run health >health.json\n\
@@ -89,6 +90,8 @@ fn nanobot_takes_a_turn_where_there_is_no_network_but_its_own() {
     let text = read("requests");
     let answered: Vec<&str> = text.lines().filter(is_answered).collect();
     assert!(answered.len() < requests.len(), "the first model was never asked");
+    // The letter names each schedule: what fired is a message.
+    assert!(text.lines().any(|line| super::messages(line).contains("Say the hour")));
     let answered = answered.join("\n");
     reached(&answered, KEY);
     assert!(answered.contains(super::PERSONA), "its soul is not that of its persona");
