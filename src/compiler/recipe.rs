@@ -77,9 +77,6 @@ struct Shelf {
     gone: BTreeMap<String, usize>,
 }
 
-/// Packages that one line installs: how the manager is called and with which options, and its words.
-type Group<'e> = ((&'static str, &'e [String]), Vec<String>);
-
 /// Returns the recipe of a log: a JSON object a line. Lines that are none are left out of account.
 pub fn recipe(log: &str) -> Recipe {
     let entries: Vec<Entry> = log.lines().filter_map(entry).collect();
@@ -171,7 +168,9 @@ impl Shelf {
 
     fn write(&self, manager: Manager, entries: &[Entry], recipe: &mut Recipe) {
         let mut left_out = BTreeSet::new();
-        let mut groups: Vec<Group<'_>> = Vec::new();
+        // What was asked for first is installed first.
+        let firsts = firsts(entries, |entry| (entry.invoked(), entry.flags.as_slice()));
+        let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for (name, (extras, index)) in &self.asked {
             let Some((first, Some(version))) = self.seen.get(name) else { continue };
             if first.as_ref() == Some(version) {
@@ -193,17 +192,14 @@ impl Shelf {
                 Manager::Pip => format!("{name}{extras}=={version}"),
                 Manager::Npm => format!("{name}@{version}"),
             };
-            let key = (entry.invoked(), entry.flags.as_slice());
-            match groups.iter_mut().find(|(other, _)| *other == key) {
-                Some((_, words)) => words.push(word),
-                None => groups.push((key, vec![word])),
-            }
+            let first = firsts.get(&(entry.invoked(), entry.flags.as_slice())).unwrap_or(index);
+            groups.entry(*first).or_default().push(word);
             recipe.packages.push(Package { manager, name: name.clone(), version: Some(version.clone()) });
         }
-        // What was asked for first is installed first.
-        groups
-            .sort_by_key(|(key, _)| entries.iter().position(|entry| (entry.invoked(), entry.flags.as_slice()) == *key));
-        recipe.lines.extend(groups.iter().map(|((program, flags), words)| installs(manager, program, flags, words)));
+        recipe.lines.extend(groups.iter().map(|(first, words)| {
+            let entry = &entries[*first];
+            installs(manager, entry.invoked(), &entry.flags, words)
+        }));
         self.write_gone(manager, entries, recipe, &mut left_out);
         recipe.left_out.extend(left_out);
     }
@@ -211,7 +207,8 @@ impl Shelf {
     /// Writes what the image had and is to go: a line for each way in which the manager was called.
     fn write_gone(&self, manager: Manager, entries: &[Entry], recipe: &mut Recipe, left_out: &mut BTreeSet<LeftOut>) {
         let mut groups: BTreeMap<(usize, &str, bool), Vec<&str>> = BTreeMap::new();
-        let way = |entry: &Entry| (entry.invoked(), entry.breaks());
+        // What was called first is first.
+        let firsts = firsts(entries, |entry| (entry.invoked(), entry.breaks()));
         for (name, index) in &self.gone {
             if !matches!(self.seen.get(name), Some((Some(_), None))) {
                 continue;
@@ -220,15 +217,23 @@ impl Shelf {
                 left_out.insert(LeftOut { manager, name: shown(name), why: UNSAFE });
                 continue;
             }
-            let (program, breaks) = way(&entries[*index]);
-            // What was called first is first.
-            let first = entries.iter().position(|entry| way(entry) == (program, breaks)).unwrap_or(*index);
-            groups.entry((first, program, breaks)).or_default().push(name);
+            let (program, breaks) = (entries[*index].invoked(), entries[*index].breaks());
+            let first = firsts.get(&(program, breaks)).unwrap_or(index);
+            groups.entry((*first, program, breaks)).or_default().push(name);
             recipe.packages.push(Package { manager, name: name.clone(), version: None });
         }
         let lines = groups.iter().map(|((_, program, breaks), names)| removes(manager, program, *breaks, names));
         recipe.lines.extend(lines);
     }
+}
+
+/// Returns where each way of calling a manager stands first.
+fn firsts<'e, K: Ord>(entries: &'e [Entry], key: impl Fn(&'e Entry) -> K) -> BTreeMap<K, usize> {
+    let mut firsts = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        firsts.entry(key(entry)).or_insert(index);
+    }
+    firsts
 }
 
 fn installs(manager: Manager, program: &str, flags: &[String], words: &[String]) -> String {

@@ -13,6 +13,10 @@ const OPERATIONS: usize = 5000;
 const WHOLE: usize = 96 * 1024;
 const LINES: usize = 128 * 1024;
 const SHAPES: usize = 160 * 1024;
+/// The most bytes of one operation.
+const ONE: usize = 16 * 1024;
+/// The most ways to log in that are told, and parts of each.
+const WAYS: usize = 8;
 /// The most parameters and answers of an operation.
 const PARTS: usize = 40;
 /// The most characters of a server's URL that are looked at; far fewer are shown.
@@ -183,8 +187,8 @@ fn requirements(root: &Tree, list: &Tree) -> String {
         }
     };
     let mut ways: Vec<String> = Vec::new();
-    for requirement in list.items().iter().take(PARTS) {
-        let parts: Vec<String> = requirement.entries().iter().take(PARTS).map(|(name, _)| one(name)).collect();
+    for requirement in list.items().iter().take(WAYS) {
+        let parts: Vec<String> = requirement.entries().iter().take(WAYS).map(|(name, _)| one(name)).collect();
         ways.push(if parts.is_empty() { "none".to_owned() } else { parts.join(" and ") });
     }
     if ways.is_empty() { "none".to_owned() } else { ways.join("; or ") }
@@ -218,7 +222,7 @@ fn push_groups<'t>(root: &'t Tree, found: &[Found<'t>], schemas: &Schemas<'t>, t
         let mut has_line = false;
         for each in group {
             match text.len() {
-                0..WHOLE => push_operation(root, each, schemas, text),
+                0..WHOLE => text.push_str(&begun(operation(root, each, schemas))),
                 WHOLE..LINES => {
                     let Operation { method, path, summary, .. } = &each.shown;
                     let end = if summary.is_empty() { String::new() } else { format!(": {summary}") };
@@ -238,7 +242,18 @@ fn push_groups<'t>(root: &'t Tree, found: &[Found<'t>], schemas: &Schemas<'t>, t
     }
 }
 
-fn push_operation<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>, text: &mut String) {
+/// Returns the lines of an operation that fit into what one may take.
+fn begun(text: String) -> String {
+    if text.len() <= ONE {
+        return text;
+    }
+    let end = text.match_indices('\n').map(|(at, _)| at + 1).take_while(|end| *end <= ONE).last().unwrap_or(0);
+    format!("{}- More of it is in the description\n\n", &text[..end])
+}
+
+fn operation<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>) -> String {
+    let mut own = String::new();
+    let text = &mut own;
     let Operation { method, path, id, .. } = &each.shown;
     text.push_str(&format!("### {}\n\n", code(&format!("{method} {path}"), 220)));
     text.push_str(&quoted(each.own.text_of("summary"), 300));
@@ -267,6 +282,7 @@ fn push_operation<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>, t
         }
     }
     text.push_str(if text.len() > start { "\n" } else { "" });
+    own
 }
 
 fn push_parameters<'t>(root: &'t Tree, each: &Found<'t>, schemas: &Schemas<'t>, text: &mut String) {

@@ -148,6 +148,27 @@ fn what_is_huge_is_shown_in_part() {
 }
 
 #[test]
+fn one_operation_takes_no_more_than_its_part() {
+    let said = "y".repeat(300);
+    let answers: String =
+        (200..240).map(|code| format!("'{code}': {{$ref: '#/components/responses/all'}}, ")).collect();
+    let ways = format!("[{}]", "{k: []}, ".repeat(4000));
+    let properties: String =
+        (0..40).map(|count| format!("p{count}: {{type: string, description: {said}}}, ")).collect();
+    let inline = format!("{{schema: {{type: object, properties: {{{properties}}}}}}}");
+    let media: String = (0..4).map(|kind| format!("a/m{kind}: {inline}, ")).collect();
+    let text = format!(
+        "openapi: 3.0.0\ninfo: {{title: Wide, version: '1'}}\nsecurity: {ways}\ncomponents:\n  \
+         responses: {{all: {{description: {said}, content: {{{media}}}}}}}\npaths:\n  \
+         /wide: {{get: {{security: {ways}, responses: {{{answers}}}}}}}\n  /last: {{get: {{summary: The last}}}}\n"
+    );
+    let listing = api(&text).expect("read");
+    assert!(listing.body.contains("- More of it is in the description\n"), "{}", listing.body);
+    assert!(listing.body.contains("The last"), "{}", listing.body);
+    assert!(listing.body.len() < 32 * 1024, "{}", listing.body.len());
+}
+
+#[test]
 fn variables_of_a_server_are_filled_in_once_and_stay_small() {
     let of = |url: &str, variables: &str| {
         let text = format!("openapi: 3.0.0\nservers: [{{url: '{url}', variables: {{{variables}}}}}]\npaths: {{}}\n");
