@@ -196,6 +196,11 @@ fn slack(policy: &ChannelPolicy, bot: Doc, app: Doc) -> Keys {
         ("channels", Doc::Map(channels)),
         ("mode", Doc::str("socket")),
     ];
+    if people::must_mention(policy) {
+        // Else whatever is said in a thread that the agent began, or has spoken in, counts as mentioning it.
+        let kinds = ["replyToBot", "threadParticipation"].map(|kind| (kind, Doc::Bool(false)));
+        keys.push(("implicitMentions", Doc::map(kinds)));
+    }
     keys.extend(direct(policy));
     keys
 }

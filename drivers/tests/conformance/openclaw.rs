@@ -256,6 +256,47 @@ fn the_real_program_hears_its_name_and_no_other() {
     assert_eq!(answer, Value::from(expected));
 }
 
+/// Returns what a script prints, which has the directory of the real program's code as `dir` and `given` as JSON.
+fn run(folder: &Path, script: &str, given: &Value) -> Value {
+    let begin = "const [dir, text] = process.argv.slice(1); const given = JSON.parse(text);";
+    let output = Command::new(folder.join("bin/node"))
+        .args(["--input-type=module", "-e", &format!("{begin}{script}")])
+        .arg(folder.join("openclaw/node_modules/openclaw"))
+        .arg(given.to_string())
+        .output()
+        .expect("node runs");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// Slack alone of its platforms takes what is said in a thread for a mention.
+#[test]
+fn a_thread_that_the_agent_is_in_needs_a_mention_too() {
+    let script = "const all = await import(dir + '/dist/plugin-sdk/channel-ingress-runtime.js');\
+        const gate = await import(dir + '/dist/plugin-sdk/channel-inbound.js');\
+        const read = (cfg) => ['reply_to_bot', 'bot_thread_participant'].map((kind) => {\
+            const implicitMentions = all.resolveChannelImplicitMentions({ cfg, channel: 'slack' });\
+            const facts = { canDetectMention: true, wasMentioned: false, implicitMentionKinds: [kind] };\
+            const policy = { isGroup: true, requireMention: true, implicitMentions };\
+            return !gate.resolveInboundMentionDecision({ facts, policy }).shouldSkip;\
+        });\
+        console.log(JSON.stringify(given.map(read)));";
+    let with = |require_mention| {
+        let mut unit = everything("openclaw");
+        for policy in unit.channels.values_mut() {
+            policy.guilds.values_mut().for_each(|guild| guild.require_mention = require_mention);
+        }
+        config(&unit)
+    };
+    let [must, free] = [with(true), with(false)];
+    let off = json!({ "replyToBot": false, "threadParticipation": false });
+    assert_eq!(must["channels"]["slack"]["implicitMentions"], off);
+    assert_eq!(free["channels"]["slack"].get("implicitMentions"), None);
+    let Some(folder) = runtimes() else { return };
+    // What nothing is said of is read: the real program's own default.
+    assert_eq!(run(&folder, script, &json!([must, {}])), json!([[false, false], [true, true]]));
+    assert_eq!(judged(&folder, &must), (true, Vec::new()));
+}
+
 #[test]
 fn nobody_is_heard_who_is_not_named() {
     let mut unit = everything("openclaw");
