@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Setting};
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Inference, Setting, Upstream};
 use claw_types::diag::Diagnostics;
 use claw_types::doc::Doc;
+use claw_types::id::{EnvName, ProviderName};
 use claw_types::platform::Platform;
+use claw_types::provider::WireFormat;
 use claw_types::roster::Channel;
+use claw_types::secret::SecretRef;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
@@ -359,7 +362,29 @@ fn a_workspace_without_channels_opens_every_workspace_of_slack() {
         [(true, "`openclaw` would hear everyone in any group of `slack` that its account is in".to_owned())]
     );
     // Where each names its channels nothing else is open.
-    assert_eq!(told(&[("T1", Hears::Everyone, &["C1"]), ("T2", only("U1"), &["C2"])]), []);
+    let exact = [("T1", Hears::Everyone, &["C1"][..]), ("T2", only("U1"), &["C2"])];
+    assert_eq!(told(&exact), []);
+    let Some(folder) = runtimes() else { return };
+    // The plugin's own rules, of a channel that is named and of one that is not.
+    let script = "const fs = await import('node:fs');\
+        const under = dir + '/../../../state/npm/projects';\
+        const name = fs.readdirSync(under).find((each) => each.startsWith('openclaw-slack-'));\
+        const code = `${under}/${name}/node_modules/@openclaw/slack/dist/.setup`;\
+        const file = fs.readdirSync(code).find((each) => each.startsWith('policy-'));\
+        const rules = Object.values(await import(`${code}/${file}`)).find((each) => each.name === 'resolveSlackChannelConfig');\
+        const ask = (channels) => ['C1', 'C7'].map((channelId) => {\
+            const rule = rules({ channelId, channels, teamId: 'T2', allowUnscoped: true });\
+            return rule.allowed && (rule.users ?? ['*']);\
+        });\
+        console.log(JSON.stringify(given.map(ask)));";
+    let star = [("T1", only("U1"), &[][..])];
+    let channels = |guilds: &[(&str, Hears, &[&str])]| {
+        config(&with_guilds("slack", guilds, &[]))["channels"]["slack"]["channels"].take()
+    };
+    assert_eq!(
+        run(&folder, script, &json!([channels(&exact), channels(&star)])),
+        json!([[["*"], false], [["u1"], ["u1"]]])
+    );
 }
 
 #[test]
@@ -385,6 +410,32 @@ fn other_bots_are_heard_where_a_list_may_name_them_and_nowhere_else() {
     assert_eq!(heard::told(&with_guilds("discord", &mixed[..1], &["1"])).len(), 0);
     assert_eq!(heard::told(&with_guilds("matrix", &mixed[..1], &["1"])).len(), 1);
     assert_eq!(heard::told(&with_guilds("telegram", &[("8", only(), &[])], &["1"])).len(), 1);
+}
+
+/// Secrets whose names differ in capital letters alone, or that begin or end as names of openclaw's providers do not.
+#[test]
+fn every_secret_has_a_provider_of_its_own() {
+    let mut unit = unit("openclaw", false, 0, 1, false);
+    let upstream = |name: &str| Upstream {
+        base_url: "http://p:1/v1".to_owned(),
+        format: WireFormat::OpenAi,
+        key: Some(SecretRef::Env(EnvName::parse(name).expect("a name"))),
+        service: None,
+    };
+    let long = "K".repeat(80);
+    let names = ["Demo_Key", "DEMO_KEY", "demo_key", "DEMO_KEY_2", "_KEY", &long];
+    let row = |(index, name): (usize, &&str)| {
+        (ProviderName::parse(&format!("p{index}")).expect("a provider"), upstream(name))
+    };
+    unit.inference = Inference::Direct { upstreams: names.iter().enumerate().map(row).collect() };
+    let config = config(&unit);
+    for (index, name) in names.iter().enumerate() {
+        let provider = &config["models"]["providers"][format!("claw-p{index}")]["apiKey"]["provider"];
+        let provider = provider.as_str().expect("a provider");
+        assert_eq!(config["secrets"]["providers"][provider]["path"], format!("/run/secrets/{name}"));
+    }
+    let Some(folder) = runtimes() else { return };
+    assert_eq!(judged(&folder, &config), (true, Vec::new()), "{config:#}");
 }
 
 #[test]
