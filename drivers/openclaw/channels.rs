@@ -9,7 +9,7 @@ use claw_types::platform::Platform;
 use claw_types::roster::Identity;
 
 use super::config::Files;
-use crate::common::people::{self, Account, Heard, Voices, open, rooms};
+use crate::common::people::{self, Account, Bots, Heard, Voices, open, rooms};
 
 /// The platforms of this table. Those with a plugin of openclaw's own; wecom's is a third party's and takes no secret by
 /// file, and qq's is not on npm.
@@ -32,7 +32,13 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
         if account.platform.name() == "telegram" {
             heard.guilds.values_mut().for_each(|guild| guild.channels.clear());
         }
+        if account.platform.name() == "slack" {
+            everywhere(account.policy, &mut heard);
+        }
         people::judge("openclaw", unit, &account, &heard, diag);
+        if let Some(bots) = unheld(&account) {
+            people::bots("openclaw", unit, &account, bots, diag);
+        }
         let Account { platform, policy, .. } = account;
         if !matches!(platform.name(), "discord" | "telegram") {
             one_rule(unit, platform, policy, diag);
@@ -44,6 +50,35 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
             let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
             diag.push(error.help("name the same `users` for each of its `guilds`"));
         }
+    }
+}
+
+/// Says of slack that the rule of a workspace without channels is that of every channel which the configuration does not name, whose
+/// ever it is.
+fn everywhere(policy: &ChannelPolicy, heard: &mut Heard) {
+    let Some((_, star)) = open(policy).find(|(_, guild)| guild.channels.is_empty()) else { return };
+    heard.elsewhere = star.hears.clone();
+    for guild in heard.guilds.values_mut() {
+        if guild.hears == Hears::Nobody {
+            *guild = star.clone();
+        }
+        guild.channels.clear();
+        guild.require_mention &= star.require_mention;
+    }
+    heard.people = "`openclaw` has one rule for all channels of `slack` that are not named".to_owned();
+    heard.places.clone_from(&heard.people);
+    heard.instead = "name the `channels` of each of its `guilds` in `handles`".to_owned();
+}
+
+/// Returns what openclaw does with other bots that it has no rule against.
+fn unheld(account: &Account<'_>) -> Option<Bots> {
+    let is_open = open(account.policy).any(|(_, guild)| guild.hears == Hears::Everyone);
+    match account.platform.name() {
+        "line" | "telegram" => Some(Bots::Deaf),
+        _ if is_open => Some(Bots::Any),
+        // It knows bots from people there by no mark.
+        "matrix" | "whatsapp" => Some(Bots::Listed),
+        _ => None,
     }
 }
 
@@ -128,14 +163,19 @@ fn direct(policy: &ChannelPolicy) -> Keys {
     keys
 }
 
-/// Bots are heard where they mention the agent, and only in a pod that has others.
-fn bots(policy: &ChannelPolicy) -> Doc {
-    if policy.peers.is_empty() && !names_bots(policy) { Doc::Bool(false) } else { Doc::str("mentions") }
+/// Bots are heard where they mention the agent, and only in a pod that has others or where a list of users may name one.
+fn bots(policy: &ChannelPolicy, may_name: bool) -> Doc {
+    if policy.peers.is_empty() && !may_name { Doc::Bool(false) } else { Doc::str("mentions") }
+}
+
+/// Returns the same for a whole account, which would hear any bot in a group that is open to everyone.
+fn all_bots(policy: &ChannelPolicy) -> Doc {
+    bots(policy, open(policy).next().is_some() && open(policy).all(|(_, guild)| may_name(guild)))
 }
 
 /// A list of users may name a bot; ids of bots and of people look the same.
-fn names_bots(policy: &ChannelPolicy) -> bool {
-    policy.guilds.values().any(|guild| matches!(guild.hears, Hears::Only(_)))
+fn may_name(guild: &GuildPolicy) -> bool {
+    matches!(guild.hears, Hears::Only(_))
 }
 
 fn users(guild: &GuildPolicy) -> Option<Doc> {
@@ -169,7 +209,7 @@ fn discord(policy: &ChannelPolicy, token: Doc) -> Keys {
         (id.clone(), Doc::map(keys))
     });
     let mut keys = vec![
-        ("allowBots", bots(policy)),
+        ("allowBots", all_bots(policy)),
         ("botLoopProtection", loops()),
         ("guilds", Doc::Map(guilds.collect())),
         ("token", token),
@@ -182,20 +222,25 @@ fn discord(policy: &ChannelPolicy, token: Doc) -> Keys {
 fn slack(policy: &ChannelPolicy, bot: Doc, app: Doc) -> Keys {
     let mut channels = BTreeMap::new();
     for (_, guild) in open(policy) {
-        let mut keys = vec![("allowBots", bots(policy)), on(), mention(guild)];
+        let mut keys = vec![("allowBots", bots(policy, may_name(guild))), on(), mention(guild)];
         keys.extend(users(guild).map(|users| ("users", users)));
         let named = guild.channels.iter().map(|channel| channel.id.as_str());
         let named: Vec<&str> = if guild.channels.is_empty() { vec!["*"] } else { named.collect() };
         channels.extend(named.into_iter().map(|id| (id.to_owned(), Doc::map(keys.clone()))));
     }
     let mut keys = vec![
-        ("allowBots", bots(policy)),
+        ("allowBots", all_bots(policy)),
         ("appToken", app),
         ("botLoopProtection", loops()),
         ("botToken", bot),
         ("channels", Doc::Map(channels)),
         ("mode", Doc::str("socket")),
     ];
+    if people::must_mention(policy) {
+        // Else whatever is said in a thread that the agent began, or has spoken in, counts as mentioning it.
+        let kinds = ["replyToBot", "threadParticipation"].map(|kind| (kind, Doc::Bool(false)));
+        keys.push(("implicitMentions", Doc::map(kinds)));
+    }
     keys.extend(direct(policy));
     keys
 }
@@ -218,13 +263,13 @@ fn telegram(policy: &ChannelPolicy, token: Doc) -> Keys {
 /// Its home server is the one its id names, over https.
 fn matrix(identity: &Identity, policy: &ChannelPolicy, token: Doc) -> Keys {
     let rooms = groups(policy).map(|(id, guild)| {
-        let mut keys = vec![("allowBots", bots(policy)), on(), mention(guild)];
+        let mut keys = vec![("allowBots", bots(policy, may_name(guild))), on(), mention(guild)];
         keys.extend(users(guild).map(|users| ("users", users)));
         (id.to_owned(), Doc::map(keys))
     });
     let mut keys = vec![
         ("accessToken", token),
-        ("allowBots", bots(policy)),
+        ("allowBots", all_bots(policy)),
         ("autoJoin", Doc::str("off")),
         ("botLoopProtection", loops()),
         ("groups", Doc::Map(rooms.collect())),

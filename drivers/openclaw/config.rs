@@ -108,18 +108,29 @@ impl Files {
 
     /// Returns how the configuration names the secret of a file below `/run/secrets`.
     pub(super) fn add_file(&mut self, file: &str) -> Doc {
-        let name: String = file
-            .chars()
-            .map(|each| if each.is_ascii_alphanumeric() { each.to_ascii_lowercase() } else { '-' })
-            .collect();
         let provider = Doc::map([
             ("mode", Doc::str("singleValue")),
             ("path", Doc::Str(format!("/run/secrets/{file}"))),
             ("source", Doc::str("file")),
         ]);
+        let name = provider_name(file);
+        // Names of files tell capital letters apart, and those of providers have none.
+        let others = (2..).map(|number: u32| format!("{name}-{number}"));
+        let is_free = |name: &String| self.providers.get(name).is_none_or(|own| *own == provider);
+        let name = std::iter::once(name.clone()).chain(others).find(is_free).unwrap_or(name);
         self.providers.insert(name.clone(), provider);
         Doc::map([("id", Doc::str("value")), ("provider", Doc::Str(name)), ("source", Doc::str("file"))])
     }
+}
+
+/// The most characters of a provider's name are 64; a number may follow.
+const NAME_CHARACTERS: usize = 56;
+
+/// Returns a file's name as one of openclaw's for providers: a small letter, then small letters, digits and `-`.
+fn provider_name(file: &str) -> String {
+    let known = |each: char| if each.is_ascii_alphanumeric() { each.to_ascii_lowercase() } else { '-' };
+    let begin = if file.starts_with(|first: char| first.is_ascii_alphabetic()) { "" } else { "file" };
+    begin.chars().chain(file.chars().map(known)).take(NAME_CHARACTERS).collect()
 }
 
 /// Returns the name a model has in the configuration: its provider's private name, then the model as it is.

@@ -16,7 +16,7 @@ use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 use claw_types::standing::{Standing, Standings, Versions};
 
-use crate::common::unit;
+use crate::common::{cron, unit};
 
 mod channels;
 mod config;
@@ -106,6 +106,7 @@ impl Driver for Openclaw {
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
         channels::check(unit, diag);
+        cron::check(FACTS.name, cron::Knows::Marks, unit, diag);
         settings::rules().check(unit, diag);
     }
 

@@ -1,6 +1,6 @@
 //! The one rule of who is heard, over every driver, each of its platforms, and the policies that a pod can have there.
 
-use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears};
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, EnvValue, GuildPolicy, Hears};
 use claw_types::diag::{Diagnostic, Diagnostics, Severity};
 use claw_types::driver::DriverFacts;
 use claw_types::platform::Platform;
@@ -26,9 +26,9 @@ fn others(platform: &str) -> [&'static str; 3] {
     }
 }
 
-/// What a pod can say of a platform, by a few words: no account of the pod is there but the agent's.
+/// What a pod can say of a platform, by a few words: another agent of the pod is there in the last one alone.
 pub(crate) fn policies(platform: &str) -> Vec<(&'static str, ChannelPolicy)> {
-    let [_, guild, channel, user, _] = ids(platform);
+    let [_, guild, channel, user, peer] = ids(platform);
     let [other, second, elsewhere] = others(platform);
     let only = |ids: &[&str]| Hears::Only(ids.iter().map(|id| (*id).to_owned()).collect());
     let list = |ids: &[&str]| DirectPolicy::Only(ids.iter().map(|id| (*id).to_owned()).collect());
@@ -68,6 +68,13 @@ pub(crate) fn policies(platform: &str) -> Vec<(&'static str, ChannelPolicy)> {
         ("pairing", says(vec![(guild, whole(only(&[user])))], DirectPolicy::Pairing(vec![user.to_owned()]))),
         ("open directly", says(vec![(guild, whole(only(&[user])))], DirectPolicy::Open)),
         ("open everywhere", says(vec![(guild, whole(Hears::Everyone))], DirectPolicy::Open)),
+        (
+            "another bot",
+            ChannelPolicy {
+                peers: vec![peer.to_owned()],
+                ..says(vec![(guild, place(only(&[user, peer]), channel))], list(&[user]))
+            },
+        ),
     ]
 }
 
@@ -214,6 +221,76 @@ fn every_runtime_has_a_pod_that_it_keeps_on_each_platform() {
                 .filter(|(_, policy)| !is_refused(&told(&on(facts.name, platform, policy.clone()))));
             let hears = kept.filter(|(name, _)| *name != "nobody").count();
             assert!(hears > 0, "{} on {platform}: no pod compiles in which anybody is heard", facts.name);
+        }
+    }
+}
+
+/// Where a runtime has a rule of its own for threads: what it writes there, followed by whether a message needs a mention.
+const THREADS: &[(&str, &str, &str, [&str; 2])] = &[
+    ("hermes", "discord", "DISCORD_THREAD_REQUIRE_MENTION=", ["true", "false"]),
+    ("hermes", "matrix", "MATRIX_THREAD_REQUIRE_MENTION=", ["true", "false"]),
+    ("hermes", "slack", "SLACK_STRICT_MENTION=", ["true", "false"]),
+    (
+        "openclaw",
+        "slack",
+        "\"implicitMentions\": {\n        \"replyToBot\": false,\n        \"threadParticipation\": ",
+        ["false", "true"],
+    ),
+    ("zeroclaw", "slack", "strict_mention_in_thread = ", ["true", "false"]),
+];
+
+/// Returns the variables and the files that a driver makes of a unit, as one text.
+fn made(unit: &AgentUnit) -> String {
+    let driver = claw_drivers::find(unit.runtime.as_str()).expect("a driver");
+    let lowered = driver.lower(unit, &mut Diagnostics::new()).expect("lowered");
+    let variables = lowered.env.iter().map(|(name, value)| match value {
+        EnvValue::Literal(text) => format!("{name}={text}\n"),
+        _ => String::new(),
+    });
+    variables.chain(lowered.files.iter().map(|(_, file)| file.content.masked())).collect()
+}
+
+#[test]
+fn where_a_mention_is_required_one_is_required_in_threads() {
+    for (runtime, platform, key, [must, free]) in THREADS {
+        let mut counts = [0, 0];
+        for (name, policy) in policies(platform) {
+            let unit = on(runtime, platform, policy);
+            let guilds = || unit.channels.values().flat_map(|policy| policy.guilds.values());
+            let mut open = guilds().filter(|guild| guild.hears != Hears::Nobody).peekable();
+            if is_refused(&told(&unit)) || open.peek().is_none() {
+                continue;
+            }
+            let is_required = open.all(|guild| guild.require_mention);
+            counts[usize::from(is_required)] += 1;
+            let text = made(&unit);
+            if is_required {
+                assert!(text.contains(&format!("{key}{must}")), "{runtime} on {platform}: {name}");
+            } else {
+                // By itself openclaw needs none there.
+                let is_free = text.contains(&format!("{key}{free}")) || !text.contains(key);
+                assert!(is_free, "{runtime} on {platform}: {name}");
+            }
+        }
+        assert!(counts[0] > 0 && counts[1] > 2, "{runtime} on {platform}: {counts:?}");
+    }
+}
+
+/// Another bot is heard where the pod names it, or it is told that it is not: and what does not end two of them is told.
+#[test]
+fn a_pod_with_another_bot_is_kept_or_told() {
+    for facts in speakers() {
+        for platform in facts.platforms {
+            let find = |policy: &(&str, ChannelPolicy)| policy.0 == "another bot";
+            let (_, policy) = policies(platform).into_iter().find(find).expect("a policy");
+            let alone = ChannelPolicy { peers: Vec::new(), ..policy.clone() };
+            let with = told(&on(facts.name, platform, policy));
+            // openclaw alone has a rule that ends them, on platforms where it knows bots from people.
+            let is_braked = facts.name == "openclaw" && ["discord", "feishu", "slack"].contains(platform);
+            let more =
+                with.iter().filter(|each| !told(&on(facts.name, platform, alone.clone())).contains(each)).count();
+            let is_error = is_refused(&with);
+            assert!(is_braked || is_error || more > 0, "{} on {platform}: nothing is told of bots", facts.name);
         }
     }
 }

@@ -6,6 +6,7 @@ mod hermes;
 mod keys;
 mod nanobot;
 mod openclaw;
+mod schedules;
 mod table;
 mod zeroclaw;
 

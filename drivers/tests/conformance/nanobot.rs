@@ -316,6 +316,26 @@ fn schedules_are_declared_changed_and_removed_beside_those_of_others() {
     assert_eq!(said, count(0, 1, 0, all - 1));
     let names: Vec<&Value> = jobs.as_array().expect("jobs").iter().map(|job| &job[5]).collect();
     assert_eq!(names, ["x", "Another thing"]);
+    // One that never comes, which `check` would have refused, keeps no other from its change, and none that is gone.
+    let mut document = written(&unit, "claw/schedules.json").0;
+    let first = document["jobs"][0].clone();
+    let other = |name: &str, cron: &str| {
+        let mut job = first.clone();
+        job["id"] = format!("{}{name}", document["owner"].as_str().expect("an owner")).into();
+        (job["name"], job["cron"], job["message"]) = (name.into(), cron.into(), name.into());
+        job
+    };
+    document["jobs"] = json!([other("never", "0 0 31 2 *"), other("new", "0 1 * * *")]);
+    let file_of_jobs = place.0.join("schedules.json");
+    std::fs::write(&file_of_jobs, document.to_string()).expect("written");
+    let arguments = [program().into_os_string(), "schedules".into(), file.clone().into(), file_of_jobs.into()];
+    let output = run(&python, &place, &arguments.each_ref().map(AsRef::as_ref));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("cannot tell when never is next"), "{output:?}");
+    let output = run(&python, &place, &["-c".as_ref(), JOBS.as_ref(), store.as_os_str()]);
+    let jobs = serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let names: Vec<&Value> = jobs.as_array().expect("jobs").iter().map(|job| &job[5]).collect();
+    assert_eq!(names, ["x", "new"]);
     // A store as the first implementation wrote it ends the scheduler.
     std::fs::write(
         &store,

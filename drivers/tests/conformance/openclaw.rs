@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Setting};
+use claw_types::agent::{AgentUnit, ChannelPolicy, DirectPolicy, GuildPolicy, Hears, Inference, Setting, Upstream};
 use claw_types::diag::Diagnostics;
 use claw_types::doc::Doc;
+use claw_types::id::{EnvName, ProviderName};
 use claw_types::platform::Platform;
+use claw_types::provider::WireFormat;
+use claw_types::roster::Channel;
+use claw_types::secret::SecretRef;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, everything_proxied, unit};
+use crate::{everything, everything_proxied, heard, unit};
 
 /// Returns where the real programs are installed; nothing, said aloud, where they are not.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
@@ -69,8 +73,11 @@ fn open_and_closed() -> AgentUnit {
     let mut unit = everything("openclaw");
     let directs =
         [DirectPolicy::Open, DirectPolicy::Disabled, DirectPolicy::Pairing(vec!["1".into()]), DirectPolicy::default()];
-    for (index, (_, policy)) in unit.channels.iter_mut().enumerate() {
-        let guild = |hears| GuildPolicy { hears, require_mention: false, channels: Vec::new() };
+    for (index, (platform, policy)) in unit.channels.iter_mut().enumerate() {
+        // A workspace of slack that names no channels would open the closed one too.
+        let is_named = platform.name() == "slack";
+        let channels = if is_named { vec![Channel { id: "C9".to_owned(), name: None }] } else { Vec::new() };
+        let guild = |hears| GuildPolicy { hears, require_mention: false, channels: channels.clone() };
         let guilds = [("9".to_owned(), guild(Hears::Everyone)), ("10".to_owned(), guild(Hears::Nobody))];
         *policy = ChannelPolicy { guilds: guilds.into(), direct: directs[index % 4].clone(), peers: Vec::new() };
     }
@@ -256,6 +263,47 @@ fn the_real_program_hears_its_name_and_no_other() {
     assert_eq!(answer, Value::from(expected));
 }
 
+/// Returns what a script prints, which has the directory of the real program's code as `dir` and `given` as JSON.
+fn run(folder: &Path, script: &str, given: &Value) -> Value {
+    let begin = "const [dir, text] = process.argv.slice(1); const given = JSON.parse(text);";
+    let output = Command::new(folder.join("bin/node"))
+        .args(["--input-type=module", "-e", &format!("{begin}{script}")])
+        .arg(folder.join("openclaw/node_modules/openclaw"))
+        .arg(given.to_string())
+        .output()
+        .expect("node runs");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// Slack alone of its platforms takes what is said in a thread for a mention.
+#[test]
+fn a_thread_that_the_agent_is_in_needs_a_mention_too() {
+    let script = "const all = await import(dir + '/dist/plugin-sdk/channel-ingress-runtime.js');\
+        const gate = await import(dir + '/dist/plugin-sdk/channel-inbound.js');\
+        const read = (cfg) => ['reply_to_bot', 'bot_thread_participant'].map((kind) => {\
+            const implicitMentions = all.resolveChannelImplicitMentions({ cfg, channel: 'slack' });\
+            const facts = { canDetectMention: true, wasMentioned: false, implicitMentionKinds: [kind] };\
+            const policy = { isGroup: true, requireMention: true, implicitMentions };\
+            return !gate.resolveInboundMentionDecision({ facts, policy }).shouldSkip;\
+        });\
+        console.log(JSON.stringify(given.map(read)));";
+    let with = |require_mention| {
+        let mut unit = everything("openclaw");
+        for policy in unit.channels.values_mut() {
+            policy.guilds.values_mut().for_each(|guild| guild.require_mention = require_mention);
+        }
+        config(&unit)
+    };
+    let [must, free] = [with(true), with(false)];
+    let off = json!({ "replyToBot": false, "threadParticipation": false });
+    assert_eq!(must["channels"]["slack"]["implicitMentions"], off);
+    assert_eq!(free["channels"]["slack"].get("implicitMentions"), None);
+    let Some(folder) = runtimes() else { return };
+    // What nothing is said of is read: the real program's own default.
+    assert_eq!(run(&folder, script, &json!([must, {}])), json!([[false, false], [true, true]]));
+    assert_eq!(judged(&folder, &must), (true, Vec::new()));
+}
+
 #[test]
 fn nobody_is_heard_who_is_not_named() {
     let mut unit = everything("openclaw");
@@ -282,6 +330,114 @@ fn nobody_is_heard_who_is_not_named() {
     }
 }
 
+/// Returns the unit with one platform, where these guilds have these rules and channels; a bot of the pod is there or not.
+fn with_guilds(platform: &str, guilds: &[(&str, Hears, &[&str])], peers: &[&str]) -> AgentUnit {
+    let guild = |(id, hears, channels): &(&str, Hears, &[&str])| {
+        let channels = channels.iter().map(|id| Channel { id: (*id).to_owned(), name: None }).collect();
+        ((*id).to_owned(), GuildPolicy { hears: hears.clone(), require_mention: true, channels })
+    };
+    let peers = peers.iter().map(|id| (*id).to_owned()).collect();
+    let guilds = guilds.iter().map(guild).collect();
+    heard::on("openclaw", platform, ChannelPolicy { guilds, direct: DirectPolicy::Disabled, peers })
+}
+
+#[test]
+fn a_workspace_without_channels_opens_every_workspace_of_slack() {
+    let only = |id: &str| Hears::Only(vec![id.to_owned()]);
+    let told = |guilds: &[(&str, Hears, &[&str])]| {
+        let all = heard::told(&with_guilds("slack", guilds, &[]));
+        all.iter().map(|each| (heard::is_refused(std::slice::from_ref(each)), each.message.clone())).collect::<Vec<_>>()
+    };
+    // A closed one, and one with channels of its own, are open with it.
+    let closed = told(&[("T1", only("U1"), &[]), ("T2", Hears::Nobody, &[])]);
+    let elsewhere = (false, "`openclaw` hears `U1` in any group of `slack` that its account is in".to_owned());
+    let wider = "`openclaw` would hear `U1` in `T2` of `slack`, and the pod does not let them be heard there";
+    assert_eq!(closed, [elsewhere.clone(), (true, wider.to_owned())]);
+    let named = told(&[("T1", only("U1"), &["C1"]), ("T2", only("U1"), &[])]);
+    let wider = "`openclaw` would hear in every channel of `T1` of `slack`, and the pod names which";
+    assert_eq!(named, [elsewhere, (true, wider.to_owned())]);
+    let open = told(&[("T1", Hears::Everyone, &[])]);
+    assert_eq!(
+        open,
+        [(true, "`openclaw` would hear everyone in any group of `slack` that its account is in".to_owned())]
+    );
+    // Where each names its channels nothing else is open.
+    let exact = [("T1", Hears::Everyone, &["C1"][..]), ("T2", only("U1"), &["C2"])];
+    assert_eq!(told(&exact), []);
+    let Some(folder) = runtimes() else { return };
+    // The plugin's own rules, of a channel that is named and of one that is not.
+    let script = "const fs = await import('node:fs');\
+        const under = dir + '/../../../state/npm/projects';\
+        const name = fs.readdirSync(under).find((each) => each.startsWith('openclaw-slack-'));\
+        const code = `${under}/${name}/node_modules/@openclaw/slack/dist/.setup`;\
+        const file = fs.readdirSync(code).find((each) => each.startsWith('policy-'));\
+        const rules = Object.values(await import(`${code}/${file}`)).find((each) => each.name === 'resolveSlackChannelConfig');\
+        const ask = (channels) => ['C1', 'C7'].map((channelId) => {\
+            const rule = rules({ channelId, channels, teamId: 'T2', allowUnscoped: true });\
+            return rule.allowed && (rule.users ?? ['*']);\
+        });\
+        console.log(JSON.stringify(given.map(ask)));";
+    let star = [("T1", only("U1"), &[][..])];
+    let channels = |guilds: &[(&str, Hears, &[&str])]| {
+        config(&with_guilds("slack", guilds, &[]))["channels"]["slack"]["channels"].take()
+    };
+    assert_eq!(
+        run(&folder, script, &json!([channels(&exact), channels(&star)])),
+        json!([[["*"], false], [["u1"], ["u1"]]])
+    );
+}
+
+#[test]
+fn other_bots_are_heard_where_a_list_may_name_them_and_nowhere_else() {
+    let only = || Hears::Only(vec!["1".to_owned()]);
+    let written = |platform: &str, guilds: &[(&str, Hears, &[&str])], peers: &[&str]| {
+        config(&with_guilds(platform, guilds, peers))["channels"][platform].take()
+    };
+    let mixed: [(&str, Hears, &[&str]); 2] = [("8", only(), &["81"]), ("9", Hears::Everyone, &["91"])];
+    assert_eq!(written("discord", &mixed, &[])["allowBots"], false);
+    assert_eq!(written("discord", &mixed[..1], &[])["allowBots"], "mentions");
+    for (platform, key) in [("slack", "channels"), ("matrix", "groups")] {
+        let own = written(platform, &mixed, &[]);
+        let each = [&own["allowBots"], &own[key]["81"]["allowBots"], &own[key]["91"]["allowBots"]];
+        assert_eq!(each, [&json!(false), &json!("mentions"), &json!(false)], "{platform}");
+    }
+    // A pod with other bots that opens a group to everyone is told what comes of it.
+    for platform in ["discord", "feishu", "matrix", "slack"] {
+        let told = heard::told(&with_guilds(platform, &mixed, &["1"]));
+        let any = format!("`openclaw` hears any bot of `{platform}` that mentions it where it is heard");
+        assert_eq!(told.iter().map(|each| each.message.clone()).collect::<Vec<_>>(), [any]);
+    }
+    assert_eq!(heard::told(&with_guilds("discord", &mixed[..1], &["1"])).len(), 0);
+    assert_eq!(heard::told(&with_guilds("matrix", &mixed[..1], &["1"])).len(), 1);
+    assert_eq!(heard::told(&with_guilds("telegram", &[("8", only(), &[])], &["1"])).len(), 1);
+}
+
+/// Secrets whose names differ in capital letters alone, or that begin or end as names of openclaw's providers do not.
+#[test]
+fn every_secret_has_a_provider_of_its_own() {
+    let mut unit = unit("openclaw", false, 0, 1, false);
+    let upstream = |name: &str| Upstream {
+        base_url: "http://p:1/v1".to_owned(),
+        format: WireFormat::OpenAi,
+        key: Some(SecretRef::Env(EnvName::parse(name).expect("a name"))),
+        service: None,
+    };
+    let long = "K".repeat(80);
+    let names = ["Demo_Key", "DEMO_KEY", "demo_key", "DEMO_KEY_2", "_KEY", &long];
+    let row = |(index, name): (usize, &&str)| {
+        (ProviderName::parse(&format!("p{index}")).expect("a provider"), upstream(name))
+    };
+    unit.inference = Inference::Direct { upstreams: names.iter().enumerate().map(row).collect() };
+    let config = config(&unit);
+    for (index, name) in names.iter().enumerate() {
+        let provider = &config["models"]["providers"][format!("claw-p{index}")]["apiKey"]["provider"];
+        let provider = provider.as_str().expect("a provider");
+        assert_eq!(config["secrets"]["providers"][provider]["path"], format!("/run/secrets/{name}"));
+    }
+    let Some(folder) = runtimes() else { return };
+    assert_eq!(judged(&folder, &config), (true, Vec::new()), "{config:#}");
+}
+
 #[test]
 fn two_guilds_cannot_differ_in_one_group() {
     let mut unit = everything("openclaw");
@@ -292,7 +448,8 @@ fn two_guilds_cannot_differ_in_one_group() {
     }
     let mut diag = Diagnostics::new();
     driver.check(&unit, &mut diag);
-    let found: Vec<String> = diag.iter().map(|each| each.message.clone()).collect();
+    let found = diag.iter().map(|each| each.message.clone()).filter(|text| text.contains("differ"));
+    let found: Vec<String> = found.collect();
     assert_eq!(found, ["openclaw has one rule for `*` of `slack`, and two guilds differ in it"]);
 }
 
@@ -308,7 +465,8 @@ fn lists_that_a_platform_cannot_keep_apart_are_refused() {
     }
     let mut diag = Diagnostics::new();
     driver.check(&unit, &mut diag);
-    let found: Vec<String> = diag.iter().map(|each| each.message.clone()).collect();
+    let found = diag.iter().map(|each| each.message.clone()).filter(|text| text.contains("differ"));
+    let found: Vec<String> = found.collect();
     let refused = |name| format!("openclaw has one list of people for all groups of `{name}`, and these differ");
     let slack = "openclaw has one rule for `*` of `slack`, and two guilds differ in it".to_owned();
     assert_eq!(found, [refused("line"), slack, refused("whatsapp")]);
