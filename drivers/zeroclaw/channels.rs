@@ -105,7 +105,12 @@ fn places(account: &Account<'_>) -> Vec<(&'static str, Doc)> {
             ("guild_ids", Doc::strs(open().map(|(id, _)| id.as_str()))),
             ("listen_to_bots", bots),
         ],
-        "slack" => vec![("allow_bot_messages", bots), ("channel_ids", ids)],
+        "slack" => vec![
+            ("allow_bot_messages", bots),
+            ("channel_ids", ids),
+            // Else no answer in a thread needs a mention.
+            ("strict_mention_in_thread", Doc::Bool(people::must_mention(account.policy))),
+        ],
         _ => Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use claw_types::doc::Doc;
 use claw_types::span::{FileId, Span, Spanned};
 
 use crate::keys::made;
-use crate::{everything, everything_proxied, unit};
+use crate::{everything, everything_proxied, heard, unit};
 
 const CONFIG: &str = "claw/zeroclaw/config.toml";
 
@@ -130,6 +130,17 @@ fn the_real_program_takes_every_configuration_and_reads_every_key_as_it_was_mean
     assert_eq!(unread(&misspelt, &judged(&program, "misspelt", &misspelt).list), ["require_paring = true"]);
     let odd = text.replace("port = 42617", "port = \"any\"");
     assert!(judged(&program, "odd", &odd).verdict.contains("\"valid\": false"));
+}
+
+/// By itself it wants no mention in a thread of slack. That the key is one it reads is judged above.
+#[test]
+fn where_a_mention_is_needed_it_is_needed_in_threads() {
+    for (name, policy) in heard::policies("slack") {
+        let is_needed = !policy.guilds.values().any(|guild| !guild.require_mention);
+        let (text, _) = made(&heard::on("zeroclaw", "slack", policy), CONFIG);
+        assert!(text.contains(&format!("mention_only = {is_needed}\n")), "{name}: {text}");
+        assert!(text.contains(&format!("strict_mention_in_thread = {is_needed}\n")), "{name}: {text}");
+    }
 }
 
 #[test]
