@@ -21,6 +21,7 @@ use crate::common::{answer, table, unit};
 
 mod channels;
 mod config;
+mod schedules;
 
 /// The driver.
 pub(crate) struct Zeroclaw;
@@ -102,6 +103,7 @@ impl Driver for Zeroclaw {
         table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         config::check(unit, diag);
+        schedules::check(unit, diag);
         let own = config::provider(unit).unwrap_or_default();
         for setting in &unit.settings {
             let path = setting.path.value.as_str();
