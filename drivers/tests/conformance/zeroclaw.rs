@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use claw_types::agent::{Schedule, Setting};
+use claw_types::agent::{DirectPolicy, Schedule, Setting};
 use claw_types::doc::Doc;
 use claw_types::span::{FileId, Span, Spanned};
 
@@ -190,6 +190,23 @@ fn where_a_mention_is_needed_it_is_needed_in_threads() {
         let (text, _) = made(&heard::on("zeroclaw", "slack", policy), CONFIG);
         assert!(text.contains(&format!("mention_only = {is_needed}\n")), "{name}: {text}");
         assert!(text.contains(&format!("strict_mention_in_thread = {is_needed}\n")), "{name}: {text}");
+    }
+}
+
+/// Its list of channels is for every message, and a direct one comes from none of them.
+#[test]
+fn nobody_is_heard_directly_beside_a_list_of_channels() {
+    for platform in ["discord", "slack"] {
+        for (name, policy) in heard::policies(platform) {
+            let lets_write = policy.direct != DirectPolicy::Disabled;
+            let unit = heard::on("zeroclaw", platform, policy);
+            let told = heard::told(&unit);
+            let (text, _) = made(&unit, CONFIG);
+            let has_list = text.lines().any(|line| line.starts_with("channel_ids = [\""));
+            let is_deaf =
+                told.iter().any(|each| each.message.contains("not hear") && each.message.contains("directly"));
+            assert!(heard::is_refused(&told) || is_deaf == (has_list && lets_write), "{platform}: {name}: {told:?}");
+        }
     }
 }
 
