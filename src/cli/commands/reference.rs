@@ -49,7 +49,10 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
         }
         Shim::Chat { url, token, conversation, text } => {
             let answer = claw_shim::chat(&format!("{url}{conversation}"), token, text).map_err(CommandError::Shim)?;
-            ui.bare(&format!("{answer}\n"));
+            for tool in &answer.denied {
+                ui.progress(&format!("the agent asked leave to use `{tool}`, and nobody here can give it: denied"));
+            }
+            ui.bare(&format!("{}\n", answer.text));
             Ok(Exit::Done)
         }
         Shim::Tools { url } => {
