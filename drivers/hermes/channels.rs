@@ -228,7 +228,11 @@ fn rules(account: &Account<'_>) -> Texts {
         texts.push((free, list(&freely)));
     }
     match platform.name() {
-        "matrix" => texts.push(("AUTO_THREAD", "false".to_owned())),
+        "matrix" => texts.extend([
+            ("AUTO_THREAD", "false".to_owned()),
+            // In a thread it has spoken in, it would hear all that follows.
+            ("THREAD_REQUIRE_MENTION", must_mention.to_string()),
+        ]),
         _ => texts.push(("ALLOW_BOTS", bots.to_owned())),
     }
     if platform.name() == "slack" {

@@ -35,15 +35,24 @@ fn heard(account: &Account<'_>) -> Heard {
     let Account { platform, policy, .. } = account;
     let list = people::only(people::everybody(policy).iter().map(String::as_str));
     let mut heard = Heard::one_list("zeroclaw", *platform, policy, &list);
-    let is_named = has_channels(account);
+    let is_named = has_channels(account) && people::open(policy).next().is_some();
     if platform.name() != "telegram" {
         heard.places = format!("`zeroclaw` hears in every channel of `{platform}` where one guild names none");
     }
     if platform.name() == "discord" {
         heard.elsewhere = Hears::Nobody;
     }
-    if platform.name() == "slack" && is_named && people::open(policy).next().is_some() {
+    if platform.name() == "slack" && is_named {
         heard.elsewhere = Hears::Nobody;
+    }
+    if platform.name() != "telegram" && is_named {
+        // Its list of channels is for every message, and a direct one comes from none of them.
+        heard.direct = Hears::Nobody;
+        heard.people.push_str(", and hears nobody directly where channels are named");
+        heard.instead =
+            "name the people: `users` in its `guilds`; where they write directly, take the `channels` out of \
+                         `handles`"
+                .to_owned();
     }
     for (id, own) in &mut heard.guilds {
         let Some(said) = policy.guilds.get(id) else { continue };
@@ -105,7 +114,12 @@ fn places(account: &Account<'_>) -> Vec<(&'static str, Doc)> {
             ("guild_ids", Doc::strs(open().map(|(id, _)| id.as_str()))),
             ("listen_to_bots", bots),
         ],
-        "slack" => vec![("allow_bot_messages", bots), ("channel_ids", ids)],
+        "slack" => vec![
+            ("allow_bot_messages", bots),
+            ("channel_ids", ids),
+            // Else no answer in a thread needs a mention.
+            ("strict_mention_in_thread", Doc::Bool(people::must_mention(account.policy))),
+        ],
         _ => Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ use crate::common::{answer, table, unit};
 
 mod channels;
 mod config;
+mod schedules;
 
 /// The driver.
 pub(crate) struct Zeroclaw;
@@ -103,6 +104,7 @@ impl Driver for Zeroclaw {
         table::check(FACTS.name, config::SETTINGS, unit, diag);
         channels::check(unit, diag);
         config::check(unit, diag);
+        schedules::check(unit, diag);
         let own = config::provider(unit).unwrap_or_default();
         for setting in &unit.settings {
             let path = setting.path.value.as_str();
@@ -179,7 +181,8 @@ impl Driver for Zeroclaw {
         let Some(answer) = answer.filter(|_| output.exit_code == 0) else {
             return said(HealthStatus::Unhealthy, format!("its gateway does not answer (exit {})", output.exit_code));
         };
-        // `status` is `ok` whatever the parts say.
+        // `status` is `ok` whatever the parts say, and a part that never began is not there.
+        let missing = ["daemon", "gateway"].into_iter().find(|part| answer["runtime"]["components"][part].is_null());
         let (mut well, mut starting, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for (name, part) in answer["runtime"]["components"].as_object().into_iter().flatten() {
             let error =
@@ -190,6 +193,9 @@ impl Driver for Zeroclaw {
                 Some("starting") => starting.push(answer::short(name)),
                 _ => failed.push(format!("{}{error}", answer::short(name))),
             }
+        }
+        if let Some(part) = missing.filter(|_| failed.is_empty()) {
+            starting.push((*part).to_owned());
         }
         match (failed.is_empty(), starting.is_empty()) {
             (false, _) => said(HealthStatus::Unhealthy, format!("failing: {}", failed.join(", "))),
@@ -232,7 +238,8 @@ mod tests {
     fn what_the_parts_say_is_read() {
         let of = |part: &str, status: &str| {
             let stdout = format!(
-                r#"{{"status":"ok","runtime":{{"components":{{"{part}":{{"status":"{status}","last_error":"closed"}}}}}}}}"#
+                r#"{{"status":"ok","runtime":{{"components":{{"daemon":{{"status":"ok"}},"gateway":{{"status":"ok"}},
+                "{part}":{{"status":"{status}","last_error":"closed"}}}}}}}}"#
             );
             let health = Zeroclaw.read_health(&ProbeOutput { exit_code: 0, stdout, stderr: String::new() });
             (health.status, health.detail)
@@ -244,7 +251,18 @@ mod tests {
             (HealthStatus::Unhealthy, "failing: channel:discord.main (closed)".to_owned())
         );
         assert_eq!(of("scheduler", "starting").0, HealthStatus::Starting);
-        let other = ProbeOutput { exit_code: 0, stdout: "{\"status\":\"ok\"}".to_owned(), stderr: String::new() };
-        assert_eq!(Zeroclaw.read_health(&other).status, HealthStatus::Unhealthy);
+        let read = |stdout: &str| {
+            Zeroclaw.read_health(&ProbeOutput { exit_code: 0, stdout: stdout.to_owned(), stderr: String::new() })
+        };
+        assert_eq!(read("{\"status\":\"ok\"}").status, HealthStatus::Unhealthy);
+        // What is not there yet is not well.
+        for (parts, first) in [("{}", "daemon"), (r#"{"daemon":{"status":"ok"}}"#, "gateway")] {
+            let health = read(&format!(r#"{{"status":"ok","runtime":{{"components":{parts}}}}}"#));
+            assert_eq!(
+                (health.status, health.detail),
+                (HealthStatus::Starting, format!("starting: {first}")),
+                "{parts}"
+            );
+        }
     }
 }

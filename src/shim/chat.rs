@@ -1,7 +1,8 @@
 //! One message to a chat that a runtime serves over a WebSocket on the container's own loopback, and its answer.
 //!
 //! Messages are JSON objects with a `type`: `message` with its `content` is sent; `done` with its `full_response` ends a turn, and
-//! so do `error` and `aborted`. What comes in between tells how the turn goes on, and is passed over.
+//! so do `error` and `aborted`. An `approval_request` is denied: nobody sits here to be asked. What else comes in between tells how
+//! the turn goes on, and is passed over.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -28,16 +29,29 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
+/// What a turn came to.
+#[derive(Debug)]
+pub struct Answer {
+    /// The agent's words.
+    pub text: String,
+    /// The tools that the runtime asked leave for, and got none: a line each.
+    pub denied: Vec<String>,
+}
+
 /// Says a text to the chat at `http://127.0.0.1:PORT/PATH`, with the token of a file, and returns the answer.
 ///
 /// # Errors
 /// Where the address is another, the token cannot be read, nobody answers within half an hour, or the turn fails: the message is
 /// what the runtime says.
-pub fn chat(url: &str, token: &Path, text: &str) -> io::Result<String> {
+pub fn chat(url: &str, token: &Path, text: &str) -> io::Result<Answer> {
+    chat_until(Instant::now() + TURN, url, token, text)
+}
+
+fn chat_until(end: Instant, url: &str, token: &Path, text: &str) -> io::Result<Answer> {
     let token = std::fs::read_to_string(token)
         .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", token.display())))?;
     let (stream, port, path) = connect(url)?;
-    let mut socket = Socket { stream, url, end: Instant::now() + TURN };
+    let mut socket = Socket { stream, url, end };
     let is_word = |byte: u8| byte.is_ascii_graphic();
     if !path.bytes().chain(token.trim().bytes()).all(is_word) {
         return Err(bad(url, "its path or its token is no word"));
@@ -51,6 +65,7 @@ pub fn chat(url: &str, token: &Path, text: &str) -> io::Result<String> {
     socket.stream.write_all(request.as_bytes())?;
     socket.handshake()?;
     socket.send(TEXT, json!({ "type": "message", "content": text }).to_string().as_bytes())?;
+    let mut denied = Vec::new();
     loop {
         let message = socket.message()?;
         let Ok(message) = serde_json::from_slice::<Value>(&message) else { continue };
@@ -58,12 +73,14 @@ pub fn chat(url: &str, token: &Path, text: &str) -> io::Result<String> {
             Some("done") => {
                 // Whether it hears that this is all makes no difference any more.
                 _ = socket.send(CLOSE, &1000_u16.to_be_bytes());
-                return Ok(message["full_response"].as_str().unwrap_or_default().to_owned());
+                let text = message["full_response"].as_str().unwrap_or_default().to_owned();
+                return Ok(Answer { text, denied });
             }
             Some("error") => {
                 return Err(io::Error::other(message["message"].as_str().unwrap_or("the turn failed").to_owned()));
             }
             Some("aborted") => return Err(io::Error::other("the turn was interrupted")),
+            Some("approval_request") => denied.push(socket.deny(&message)?),
             _ => {}
         }
     }
@@ -77,6 +94,15 @@ struct Socket<'a> {
 }
 
 impl Socket<'_> {
+    /// Denies what asks for leave, and returns what it was: without an answer the turn would wait for one.
+    fn deny(&mut self, asked: &Value) -> io::Result<String> {
+        let id = asked["request_id"].as_str().unwrap_or_default();
+        let answer = json!({ "type": "approval_response", "request_id": id, "decision": "deny" });
+        self.send(TEXT, answer.to_string().as_bytes())?;
+        let tool = asked["tool"].as_str().unwrap_or("a tool");
+        Ok(tool.chars().filter(|each| !each.is_control()).take(100).collect())
+    }
+
     /// Reads the head of the answer, and nothing after it.
     fn handshake(&mut self) -> io::Result<()> {
         let mut head = Vec::new();
@@ -158,11 +184,17 @@ impl Socket<'_> {
         let mut bytes = vec![0; length];
         let mut read = 0;
         while read < length {
+            let late = || bad(self.url, "the turn does not end");
             let rest = self.end.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero());
-            self.stream.set_read_timeout(Some(rest.ok_or_else(|| bad(self.url, "the turn does not end"))?))?;
-            match self.stream.read(&mut bytes[read..])? {
-                0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the chat ended before its answer")),
-                size => read += size,
+            self.stream.set_read_timeout(Some(rest.ok_or_else(late)?))?;
+            match self.stream.read(&mut bytes[read..]) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the chat ended before its answer")),
+                Ok(size) => read += size,
+                // Either is what a read says whose time is over.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Err(late());
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(bytes)
@@ -190,7 +222,7 @@ mod tests {
     }
 
     /// Says `text` to a server that answers with a head and frames; returns what comes back, and what the server was sent.
-    fn said(text: &str, status: &'static str, frames: Vec<u8>) -> (io::Result<String>, Vec<u8>) {
+    fn said(text: &str, status: &'static str, frames: Vec<u8>) -> (io::Result<Answer>, Vec<u8>) {
         let server = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = server.local_addr().expect("an address").port();
         let told = std::thread::spawn(move || {
@@ -227,13 +259,36 @@ mod tests {
             frame(0x80, end),
         ];
         let (answer, sent) = said("-hello \"you\"", "101 Switching Protocols", frames.concat());
-        assert_eq!(answer.expect("an answer"), long);
+        assert_eq!(answer.expect("an answer").text, long);
         let sent = String::from_utf8_lossy(&sent).into_owned();
         assert!(
             sent.starts_with("GET /ws?session=one HTTP/1.1\r\n") && sent.contains("Authorization: Bearer secret\r\n")
         );
         assert!(sent.contains(r#"{"content":"-hello \"you\"","type":"message"}"#), "{sent}");
         assert!(sent.contains("still?") && sent.contains("there"), "pings are answered");
+    }
+
+    #[test]
+    fn what_asks_for_leave_is_denied_and_told() {
+        let frames = [
+            frame(0x81, br#"{"type":"approval_request","request_id":"r-1","tool":"sh\u001bell"}"#),
+            frame(0x81, br#"{"type":"done","full_response":"I may not"}"#),
+        ];
+        let (answer, sent) = said("x", "101 x", frames.concat());
+        let answer = answer.expect("an answer");
+        assert_eq!((answer.text.as_str(), answer.denied), ("I may not", vec!["shell".to_owned()]));
+        let sent = String::from_utf8_lossy(&sent).into_owned();
+        assert!(sent.contains(r#"{"decision":"deny","request_id":"r-1","type":"approval_response"}"#), "{sent}");
+    }
+
+    #[test]
+    fn a_turn_that_does_not_end_is_said_to_be_one() {
+        let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/ws", server.local_addr().expect("an address"));
+        let end = Instant::now() + Duration::from_millis(50);
+        // It listens, and says nothing.
+        let said = chat_until(end, &url, Path::new("/dev/null"), "x").expect_err("no answer").to_string();
+        assert!(said.ends_with("the turn does not end"), "{said}");
     }
 
     #[test]
@@ -254,7 +309,7 @@ mod tests {
         for length in [100, 1000, 70_000] {
             let frames = frame(0x81, b"{\"type\":\"done\",\"full_response\":\"ok\"}");
             let (answer, sent) = said(&"a".repeat(length), "101 x", frames);
-            assert_eq!(answer.expect("an answer"), "ok");
+            assert_eq!(answer.expect("an answer").text, "ok");
             let text = String::from_utf8_lossy(&sent);
             assert!(text.contains(&"a".repeat(length)));
         }

@@ -8,7 +8,7 @@
 mod chat;
 mod track;
 
-pub use chat::chat;
+pub use chat::{Answer, chat};
 pub use track::{called_as, track};
 
 use std::convert::Infallible;

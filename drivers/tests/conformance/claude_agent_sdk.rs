@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use claw_types::agent::{AgentUnit, EnvValue, Inference, ModelRef, Schedule, Setting, Surface, Target};
+use claw_types::agent::{Access, AgentUnit, EnvValue, Inference, ModelRef, Schedule, Setting, Surface, Target};
 use claw_types::diag::{Diagnostics, Severity};
 use claw_types::doc::Doc;
 use claw_types::id::{EnvName, ModelSlot, ProviderName, ServiceName};
+use claw_types::path::ContainerPath;
 use claw_types::platform::Platform;
 use claw_types::provider::WireFormat;
 use claw_types::span::{FileId, Span, Spanned};
@@ -98,6 +99,16 @@ fn slotted() -> AgentUnit {
     unit
 }
 
+/// Places that a path of a container can be.
+fn placed() -> AgentUnit {
+    let mut unit = unit(NAME, true, 0, 1, true);
+    for path in ["/srv/B\u{fc}ro and 'more'", "/srv/$(x), \"y\""] {
+        unit.surfaces
+            .push(Surface::Host { path: ContainerPath::parse(path).expect("a path"), access: Access::ReadOnly });
+    }
+    unit
+}
+
 #[test]
 fn the_real_program_takes_every_configuration() {
     let cases = [
@@ -107,6 +118,7 @@ fn the_real_program_takes_every_configuration() {
         ("everything, proxied", everything_proxied(NAME)),
         ("slotted", slotted()),
         ("configured", configured()),
+        ("any place", placed()),
     ];
     let cases = cases.map(|(name, unit)| (name, config(&unit)));
     let Some(folder) = runtimes() else { return };
@@ -167,7 +179,7 @@ fn the_real_program_takes_what_the_examples_compile_to() {
 fn what_is_wrong_is_refused_and_said() {
     let good = config(&slotted());
     let Some(folder) = runtimes() else { return };
-    let cases: [(&str, Value, &str); 17] = [
+    let cases: [(&str, Value, &str); 19] = [
         ("/modle", json!("x"), "`modle` is unknown"),
         ("/models/summarizer", json!("a/b"), "`models.summarizer` is unknown"),
         ("/models/primary", json!(null), "`models.primary` is not"),
@@ -177,6 +189,8 @@ fn what_is_wrong_is_refused_and_said() {
         ("/endpoint/base_url", json!("file:///etc/passwd"), "`endpoint.base_url` is not"),
         ("/endpoint/key", json!("sk-1"), "`endpoint.key` is unknown"),
         ("/endpoint/key_file", json!("/run/secrets/x'; touch y; '"), "`endpoint.key_file` is not"),
+        ("/directories", json!(["srv"]), "`directories[0]` is not an absolute path"),
+        ("/directories", json!(["/srv\n"]), "`directories[0]` is not an absolute path"),
         ("/schedules/0/cron", json!("61 * * * *"), "it goes from 0 to 59"),
         ("/schedules/0/cron", json!("* * * * * *"), "five fields"),
         ("/schedules/0/id", json!("a b"), "`schedules[0].id` is not"),

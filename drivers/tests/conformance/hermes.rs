@@ -437,6 +437,37 @@ fn the_real_program_hears_whom_the_pod_names_and_nobody_else() {
     }
 }
 
+/// Asks the adapters' own code whether a message in a thread that hermes has spoken in needs a mention.
+const THREADS: &str = r#"
+import json, types
+from plugins.platforms.discord.adapter import DiscordAdapter
+from plugins.platforms.matrix.adapter import MatrixAdapter
+from plugins.platforms.slack.adapter import SlackAdapter
+config = types.SimpleNamespace(extra={})
+def made(kind):
+    adapter = object.__new__(kind)
+    adapter.config = config
+    return adapter
+print(json.dumps([
+    made(DiscordAdapter)._discord_thread_require_mention(),
+    MatrixAdapter._parse_thread_require_mention(config),
+    made(SlackAdapter)._slack_strict_mention(),
+]))
+"#;
+
+#[test]
+fn the_real_program_wants_a_mention_in_threads_where_the_pod_does() {
+    let Some(python) = python() else { return };
+    let names = heard::policies("discord");
+    for (name, is_needed) in [("one list, a channel", true), ("a channel, no mention", false)] {
+        let index = names.iter().position(|(own, _)| *own == name).expect("a policy");
+        let unit = heard::on_each("hermes", &["discord", "matrix", "slack"], index);
+        let said = Home::new(&unit).run(&python, &["-c", THREADS]);
+        let said: Value = serde_json::from_str(said.trim()).expect("JSON");
+        assert_eq!(said, json!([is_needed, is_needed, is_needed]), "{name}");
+    }
+}
+
 /// Reads the expressions by the adapters' own code, which drops one that is invalid without an error.
 const MENTIONS: &str = r#"
 import json, sys, types

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use claw_types::agent::Setting;
+use claw_types::agent::{DirectPolicy, Schedule, Setting};
 use claw_types::doc::Doc;
 use claw_types::span::{FileId, Span, Spanned};
 
 use crate::keys::made;
-use crate::{everything, everything_proxied, unit};
+use crate::{everything, everything_proxied, heard, unit};
 
 const CONFIG: &str = "claw/zeroclaw/config.toml";
 
@@ -130,6 +130,84 @@ fn the_real_program_takes_every_configuration_and_reads_every_key_as_it_was_mean
     assert_eq!(unread(&misspelt, &judged(&program, "misspelt", &misspelt).list), ["require_paring = true"]);
     let odd = text.replace("port = 42617", "port = \"any\"");
     assert!(judged(&program, "odd", &odd).verdict.contains("\"valid\": false"));
+}
+
+/// When a job of this schedule comes next, as the program itself says; nothing where it takes none.
+fn next(program: &Path, home: &Path, cron: &str) -> Option<String> {
+    let arguments = ["cron", "add", "--agent", "main", "--tz", "UTC", "--prompt", cron, "hello"];
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().env("HOME", home).env("ZEROCLAW_CONFIG_DIR", home);
+    let output = command.output().expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let next = said.lines().find_map(|line| line.trim().strip_prefix("Next  : ").map(ToOwned::to_owned));
+    assert_eq!(next.is_some(), output.status.success(), "{cron}: {said}");
+    next
+}
+
+#[test]
+fn schedules_that_it_would_not_keep_are_refused() {
+    let refused = |cron: &str| {
+        let mut unit = unit("zeroclaw", false, 0, 1, false);
+        let (cron, message) = (cron.to_owned(), "hello".to_owned());
+        unit.schedules = vec![Schedule { id: "x".into(), cron, message, target: None }];
+        heard::is_refused(&heard::told(&unit))
+    };
+    let good = ["*/5 0-6 1,15 jan-mar *", "0 9 * * MON-FRI/2", "0 9 * * 0,5-7", "0 0 29 2 *", "0 0 31 1-2 *"];
+    // What it does not read, and days that never come.
+    let bad = ["0 9 L * *", "0 9 15W * *", "0 9 * * 5#2", "0 9 * * 5L", "0 9 * * 1-fri", "0 9 * jan-3 *", "0 0 31 2 *"];
+    // What it reads as something else: a day that is both, and numbers that count from 1 beside names.
+    let other = ["0 9 1 * 1", "0 9 2 * 1", "0 9 * * 3,wed", "0 9 * * 5,fri"];
+    assert!(!good.into_iter().any(refused));
+    for cron in bad.into_iter().chain(other) {
+        assert!(refused(cron), "{cron}");
+    }
+    let Some(program) = program() else { return };
+    let home = std::env::temp_dir().join(format!("claw-zeroclaw-{}-schedules", std::process::id()));
+    std::fs::create_dir_all(&home).expect("a folder");
+    let (text, _) = made(&unit("zeroclaw", false, 0, 1, false), CONFIG);
+    std::fs::write(home.join("config.toml"), text).expect("written");
+    let next = |cron: &str| next(&program, &home, cron);
+    for cron in good {
+        assert!(next(cron).is_some(), "{cron}");
+    }
+    for cron in bad {
+        assert_eq!(next(cron), None, "{cron}");
+    }
+    // A Monday that is also the first, and one that is also the second: the next Monday is not both.
+    for (cron, day) in [("0 9 1 * 1", "-01T"), ("0 9 2 * 1", "-02T")] {
+        assert!(next(cron).is_some_and(|next| next.contains(day)), "{cron}: {:?}", next(cron));
+    }
+    let is_same = |mixed: &str, plain: &str| next(mixed) == next(plain);
+    assert!(!is_same("0 9 * * 3,wed", "0 9 * * wed") || !is_same("0 9 * * 5,fri", "0 9 * * fri"));
+    std::fs::remove_dir_all(home).expect("removed");
+}
+
+/// By itself it wants no mention in a thread of slack. That the key is one it reads is judged above.
+#[test]
+fn where_a_mention_is_needed_it_is_needed_in_threads() {
+    for (name, policy) in heard::policies("slack") {
+        let is_needed = !policy.guilds.values().any(|guild| !guild.require_mention);
+        let (text, _) = made(&heard::on("zeroclaw", "slack", policy), CONFIG);
+        assert!(text.contains(&format!("mention_only = {is_needed}\n")), "{name}: {text}");
+        assert!(text.contains(&format!("strict_mention_in_thread = {is_needed}\n")), "{name}: {text}");
+    }
+}
+
+/// Its list of channels is for every message, and a direct one comes from none of them.
+#[test]
+fn nobody_is_heard_directly_beside_a_list_of_channels() {
+    for platform in ["discord", "slack"] {
+        for (name, policy) in heard::policies(platform) {
+            let lets_write = policy.direct != DirectPolicy::Disabled;
+            let unit = heard::on("zeroclaw", platform, policy);
+            let told = heard::told(&unit);
+            let (text, _) = made(&unit, CONFIG);
+            let has_list = text.lines().any(|line| line.starts_with("channel_ids = [\""));
+            let is_deaf =
+                told.iter().any(|each| each.message.contains("not hear") && each.message.contains("directly"));
+            assert!(heard::is_refused(&told) || is_deaf == (has_list && lets_write), "{platform}: {name}: {told:?}");
+        }
+    }
 }
 
 #[test]

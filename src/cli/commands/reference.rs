@@ -49,7 +49,11 @@ pub(crate) fn shim(command: &Shim, ui: &Ui) -> Result<Exit, CommandError> {
         }
         Shim::Chat { url, token, conversation, text } => {
             let answer = claw_shim::chat(&format!("{url}{conversation}"), token, text).map_err(CommandError::Shim)?;
-            ui.bare(&format!("{answer}\n"));
+            ui.bare(&format!("{}\n", answer.text));
+            // Beside an answer nothing else is shown of what is run there, so this is part of it.
+            for tool in &answer.denied {
+                ui.bare(&format!("[claw: it asked leave to use `{tool}`, which nobody here can give: denied]\n"));
+            }
             Ok(Exit::Done)
         }
         Shim::Tools { url } => {
