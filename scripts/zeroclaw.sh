@@ -42,6 +42,10 @@ docker run --rm --network none --entrypoint sh "$image" -c \
   'tar -ch /usr/local/bin/zeroclaw $(ldd /usr/local/bin/zeroclaw | grep -o "/[^ ]*") 2>/dev/null' |
   tar -x -C "$DIR/lib" --transform 's,.*/,,'
 loader=$(cd "$DIR/lib" && ls ld-*)
-printf '#!/bin/sh\nexec "%s/lib/%s" --library-path "%s/lib" "%s/lib/zeroclaw" "$@"\n' "$DIR" "$loader" "$DIR" "$DIR" >"$DIR/bin/zeroclaw"
+cat >"$DIR/bin/zeroclaw" <<END
+#!/bin/sh
+lib=\$(cd "\$(dirname "\$0")/../lib" && pwd)
+exec "\$lib/$loader" --library-path "\$lib" "\$lib/zeroclaw" "\$@"
+END
 chmod 0755 "$DIR/bin/zeroclaw"
 echo "$id" >"$DIR/zeroclaw.done"
