@@ -3,7 +3,7 @@
 // usage: node schedules.mjs FILE
 //   FILE: {"owner":"claw:<pod>:<agent>:","jobs":[{"key","cron","tz"|null,"message","name","channel"|null,"to"|null}]}
 // stdout: {"ok":true,"created":n,"updated":n,"unchanged":n,"removed":n}     exit 0
-// stderr: one line                                                          exit 1
+// stderr: one line, of every job that was refused; the others are done      exit 1
 //
 // Every job carries its key as declaration key, so a second run changes nothing. Only jobs whose key begins with
 // `owner` are ever removed: openclaw has jobs of its own, and people make some by hand.
@@ -118,25 +118,31 @@ async function main() {
     offset += page.jobs.length;
   }
   const count = { created: 0, updated: 0, unchanged: 0, removed: 0 };
-  for (const job of jobs) {
-    const want = spec(job);
-    const old = have.get(job.key);
-    if (old && same(want, old)) {
-      count.unchanged += 1;
-      continue;
-    }
+  // What is wrong with one job is no reason to leave another one undone: least of all one that is to fire no more.
+  const problems = [];
+  const attempt = async (key, act) => {
     try {
-      const res = await call('cron.add', want);
-      count[res.created ? 'created' : 'updated'] += 1;
+      count[await act()] += 1;
     } catch (e) {
-      throw new Problem(`${job.key}: ${e.message}`);
+      problems.push(`${key}: ${e.message}`);
     }
-  }
+  };
   for (const [key, job] of have) {
     if (keys.has(key)) continue;
-    await call('cron.remove', { id: job.id });
-    count.removed += 1;
+    await attempt(key, async () => {
+      await call('cron.remove', { id: job.id });
+      return 'removed';
+    });
   }
+  for (const job of jobs) {
+    await attempt(job.key, async () => {
+      const want = spec(job);
+      const old = have.get(job.key);
+      if (old && same(want, old)) return 'unchanged';
+      return (await call('cron.add', want)).created ? 'created' : 'updated';
+    });
+  }
+  if (problems.length > 0) throw new Problem(problems.join('; '));
   process.stdout.write(JSON.stringify({ ok: true, ...count }) + '\n', () => process.exit(0));
 }
 

@@ -61,7 +61,9 @@ const record = (need, may = {}) => (v, at) => {
 };
 
 const name = text(/^[A-Za-z0-9_-]{1,64}$/, 'a name of letters, digits, `-` and `_`');
-const path = text(/^\/[A-Za-z0-9._/-]+$/, 'an absolute path');
+// One that a shell is told; the others only the program is.
+const path = text(/^\/[A-Za-z0-9._/-]+$/, 'an absolute path of plain letters');
+const place = text(/^\/\P{Cc}{1,4095}$/u, 'an absolute path');
 const line = text(/^[^\n]{1,4096}$/, 'a text');
 const model = text(/^[^\s,]{1,256}$/, 'the name of a model');
 const url = (v, at) => {
@@ -95,7 +97,7 @@ const config = record({
   root: path,
   state: path,
   work: path,
-  directories: list(path),
+  directories: list(place),
   endpoint: record({ base_url: base, key_file: orNull(path) }),
   models: record({ primary: model, fallback: list(model), fast: orNull(model), subagent: orNull(model) }),
   mcp_servers: dict(name, url),

@@ -124,6 +124,11 @@ def declare(config, file):
     have = {job.id: job for job in service.list_jobs(include_disabled=True) if job.id.startswith(owner)}
     count = {"created": 0, "updated": 0, "unchanged": 0, "removed": 0}
     now = int(time.time() * 1000)
+    # What is wrong with one job is no reason to leave another one undone: least of all one that is to fire no more.
+    problems = []
+    for id in have.keys() - jobs.keys():
+        service._append_action("del", {"job_id": id})
+        count["removed"] += 1
     for id, job in jobs.items():
         schedule = CronSchedule(kind="cron", expr=job["cron"], tz=job["tz"])
         payload = CronPayload(
@@ -139,12 +144,12 @@ def declare(config, file):
         new = CronJob(id=id, name=job["name"], schedule=schedule, payload=payload, created_at_ms=now, updated_at_ms=now)
         new.state.next_run_at_ms = _compute_next_run(schedule, now)
         if new.state.next_run_at_ms is None:
-            raise Problem(f"nanobot cannot tell when {job['name']} is next: {job['cron']}")
+            problems.append(f"nanobot cannot tell when {job['name']} is next: {job['cron']}")
+            continue
         service._append_action("update" if old else "add", asdict(new))
         count["updated" if old else "created"] += 1
-    for id in have.keys() - jobs.keys():
-        service._append_action("del", {"job_id": id})
-        count["removed"] += 1
+    if problems:
+        raise Problem("; ".join(problems))
     return count
 
 
