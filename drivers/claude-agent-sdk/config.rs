@@ -22,13 +22,10 @@ const OWNED: &[&str] = &["ANTHROPIC_", "CLAUDE_", "DISABLE_", "OTEL_"];
 
 /// Records what cannot be said to the SDK: it has one endpoint, which speaks Anthropic's messages.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
+    unit::primary(unit, diag);
     let error = |message: String, help: &str, diag: &mut Diagnostics| {
         diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message).help(help));
     };
-    if unit::of_slot(unit, "primary").next().is_none() {
-        let help = "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`";
-        error(format!("`{}` has no model in the slot `primary`", unit.service), help, diag);
-    }
     for model in unit.models.values().flatten().filter(|model| model.model.contains([',', ' '])) {
         error(format!("the runtime `claude-agent-sdk` cannot name the model `{model}`"), "it takes no `,` in it", diag);
     }

@@ -3,12 +3,11 @@
 use claw_types::driver::{Health, HealthStatus, ProbeOutput};
 use serde_json::Value;
 
+use crate::common::answer::answer_with;
+
 /// Returns how the runtime is: `{"status": …, "ready": …}`, and what it does.
 pub(super) fn read(output: &ProbeOutput) -> Health {
-    // The answer is a line among others: whatever else was printed is noise, and so is standard error.
-    let lines = output.stdout.lines().rev().map(str::trim).filter(|line| line.starts_with('{'));
-    let mut answers = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let Some(answer) = answers.find(|answer| answer["ready"].is_boolean()) else {
+    let Some(answer) = answer_with(&output.stdout, |answer| answer["ready"].is_boolean()) else {
         let detail = format!("its runner does not answer (exit {})", output.exit_code);
         return Health { status: HealthStatus::Unhealthy, detail };
     };

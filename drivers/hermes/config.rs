@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use claw_types::agent::{AgentUnit, EnvValue, Inference, ModelRef, Surface, Upstream};
+use claw_types::agent::{AgentUnit, EnvValue, Inference, ModelRef, Upstream};
 use claw_types::doc::Doc;
 use claw_types::id::EnvName;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
-use crate::common::unit::PROXY;
+use crate::common::unit::{self, PROXY};
 
 use super::{WORKSPACE, channels};
 
@@ -50,7 +50,7 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
         // What would ask the model by itself, or a server outside.
         ("curator", off()),
         ("custom_providers", Doc::List(providers(unit))),
-        ("fallback_providers", Doc::List(slot(unit, "fallback").map(|each| route(unit, each)).collect())),
+        ("fallback_providers", Doc::List(unit::of_slot(unit, "fallback").map(|each| route(unit, each)).collect())),
         ("kanban", Doc::map([("auto_decompose", Doc::Bool(false)), ("dispatch_in_gateway", Doc::Bool(false))])),
         ("lsp", Doc::map([("install_strategy", Doc::str("off"))])),
         ("model_catalog", off()),
@@ -61,12 +61,12 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
         ("terminal", Doc::map([("backend", Doc::str("local")), ("cwd", Doc::str(WORKSPACE))])),
         ("unauthorized_dm_behavior", Doc::str("ignore")),
     ];
-    if let Some(primary) = slot(unit, "primary").next() {
+    if let Some(primary) = unit::of_slot(unit, "primary").next() {
         let model =
             Doc::map([("default", Doc::Str(name(unit, primary))), ("provider", Doc::Str(provider(unit, primary)))]);
         config.push(("model", model));
     }
-    config.extend(slot(unit, "delegation").next().map(|model| ("delegation", route(unit, model))));
+    config.extend(unit::of_slot(unit, "delegation").next().map(|model| ("delegation", route(unit, model))));
     let servers = servers(unit);
     if !servers.is_empty() {
         config.push(("mcp_servers", Doc::Map(servers)));
@@ -75,13 +75,9 @@ pub(super) fn config(unit: &AgentUnit) -> Doc {
     Doc::map(config)
 }
 
-fn slot<'u>(unit: &'u AgentUnit, name: &'static str) -> impl Iterator<Item = &'u ModelRef> {
-    unit.models.iter().filter(move |(slot, _)| slot.as_str() == name).flat_map(|(_, models)| models)
-}
-
 fn auxiliary(unit: &AgentUnit) -> Doc {
     let tasks = TASKS.iter().map(|task| {
-        let model = slot(unit, task).chain(slot(unit, "primary")).next();
+        let model = unit::of_slot(unit, task).chain(unit::of_slot(unit, "primary")).next();
         let mut entries = BTreeMap::new();
         if let Some(Doc::Map(route)) = model.map(|model| route(unit, model)) {
             entries = route;
@@ -171,11 +167,5 @@ pub(super) fn keys(unit: &AgentUnit) -> BTreeMap<EnvName, EnvValue> {
 
 /// Returns the MCP servers that the services of its surfaces are.
 fn servers(unit: &AgentUnit) -> BTreeMap<String, Doc> {
-    let servers = unit.surfaces.iter().filter_map(|surface| match surface {
-        Surface::Service { service, mcp: Some(url), .. } => {
-            Some((service.to_string(), Doc::map([("url", Doc::str(url))])))
-        }
-        _ => None,
-    });
-    servers.collect()
+    unit::servers(unit).map(|(service, url)| (service, Doc::map([("url", Doc::str(url))]))).collect()
 }

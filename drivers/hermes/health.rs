@@ -3,14 +3,11 @@
 use claw_types::driver::{Health, HealthStatus, ProbeOutput};
 use serde_json::Value;
 
-use crate::common::answer::short;
+use crate::common::answer::{answer_with, short};
 
 /// Returns how the runtime is: `{"status": …}` of the probe, or with `gateway_state` and `platforms` of the detail.
 pub(super) fn read(output: &ProbeOutput) -> Health {
-    // The answer is the last line that is an object of its own; whatever else was printed is noise.
-    let lines = output.stdout.lines().rev().map(str::trim).filter(|line| line.starts_with('{'));
-    let mut answers = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let Some(answer) = answers.find(|answer| answer["status"].is_string()) else {
+    let Some(answer) = answer_with(&output.stdout, |answer| answer["status"].is_string()) else {
         let detail = format!("its API server does not answer (exit {})", output.exit_code);
         return Health { status: HealthStatus::Unhealthy, detail };
     };

@@ -24,15 +24,7 @@ const PRIVATE: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
 
 /// Records models that it cannot have.
 pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
-    if unit::of_slot(unit, "primary").next().is_none() {
-        let message = format!("`{}` has no model in the slot `primary`", unit.service);
-        let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
-        diag.push(
-            error.help(
-                "add `MODEL primary <provider>/<model>` to its Clawfile, or `models: {primary: …}` to its `x-claw`",
-            ),
-        );
-    }
+    unit::primary(unit, diag);
     let Inference::Direct { upstreams } = &unit.inference else { return };
     let mut anthropic = Vec::new();
     for (provider, upstream) in upstreams {
@@ -151,17 +143,8 @@ fn tools(unit: &AgentUnit) -> Doc {
         // It would tell a third party every page that it reads.
         ("web", Doc::map([("fetch", Doc::map([("useJinaReader", Doc::Bool(false))]))])),
     ];
-    let servers: BTreeMap<String, Doc> = unit
-        .surfaces
-        .iter()
-        .filter_map(|surface| match surface {
-            Surface::Service { service, mcp: Some(url), .. } => {
-                let server = Doc::map([("type", Doc::str("streamableHttp")), ("url", Doc::str(url))]);
-                Some((service.to_string(), server))
-            }
-            _ => None,
-        })
-        .collect();
+    let server = |url| Doc::map([("type", Doc::str("streamableHttp")), ("url", Doc::str(url))]);
+    let servers: BTreeMap<String, Doc> = unit::servers(unit).map(|(service, url)| (service, server(url))).collect();
     if unit.surfaces.iter().any(|surface| matches!(surface, Surface::Service { .. })) {
         // Its tools refuse private addresses, and the services of a pod have no others.
         tools.push(("ssrfWhitelist", Doc::strs(PRIVATE)));

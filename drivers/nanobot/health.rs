@@ -3,13 +3,11 @@
 use claw_types::driver::{Health, HealthStatus, ProbeOutput};
 use serde_json::Value;
 
-use crate::common::answer::short;
+use crate::common::answer::{answer_with, short};
 
 /// Returns how the runtime is: `{"status": …, "ready": …}` of the probe, with `schedules` of the detail.
 pub(super) fn read(output: &ProbeOutput) -> Health {
-    let lines = output.stdout.lines().rev().map(str::trim).filter(|line| line.starts_with('{'));
-    let mut answers = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let Some(answer) = answers.find(|answer| answer["ready"].is_boolean()) else {
+    let Some(answer) = answer_with(&output.stdout, |answer| answer["ready"].is_boolean()) else {
         let detail = format!("its gateway does not answer (exit {})", output.exit_code);
         return Health { status: HealthStatus::Unhealthy, detail };
     };

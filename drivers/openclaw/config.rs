@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use claw_types::agent::{AgentUnit, Inference, ModelRef, Surface};
+use claw_types::agent::{AgentUnit, Inference, ModelRef};
 use claw_types::doc::Doc;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
@@ -214,12 +214,6 @@ fn provider(format: WireFormat, base_url: &str, key: Option<Doc>, models: Doc) -
 
 /// Returns the MCP servers that the services of its surfaces are.
 fn servers(unit: &AgentUnit) -> BTreeMap<String, Doc> {
-    let servers = unit.surfaces.iter().filter_map(|surface| match surface {
-        Surface::Service { service, mcp: Some(url), .. } => {
-            let server = Doc::map([("transport", Doc::str("streamable-http")), ("url", Doc::str(url))]);
-            Some((service.to_string(), server))
-        }
-        _ => None,
-    });
-    servers.collect()
+    let server = |url| Doc::map([("transport", Doc::str("streamable-http")), ("url", Doc::str(url))]);
+    unit::servers(unit).map(|(service, url)| (service, server(url))).collect()
 }

@@ -3,11 +3,13 @@
 use claw_types::driver::{Health, HealthStatus, ProbeOutput};
 use serde_json::Value;
 
-use crate::common::answer::short;
+use crate::common::answer::{answer_with, short};
 
 /// Returns how the runtime is: `{"ready": …}` of the probe, or `{"ok": …, "channels": …}` of the detail.
 pub(super) fn read(output: &ProbeOutput) -> Health {
-    let Some(answer) = answer(&output.stdout) else {
+    let is_answer =
+        |value: &Value| value["ready"].is_boolean() || value["ok"].is_boolean() || value["error"].is_object();
+    let Some(answer) = answer_with(&output.stdout, is_answer) else {
         let detail = format!("its gateway does not answer (exit {})", output.exit_code);
         return Health { status: HealthStatus::Unhealthy, detail };
     };
@@ -21,26 +23,6 @@ pub(super) fn read(output: &ProbeOutput) -> Health {
     let code = error["details"]["code"].as_str().or(error["type"].as_str()).or(error["kind"].as_str());
     let detail = format!("its gateway refuses: {}", short(code.unwrap_or("no reason given")));
     Health { status: HealthStatus::Unhealthy, detail }
-}
-
-/// The answer is the last JSON object that begins a line; whatever else was printed is noise.
-fn answer(text: &str) -> Option<Value> {
-    if let Ok(whole) = serde_json::from_str::<Value>(text.trim())
-        && whole.is_object()
-    {
-        return Some(whole);
-    }
-    let starts = text.match_indices('{').map(|(at, _)| at).filter(|at| *at == 0 || text[..*at].ends_with('\n'));
-    let mut found = None;
-    for start in starts {
-        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
-        if let Some(Ok(value)) = values.next()
-            && (value["ready"].is_boolean() || value["ok"].is_boolean())
-        {
-            found = Some(value);
-        }
-    }
-    found
 }
 
 fn ready(answer: &Value, exit_code: i64) -> Health {

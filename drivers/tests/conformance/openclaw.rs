@@ -272,7 +272,8 @@ fn run(folder: &Path, script: &str, given: &Value) -> Value {
         .arg(given.to_string())
         .output()
         .expect("node runs");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 /// Slack alone of its platforms takes what is said in a thread for a mention.
