@@ -26,8 +26,15 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
     let error = |message: String, help: &str, diag: &mut Diagnostics| {
         diag.push(Diagnostic::error(Code::RuntimeCannot, unit.origin, message).help(help));
     };
-    for model in unit.models.values().flatten().filter(|model| model.model.contains([',', ' '])) {
-        error(format!("the runtime `claude-agent-sdk` cannot name the model `{model}`"), "it takes no `,` in it", diag);
+    // What its runner takes for the name of a model; the proxy's names have the provider before.
+    let is_name = |model: &&ModelRef| {
+        let is_word = !model.model.contains(|each: char| each == ',' || each.is_whitespace() || each == '\u{feff}');
+        is_word && model.to_string().chars().count() <= 256
+    };
+    for model in unit.models.values().flatten().filter(|model| !is_name(model)) {
+        let help =
+            "it takes no `,`, no space and no more than 256 characters: take another name for it at the provider";
+        error(format!("the runtime `claude-agent-sdk` cannot name the model `{model}`"), help, diag);
     }
     if let Inference::Direct { upstreams } = &unit.inference {
         if upstreams.len() > 1 {

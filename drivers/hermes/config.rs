@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use claw_types::agent::{AgentUnit, EnvValue, Inference, ModelRef, Upstream};
+use claw_types::agent::{AgentUnit, Inference, ModelRef};
 use claw_types::doc::Doc;
-use claw_types::id::EnvName;
 use claw_types::provider::WireFormat;
 use claw_types::secret::SecretRef;
 
@@ -134,35 +133,12 @@ fn providers(unit: &AgentUnit) -> Vec<Doc> {
         }
         Inference::Direct { upstreams } => {
             let rows = upstreams.iter().map(|(provider, upstream)| {
-                let key = key(provider.as_str(), upstream).map(|(name, _)| name);
+                let key = upstream.key.as_ref().map(SecretRef::file_name);
                 row(private(provider.as_str()), &upstream.base_url, upstream.format, key)
             });
             rows.collect()
         }
     }
-}
-
-/// Returns the variable that a provider's key comes in, and the key.
-fn key<'u>(provider: &str, upstream: &'u Upstream) -> Option<(String, &'u SecretRef)> {
-    let key = upstream.key.as_ref()?;
-    let file = key.file_name();
-    if EnvName::parse(&file).is_ok() {
-        return Some((file, key));
-    }
-    let upper = |each: char| if each.is_ascii_alphanumeric() { each.to_ascii_uppercase() } else { '_' };
-    Some((format!("CLAW_KEY_{}", provider.chars().map(upper).collect::<String>()), key))
-}
-
-/// Returns the keys that have no variable by their own name: each with one that the configuration names.
-pub(super) fn keys(unit: &AgentUnit) -> BTreeMap<EnvName, EnvValue> {
-    let Inference::Direct { upstreams } = &unit.inference else { return BTreeMap::new() };
-    let keys = upstreams.iter().filter_map(|(provider, upstream)| {
-        let (name, key) = key(provider.as_str(), upstream)?;
-        let is_renamed = name != key.file_name();
-        let name = EnvName::parse(&name).ok()?;
-        is_renamed.then(|| (name, EnvValue::Secret(key.clone())))
-    });
-    keys.collect()
 }
 
 /// Returns the MCP servers that the services of its surfaces are.

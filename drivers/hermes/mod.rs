@@ -140,7 +140,6 @@ impl Driver for Hermes {
         }
         let mut env = environment();
         env.extend(channels::environment(unit));
-        env.extend(config::keys(unit));
         let lowered = Lowered {
             mounts,
             env,

@@ -37,6 +37,13 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
             let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
             diag.push(error.help("write the channel's id, as the platform's developer mode shows it"));
         }
+        if platform.name() == "telegram"
+            && let Some(id) = people::direct(account.policy).iter().find(|id| id.parse::<i64>().is_err())
+        {
+            let message = format!("`microclaw` cannot hear `{id}` directly on `{platform}`: it is no number");
+            let error = Diagnostic::error(Code::RuntimeCannot, unit.origin, message);
+            diag.push(error.help("write the person's id, which is a number, into `allow_from`, and no `@name`"));
+        }
         people::judge("microclaw", unit, &account, &heard(&account), diag);
         people::bots("microclaw", unit, &account, Bots::Deaf, diag);
     }

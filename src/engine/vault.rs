@@ -241,7 +241,6 @@ impl<'v> Vault<'v> {
                 Ok(SecretValue::new(digest.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()))
             }
             SecretRef::Minted(..) => self.token(secret),
-            SecretRef::ProviderKey(_) => Err(missing()),
             SecretRef::Named(name) => match self.sources.get(name) {
                 Some(SecretSource::Env(variable)) => self.variable(variable.as_str()).ok_or_else(missing),
                 Some(SecretSource::File(path)) => self.in_file(&secret.to_string(), path),
@@ -326,7 +325,7 @@ impl<'v> Vault<'v> {
                 let path = token_path(secret).map(|path| self.state.join(path));
                 of(Source::Minted, None, Some(path.is_some_and(|path| path.is_file())))
             }
-            SecretRef::TokenDigest(_) | SecretRef::ProviderKey(_) => of(Source::Unknown, None, Some(false)),
+            SecretRef::TokenDigest(_) => of(Source::Unknown, None, Some(false)),
             SecretRef::Named(name) => match self.sources.get(name) {
                 Some(SecretSource::Env(variable)) => of_variable(variable.as_str()),
                 Some(SecretSource::File(path)) => of(Source::File, Some(path), Some(self.in_file("", path).is_ok())),
@@ -442,11 +441,7 @@ fn token_path(secret: &SecretRef) -> Option<PathBuf> {
         SecretRef::ProxyToken(unit) => Some(tokens.join(unit.as_str())),
         // No agent's id starts with `@`, so that no agent's token lies where another's folder is.
         SecretRef::Minted(unit, name) => Some(tokens.join(format!("@{unit}")).join(name.as_str())),
-        SecretRef::TokenDigest(_)
-        | SecretRef::Named(_)
-        | SecretRef::Env(_)
-        | SecretRef::EnvFile(..)
-        | SecretRef::ProviderKey(_) => None,
+        SecretRef::TokenDigest(_) | SecretRef::Named(_) | SecretRef::Env(_) | SecretRef::EnvFile(..) => None,
     }
 }
 

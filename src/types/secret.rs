@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::id::{EnvName, ProviderName, SecretName, UnitId};
+use crate::id::{EnvName, SecretName, UnitId};
 
 /// Which secret is meant; the engine alone knows its value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +19,6 @@ pub enum SecretRef {
     TokenDigest(UnitId),
     /// A token claw makes for one agent and keeps, e.g. of a runtime's own gateway: the agent, and the name it goes by.
     Minted(UnitId, EnvName),
-    /// The key of an LLM provider that `x-claw.providers` declares with a source of its own.
-    ProviderKey(ProviderName),
 }
 
 /// The variable and file of the token that operators of a pod's proxy have.
@@ -37,7 +35,6 @@ impl SecretRef {
             SecretRef::Env(name) | SecretRef::EnvFile(_, name) | SecretRef::Minted(_, name) => name.to_string(),
             SecretRef::ProxyToken(_) => "CLLAMA_TOKEN".to_owned(),
             SecretRef::TokenDigest(unit) => format!("digest-{unit}"),
-            SecretRef::ProviderKey(provider) => format!("provider-{provider}"),
         }
     }
 
@@ -56,7 +53,6 @@ impl fmt::Display for SecretRef {
             SecretRef::ProxyToken(unit) => write!(f, "secret token {unit}"),
             SecretRef::TokenDigest(unit) => write!(f, "digest of secret token {unit}"),
             SecretRef::Minted(unit, name) => write!(f, "secret token {name} of {unit}"),
-            SecretRef::ProviderKey(provider) => write!(f, "secret key {provider}"),
         }
     }
 }

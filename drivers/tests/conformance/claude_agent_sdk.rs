@@ -13,7 +13,7 @@ use claw_types::provider::WireFormat;
 use claw_types::span::{FileId, Span, Spanned};
 use serde_json::{Value, json};
 
-use crate::{everything, everything_proxied, unit};
+use crate::{everything, everything_proxied, heard, unit};
 
 const NAME: &str = "claude-agent-sdk";
 
@@ -249,6 +249,23 @@ fn what_the_sdk_cannot_do_is_said_before_anything_is_made() {
         }),
         error("the runtime `claude-agent-sdk` asks one provider, and the models are of `demo`, `other`")
     );
+    for name in ["a,b", "a b", "a\u{a0}b", &"m".repeat(260)] {
+        let rename = |unit: &mut AgentUnit| {
+            unit.models.values_mut().flatten().for_each(|model| model.model = name.to_owned());
+        };
+        let told = with(&rename);
+        // A message shows no more than the beginning of a long name.
+        let begin: String = name.chars().take(20).collect();
+        let message = format!("the runtime `claude-agent-sdk` cannot name the model `demo/{begin}");
+        let is_told =
+            |(severity, text): &(Severity, String)| *severity == Severity::Error && text.starts_with(&message);
+        assert!(!told.is_empty() && told.iter().all(is_told), "{told:?}");
+    }
+    let mut unit = everything(NAME);
+    unit.models.values_mut().flatten().for_each(|model| model.model = "a b".to_owned());
+    let told = heard::told(&unit);
+    let helps = told.iter().all(|each| each.help.as_deref().is_some_and(|help| help.contains("no space")));
+    assert!(helps && !told.is_empty(), "{told:?}");
     assert_eq!(with(&|unit| unit.models.clear()), error("`bot` has no model in the slot `primary`"));
     let schedule = |id: &str, cron: &str| {
         let (id, cron) = (id.to_owned(), cron.to_owned());

@@ -261,6 +261,20 @@ fn microclaw_knows_every_key_and_has_no_password_that_everybody_knows() {
 }
 
 #[test]
+fn microclaw_is_given_numbers_for_people_of_telegram() {
+    let telegram = Platform::parse("telegram").expect("a platform");
+    let with = |people: &[&str]| {
+        let mut unit = everything("microclaw");
+        let people = people.iter().map(|id| (*id).to_owned()).collect();
+        unit.channels.get_mut(&telegram).expect("a policy").direct = DirectPolicy::Only(people);
+        errors(&unit)
+    };
+    assert_eq!(with(&["167037070"]), [""; 0]);
+    let told = with(&["167037070", "@alice"]);
+    assert!(told.len() == 1 && told[0].contains("cannot hear `@alice` directly"), "{told:?}");
+}
+
+#[test]
 fn microclaw_is_given_a_list_of_places_or_no_account() {
     let mut unit = heard("microclaw", Hears::Everyone, DirectPolicy::Disabled);
     // A guild without channels would be all of them.

@@ -259,7 +259,8 @@ fn the_real_program_hears_its_name_and_no_other() {
         .arg(Value::from(cases).to_string())
         .output()
         .expect("node runs");
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let answer: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| unreachable!("{error}: {output:?}"));
     assert_eq!(answer, Value::from(expected));
 }
 

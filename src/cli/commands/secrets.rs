@@ -136,11 +136,7 @@ fn rotate(session: &Session<'_>, names: &[String]) -> Result<Exit, CommandError>
 fn is_own(secret: &SecretRef) -> bool {
     match secret {
         SecretRef::ProxyToken(_) | SecretRef::Minted(..) => true,
-        SecretRef::TokenDigest(_)
-        | SecretRef::Named(_)
-        | SecretRef::Env(_)
-        | SecretRef::EnvFile(..)
-        | SecretRef::ProviderKey(_) => false,
+        SecretRef::TokenDigest(_) | SecretRef::Named(_) | SecretRef::Env(_) | SecretRef::EnvFile(..) => false,
     }
 }
 
