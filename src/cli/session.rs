@@ -30,7 +30,10 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -
 }
 
 /// Steps that are being carried out are asked to end first; a second Ctrl-C does not wait for them.
-fn run<T>(interrupt: &Interrupt, work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+pub(crate) fn run<T>(
+    interrupt: &Interrupt,
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
     runtime.block_on(async {

@@ -294,7 +294,9 @@ pub async fn replaced(
     }
     let mut containers = docker.containers(plan.pod.as_str()).await?;
     // Helpers of a run that ended early are nobody's.
-    for helper in containers.extract_if(.., |seen| seen.is_oneoff() && seen.label(label::ROLE) == "init") {
+    for helper in containers
+        .extract_if(.., |seen| seen.is_oneoff() && (seen.label(label::ROLE) == "init" || crate::listing::is_left(seen)))
+    {
         docker.remove_container(&helper.id, false).await?;
     }
     if !containers.is_empty() {

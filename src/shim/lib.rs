@@ -11,13 +11,14 @@ mod track;
 pub use chat::{Answer, chat};
 pub use track::{called_as, track};
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -60,19 +61,80 @@ fn hand_over(owner: (u32, u32), directory: &Path) -> io::Result<()> {
     lchown(directory, Some(owner.0), Some(owner.1)).map_err(named)
 }
 
-/// Takes away what is in a directory; the directory stays. Nothing is followed out of it.
+/// Takes away what is in a directory; the directory stays. Nothing is followed out of it. What is the caller's own goes whatever its
+/// modes are and however deep it lies. Nobody else may write there meanwhile.
 ///
 /// # Errors
-/// Where something cannot be taken away; the message names it.
+/// Where something cannot be taken away; the message names the first of these. All else is gone then.
 pub fn empty(directory: &Path) -> io::Result<()> {
     let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-    for entry in std::fs::read_dir(directory).map_err(|error| named(directory, error))? {
-        let path = entry.map_err(|error| named(directory, error))?.path();
-        let is_directory = path.symlink_metadata().map_err(|error| named(&path, error))?.is_dir();
-        let removed = if is_directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.map_err(|error| named(&path, error))?;
+    let mut kept = BTreeMap::new();
+    let mut number = 0_u64;
+    shut_no_more(directory);
+    // What lies deep is brought up first: a path may be longer than the system takes one, and no stack is deep enough.
+    loop {
+        let all = entries(directory).map_err(|error| named(directory, error))?;
+        let left: Vec<_> = all.into_iter().filter(|(path, _)| !kept.contains_key(path)).collect();
+        if left.is_empty() {
+            return kept.into_values().next().map_or(Ok(()), Err);
+        }
+        for (path, is_directory) in left {
+            let removed = match is_directory {
+                true => flatten(&path, directory, &mut number),
+                false => std::fs::remove_file(&path).map_err(|error| named(&path, error)),
+            };
+            if let Err(error) = removed {
+                kept.insert(path, error);
+            }
+        }
     }
-    Ok(())
+}
+
+/// Takes a directory away; the directories in it come to lie in `top`.
+fn flatten(directory: &Path, top: &Path, number: &mut u64) -> io::Result<()> {
+    let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+    let mut first = None;
+    shut_no_more(directory);
+    for (path, is_directory) in entries(directory).map_err(|error| named(directory, error))? {
+        let gone = match is_directory {
+            true => {
+                // One that moves is written to: what is above it changes.
+                shut_no_more(&path);
+                let mut place = top.to_owned();
+                while place == top || place.symlink_metadata().is_ok() {
+                    *number += 1;
+                    place = top.join(format!(".{number}"));
+                }
+                // One that is another's cannot be moved, and can be taken away where it holds nothing.
+                std::fs::rename(&path, place).or_else(|_| std::fs::remove_dir(&path))
+            }
+            false => std::fs::remove_file(&path),
+        };
+        if let Err(error) = gone {
+            first.get_or_insert(named(&path, error));
+        }
+    }
+    first.map_or_else(|| std::fs::remove_dir(directory).map_err(|error| named(directory, error)), Err)
+}
+
+/// Lets the owner of a directory do all with it. Whoever else asks is told when it is looked into.
+fn shut_no_more(directory: &Path) {
+    if let Ok(found) = directory.symlink_metadata()
+        && found.is_dir()
+        && found.mode() & 0o700 != 0o700
+    {
+        let mode = found.mode() & 0o7777 | 0o700;
+        let _ = std::fs::set_permissions(directory, std::fs::Permissions::from_mode(mode));
+    }
+}
+
+/// Returns what is in a directory, and whether each is one itself.
+fn entries(directory: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+    let entries = std::fs::read_dir(directory)?.map(|entry| {
+        let entry = entry?;
+        Ok((entry.path(), entry.file_type()?.is_dir()))
+    });
+    entries.collect()
 }
 
 /// Why a program was not started.
@@ -238,6 +300,16 @@ mod tests {
         std::fs::write(own.join("a/file"), "x").expect("written");
         std::fs::write(root.join("other/file"), "x").expect("written");
         std::os::unix::fs::symlink(root.join("other"), own.join("link")).expect("linked");
+        // Deeper than a path reaches: one that is as long as may be, moved to the end of another.
+        let deep = ["d"; 1900].join("/");
+        for name in ["deep", "deeper"] {
+            std::fs::create_dir_all(own.join(name).join(&deep)).expect("made");
+        }
+        std::fs::rename(own.join("deeper"), own.join("deep").join(&deep).join("d")).expect("moved");
+        // As its owner can shut it; root looks into all.
+        for shut in ["a/b", "a"] {
+            std::fs::set_permissions(own.join(shut), std::fs::Permissions::from_mode(0o000)).expect("shut");
+        }
         empty(&own).expect("emptied");
         assert_eq!(std::fs::read_dir(&own).expect("there").count(), 0);
         assert!(root.join("other/file").is_file());

@@ -4,6 +4,7 @@ use claw_compiler::described::{differences, digests, tools};
 use claw_compiler::lockfile::{LockedTools, endpoints};
 use claw_compiler::plan::Plan;
 use claw_engine::docker::Docker;
+use claw_engine::interrupt::Interrupt;
 use claw_engine::listing;
 use claw_types::span::{FileId, Source};
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub(crate) async fn ask(
     plan: &Plan,
     service: &str,
     endpoint: &str,
+    interrupt: &Interrupt,
 ) -> Result<Option<Result<LockedTools, String>>, CommandError> {
     let project = plan.pod.as_str();
     let containers = docker.containers(project).await?;
@@ -27,7 +29,10 @@ pub(crate) async fn ask(
         let why = format!("claw's image `{}`, which would ask, is not here: `claw up -d` makes it", plan.infra());
         return Ok(Some(Err(why)));
     }
-    let answer = listing::ask(docker, (project, &plan.infra()), &container.id, endpoint).await?;
+    let answer = listing::ask(docker, (project, &plan.infra()), &container.id, endpoint, interrupt).await?;
+    if interrupt.is_asked() {
+        return Err(CommandError::Interrupted);
+    }
     Ok(Some(answer.and_then(|mut answer| usable(LockedTools::of(endpoint, answer["tools"].take()), service))))
 }
 
@@ -46,6 +51,7 @@ pub(crate) async fn ask_all(
     plan: &Plan,
     services: &[String],
     told: &dyn Fn(&str),
+    interrupt: &Interrupt,
 ) -> Result<Vec<(String, LockedTools)>, CommandError> {
     let endpoints = endpoints(plan);
     if let Some(name) = services.iter().find(|name| !endpoints.contains_key(*name)) {
@@ -57,7 +63,7 @@ pub(crate) async fn ask_all(
             continue;
         }
         told(&format!("ask {service} for its tools"));
-        match ask(docker, plan, service, endpoint).await? {
+        match ask(docker, plan, service, endpoint, interrupt).await? {
             Some(Ok(tools)) => found.push((service.clone(), tools)),
             Some(Err(why)) => {
                 return Err(CommandError::Usage(format!("`{service}` does not say which tools it has: {why}")));
@@ -80,7 +86,7 @@ pub(crate) async fn changed(session: &Session<'_>) -> Result<Vec<Finding>, Comma
         let uses = session.plan.units.values().find_map(|unit| unit.trace.services.get(&service));
         let told = uses.and_then(|uses| uses.listing).and_then(|file| session.input.sources.get(file));
         let Some(told) = told else { continue };
-        let what = match ask(docker, &session.plan, &service, &endpoint).await? {
+        let what = match ask(docker, &session.plan, &service, &endpoint, session.interrupt).await? {
             // That it does not run is told already.
             None => continue,
             Some(Err(why)) => format!("does not say which tools it has: {why}"),

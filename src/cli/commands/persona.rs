@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use claw_compiler::plan::PlannedUnit;
+use claw_engine::apply::ApplyError;
 use claw_engine::gather::display;
 use claw_engine::live::live;
 use claw_engine::lock::lock;
@@ -161,12 +162,15 @@ async fn begin_anew(
             let live = live(&session.plan, site)?;
             let mut anew = BTreeSet::new();
             for unit in units {
+                if site.interrupt.is_asked() {
+                    return Err(ApplyError::Interrupted);
+                }
                 (site.progress)(&format!("copy persona of {}: `--reset` asks for it", unit.unit.id));
                 if reset(unit, &live, docker, site).await? {
                     anew.insert(unit.unit.id.to_string());
                 }
             }
-            Ok::<_, claw_engine::apply::ApplyError>(anew)
+            Ok(anew)
         })
         .await?;
     Ok(anew)
@@ -186,6 +190,8 @@ fn one<'s>(session: &'s Session<'_>, agent: &str) -> Result<&'s PlannedUnit, Com
 
 /// Returns what an agent has made of its persona.
 async fn taken(session: &Session<'_>, planned: &PlannedUnit) -> Result<Files, CommandError> {
+    // Helpers that are made here are nobody's to another run that brings the pod up.
+    let _lock = session.lock("persona")?;
     session.refuse_elsewhere().await?;
     let docker = session.docker().await?;
     let files =

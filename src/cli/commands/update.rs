@@ -7,6 +7,8 @@ use claw_compiler::lockfile::{Found, Lockfile, NAME, endpoints, foreign};
 use claw_compiler::plan::Plan;
 use claw_engine::docker::Docker;
 use claw_engine::files::write_atomic;
+use claw_engine::interrupt::Interrupt;
+use claw_engine::lock::Lock;
 use claw_types::image::ImageRef;
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ use super::manuals;
 use crate::args::Global;
 use crate::exit::{CommandError, Exit};
 use crate::input::{self, Input};
-use crate::session::block_on;
+use crate::session::{self, block_on};
 use crate::ui::Ui;
 
 pub(crate) fn run(global: &Global, services: &[String], is_manuals: bool, ui: &Ui) -> Result<Exit, CommandError> {
@@ -32,7 +34,8 @@ pub(crate) fn run(global: &Global, services: &[String], is_manuals: bool, ui: &U
     input.diagnostics = unread;
     let before = before.map(|(_, lock)| lock);
     if is_manuals {
-        return block_on(manuals(&mut input, before, services, ui));
+        let interrupt = Interrupt::new();
+        return session::run(&interrupt, manuals(&mut input, before, services, ui, &interrupt));
     }
     let before = before.unwrap_or_default();
     block_on(async {
@@ -40,6 +43,11 @@ pub(crate) fn run(global: &Global, services: &[String], is_manuals: bool, ui: &U
             ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(Exit::Wrong);
         };
+        let _held = hold(&input, &plan)?;
+        // What another run wrote before this one held the pod stays as well.
+        let unread = input.diagnostics.clone();
+        let before = input.lockfile()?.map(|(_, lock)| lock).unwrap_or_default();
+        input.diagnostics = unread;
         let asked = asked(&plan, &input, services)?;
         let kept = before.images.keys().filter(|name| !services.is_empty() && !asked.contains(*name)).cloned();
         let kept: BTreeSet<String> = kept.collect();
@@ -67,12 +75,19 @@ pub(crate) fn run(global: &Global, services: &[String], is_manuals: bool, ui: &U
     })
 }
 
+/// Locks the pod, where it was ever brought up from here: else no run asks what its servers have.
+fn hold(input: &Input, plan: &Plan) -> Result<Option<Lock>, CommandError> {
+    let has_state = input.root.join(".claw").join(plan.pod.as_str()).is_dir();
+    Ok(has_state.then(|| claw_engine::lock::lock(&input.root, plan.pod.as_str(), "update")).transpose()?)
+}
+
 /// Asks MCP servers for their tools and records them; what is known of images stays, or is what is here where there was no lock.
 async fn manuals(
     input: &mut Input,
     before: Option<Lockfile>,
     services: &[String],
     ui: &Ui,
+    interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
     let old = before.clone().unwrap_or_default();
     let kept = old.images.keys().cloned().collect();
@@ -84,7 +99,12 @@ async fn manuals(
         ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
         return Ok(Exit::Wrong);
     };
-    let found = manuals::ask_all(input.engine.docker().await?, &plan, services, &|line| ui.progress(line)).await?;
+    // What another run has written meanwhile stays, and none writes until this one has.
+    let _held = hold(input, &plan)?;
+    let before = input.edited_lockfile()?.map(|(_, lock)| lock);
+    let old = before.clone().unwrap_or_default();
+    let docker = input.engine.docker().await?;
+    let found = manuals::ask_all(docker, &plan, services, &|line| ui.progress(line), interrupt).await?;
     let mut lock = before.unwrap_or(fresh);
     let endpoints = endpoints(&plan);
     lock.tools.retain(|service, _| endpoints.contains_key(service));

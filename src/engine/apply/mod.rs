@@ -371,7 +371,7 @@ impl<'r> Run<'r> {
     /// Helpers of a run that was interrupted.
     async fn leftovers(&self) -> Result<(), EngineError> {
         for seen in self.docker.containers(self.plan.pod.as_str()).await? {
-            if seen.is_oneoff() && seen.label(label::ROLE) == "init" {
+            if seen.is_oneoff() && (seen.label(label::ROLE) == "init" || crate::listing::is_left(&seen)) {
                 self.docker.remove_container(&seen.id, true).await?;
             }
         }

@@ -95,11 +95,26 @@ pub(crate) async fn seed(
     }
     let files = obtain(persona).await.map_err(|error| unusable(planned, &error))?;
     if begun == Some(EMPTYING) {
-        empty(planned, plan, docker, site).await?;
+        return anew(planned, &volume, &files, plan, docker, site).await;
     }
+    fill(planned, &volume, &files, row.is_none(), plan, docker, site).await
+}
+
+/// Copies a persona into a volume; into one of which nothing is known only where it holds nothing.
+async fn fill(
+    planned: &PlannedUnit,
+    volume: &Labelled,
+    files: &Files,
+    is_unknown: bool,
+    plan: &Plan,
+    docker: &Docker,
+    site: &Site<'_>,
+) -> Result<(), ApplyError> {
+    let (key, project) = (volume.key.as_str(), plan.pod.as_str());
+    let digest = planned.unit.persona.as_ref().map_or(OTHER, |persona| persona.digest.as_str());
     let helper = helper(&[key], false, plan, docker, site).await?;
     let filled = async {
-        if row.is_none() && !is_empty(&helper, key, docker).await? {
+        if is_unknown && !is_empty(&helper, key, docker).await? {
             let line = format!(
                 "  volume {} holds something already: it stays the persona of {}",
                 volume.name, planned.unit.id
@@ -111,7 +126,7 @@ pub(crate) async fn seed(
         let user = planned.unit.user;
         let archive = Cursor::new(files.packed(key, (user.uid, user.gid)));
         docker.unpack_from(&helper, "/own", archive).await?;
-        Ok::<_, ApplyError>(persona.digest.as_str())
+        Ok::<_, ApplyError>(digest)
     };
     let filled = filled.await;
     docker.remove_container(&helper, false).await?;
@@ -168,61 +183,165 @@ pub async fn snapshot(
         return Err(ApplyError::Unusable(why));
     }
     ensure_infra(plan, docker, site).await?;
-    let helper = helper(&[key], true, plan, docker, site).await?;
-    let running: Option<Seen> = running(planned, plan, docker).await?;
+    // What is made and held still here is taken away and let go, also where somebody asks the run to end.
     site.interrupt.set_busy(true);
-    let work = async {
-        if let Some(seen) = &running {
-            docker.pause(&seen.id).await?;
-        }
-        let archive = read(&helper, key, MOST_ARCHIVE, docker).await;
-        if let Some(seen) = &running {
-            docker.unpause(&seen.id).await?;
-        }
-        archive
-    };
-    let archive = work.await;
+    let archive = taken(planned, key, plan, docker, site).await;
     site.interrupt.set_busy(false);
-    docker.remove_container(&helper, false).await?;
     let failed =
         |error: PersonaError| ApplyError::Unusable(format!("what `{}` has for a persona {error}", planned.unit.id));
     let archive = archive?.ok_or_else(|| failed(super::files::too_big()))?;
     Files::unpack(archive.as_slice(), key, true).map_err(failed)
 }
 
-/// Returns the container of an agent that runs.
-async fn running(planned: &PlannedUnit, plan: &Plan, docker: &Docker) -> Result<Option<Seen>, ApplyError> {
-    let all = docker.containers(plan.pod.as_str()).await?;
-    let is_it = |seen: &Seen| !seen.is_oneoff() && seen.service() == planned.unit.id.as_str() && seen.state.is_running;
-    Ok(all.into_iter().find(is_it))
+/// Returns what the volume of an agent's persona holds as an archive, read while the agent is held still; nothing where it is too long.
+async fn taken(
+    planned: &PlannedUnit,
+    key: &str,
+    plan: &Plan,
+    docker: &Docker,
+    site: &Site<'_>,
+) -> Result<Option<Vec<u8>>, ApplyError> {
+    let helper = helper(&[key], true, plan, docker, site).await?;
+    let mut held = Vec::new();
+    let work = async {
+        for seen in live(planned, plan, docker).await? {
+            if let Some(hold) = hold(&seen.id, docker, site).await? {
+                held.push((seen.id, hold));
+            }
+        }
+        tokio::select! {
+            archive = read(&helper, key, MOST_ARCHIVE, docker) => archive,
+            () = site.interrupt.asked() => Err(ApplyError::Interrupted),
+        }
+    };
+    let archive = work.await;
+    let mut let_go = Ok(());
+    for (id, hold) in held {
+        let went = match hold {
+            Hold::Paused => docker.unpause(&id).await,
+            Hold::Stopped => docker.start(&id).await.map(drop),
+        };
+        let_go = let_go.and(went);
+    }
+    docker.remove_container(&helper, false).await?;
+    let_go?;
+    archive
 }
 
-/// Takes away what an agent has made of its persona, and copies the pod's into its place. One that runs is stopped before and started after.
-/// Returns whether there was a volume to do that in.
+/// How a container was made to keep still.
+enum Hold {
+    Paused,
+    Stopped,
+}
+
+/// How often a container is looked at anew that became something else meanwhile.
+const TRIES: usize = 5;
+
+/// Makes a container keep still; nothing is to be done with one that is paused or has ended. One that is restarted again and again
+/// cannot be paused between, so it is stopped.
+async fn hold(id: &str, docker: &Docker, site: &Site<'_>) -> Result<Option<Hold>, ApplyError> {
+    let mut refused = None;
+    for _ in 0..TRIES {
+        let Some(seen) = docker.container(id).await? else { return Ok(None) };
+        if seen.state.is_restarting {
+            hook::stop(&seen, site.grace, docker, site.progress).await?;
+            return Ok(Some(Hold::Stopped));
+        }
+        if !seen.state.is_running {
+            return Ok(None);
+        }
+        match docker.pause(id).await {
+            Ok(()) => return Ok(Some(Hold::Paused)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    refused.map_or(Ok(None), |error| Err(error.into()))
+}
+
+/// Takes away what an agent has made of its persona, and copies the pod's into its place. One that runs is stopped before and started after;
+/// one that is paused is so again. Returns whether there was a volume to do that in.
 ///
 /// # Errors
-/// Where the persona is nowhere, or the engine or the host refuses; then the volume may be empty, and the next `claw up` fills it.
+/// Where the persona is nowhere, or the engine or the host refuses; then the agent may be stopped and the volume empty, which the message
+/// says, and the next `claw up` goes on.
 pub async fn reset(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<bool, ApplyError> {
-    let key = home(planned)?.volume.as_str();
+    home(planned)?;
     let Some(persona) = &planned.unit.persona else { return Ok(false) };
     // What cannot be had is no reason to take away what is there.
-    obtain(persona).await.map_err(|error| unusable(planned, &error))?;
+    let files = obtain(persona).await.map_err(|error| unusable(planned, &error))?;
     let Some(volume) = volume_of(planned, plan, docker).await? else { return Ok(false) };
     ensure_infra(plan, docker, site).await?;
-    let running = running(planned, plan, docker).await?;
-    if let Some(seen) = &running {
-        hook::stop(seen, site.grace, docker, site.progress).await?;
+    // What is begun here is ended, also where somebody asks the run to end: else the agent would be left stopped.
+    site.interrupt.set_busy(true);
+    let done = anew(planned, &volume, &files, plan, docker, site).await;
+    site.interrupt.set_busy(false);
+    done.map(|()| true)
+}
+
+/// Empties a volume and fills it, with the agent stopped meanwhile.
+async fn anew(
+    planned: &PlannedUnit,
+    volume: &Labelled,
+    files: &Files,
+    plan: &Plan,
+    docker: &Docker,
+    site: &Site<'_>,
+) -> Result<(), ApplyError> {
+    let live = live(planned, plan, docker).await?;
+    // Written down first: whatever ends this run, the next one goes on from there.
+    state::record_seeded(site.root, plan.pod.as_str(), &volume.key, (&volume.made, EMPTYING))?;
+    let work = async {
+        for seen in &live {
+            hook::stop(seen, site.grace, docker, site.progress).await?;
+        }
+        empty(planned, volume, plan, docker, site).await?;
+        fill(planned, volume, files, false, plan, docker, site).await
+    };
+    if let Err(error) = work.await {
+        let stopped = if live.is_empty() { "" } else { " and the agent is stopped" };
+        let id = &planned.unit.id;
+        (site.progress)(&format!("  the persona of {id} is not whole{stopped}: `claw up` goes on from there"));
+        return Err(error);
     }
-    state::record_seeded(site.root, plan.pod.as_str(), key, (&volume.made, EMPTYING))?;
-    seed(planned, plan, docker, site).await?;
-    if let Some(seen) = &running {
-        docker.start(&seen.id).await?;
+    for seen in &live {
+        match docker.start(&seen.id).await {
+            // Another step has taken it away, and one that makes it anew starts it.
+            Err(error) if matches!(error.status, Some(404 | 409)) => continue,
+            other => drop(other?),
+        }
+        if is_paused(seen) {
+            docker.pause(&seen.id).await?;
+        }
     }
-    Ok(true)
+    Ok(())
+}
+
+fn is_paused(seen: &Seen) -> bool {
+    seen.state.status == "paused"
+}
+
+/// Returns the containers of an agent that run, are about to again, or are paused.
+async fn live(planned: &PlannedUnit, plan: &Plan, docker: &Docker) -> Result<Vec<Seen>, ApplyError> {
+    let mut all = of(planned, plan, docker).await?;
+    all.retain(|seen| seen.state.is_running || seen.state.is_restarting || is_paused(seen));
+    Ok(all)
+}
+
+/// Returns the containers of an agent.
+async fn of(planned: &PlannedUnit, plan: &Plan, docker: &Docker) -> Result<Vec<Seen>, ApplyError> {
+    let mut all = docker.containers(plan.pod.as_str()).await?;
+    all.retain(|seen| !seen.is_oneoff() && seen.service() == planned.unit.id.as_str());
+    Ok(all)
 }
 
 /// Empties the volume of an agent's persona, as the agent's own user.
-async fn empty(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &Site<'_>) -> Result<(), ApplyError> {
+async fn empty(
+    planned: &PlannedUnit,
+    volume: &Labelled,
+    plan: &Plan,
+    docker: &Docker,
+    site: &Site<'_>,
+) -> Result<(), ApplyError> {
     let Some(service) = plan.emptying(&planned.unit.id) else { return Ok(()) };
     let scope = Scope::new(plan, site);
     let name = format!("{}-{}", plan.pod, crate::docker::unique());
@@ -240,8 +359,15 @@ async fn empty(planned: &PlannedUnit, plan: &Plan, docker: &Docker, site: &Site<
         _ => crate::logs::last(docker, &helper).await,
     };
     docker.remove_container(&helper, false).await?;
-    match ended? {
-        0 => Ok(()),
-        _ => Err(ApplyError::Unusable(format!("the persona of `{}` could not be taken away: {said}", planned.unit.id))),
+    if ended? == 0 {
+        return Ok(());
     }
+    // The helper's place of it, in the agent's words.
+    let said = said.replace("/own/0", home(planned)?.target.as_str());
+    let names: Vec<String> = of(planned, plan, docker).await?.into_iter().map(|seen| seen.name).collect();
+    let containers = if names.is_empty() { String::new() } else { format!("docker rm -f {} && ", names.join(" ")) };
+    Err(ApplyError::Unusable(format!(
+        "the persona of `{}` could not be taken away: {said}. What is not the agent's own goes with its volume: `{containers}docker volume rm {}`, then `claw up` makes both anew",
+        planned.unit.id, volume.name
+    )))
 }

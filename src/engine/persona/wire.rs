@@ -36,7 +36,10 @@ pub(super) enum Purpose {
 
 /// A repository of a registry, and who asks.
 pub(super) struct Repository {
-    client: reqwest::Client,
+    /// Speaks TLS; a proxy of HTTPS passes on what it cannot read.
+    tls: reqwest::Client,
+    /// Speaks in clear, to whom it is for and to no proxy.
+    plain: reqwest::Client,
     base: Url,
     authorization: Option<HeaderValue>,
 }
@@ -49,11 +52,11 @@ impl Repository {
         is_plain: bool,
         purpose: Purpose,
     ) -> Result<Self, Unfetched> {
-        let client = client()?;
+        let (tls, plain) = (client(false)?, client(true)?);
         let scheme = if is_plain || is_loopback(&named.registry) { "http" } else { "https" };
         let root = url(&format!("{scheme}://{}/v2/", named.registry))?;
         let base = url(&format!("{root}{}/", named.repository))?;
-        let mut repository = Self { client, base, authorization: None };
+        let mut repository = Self { tls, plain, base, authorization: None };
         repository.authorization = match login {
             Login::Bearer(token) => Some(header(&format!("Bearer {token}"))?),
             _ => repository.admitted(&root, named, login, purpose).await?,
@@ -69,7 +72,7 @@ impl Repository {
         login: &Login,
         purpose: Purpose,
     ) -> Result<Option<HeaderValue>, Unfetched> {
-        let answer = sent(self.client.get(root.clone())).await?;
+        let answer = sent(self.ask(Method::GET, root.clone())).await?;
         let basic = match login {
             Login::Basic(user, password) => Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))),
             _ => None,
@@ -90,7 +93,7 @@ impl Repository {
         if let Some(service) = &challenge.service {
             realm.query_pairs_mut().append_pair("service", service);
         }
-        let request = self.client.get(realm);
+        let request = self.ask(Method::GET, realm);
         let request = match &basic {
             Some(basic) => request.header(AUTHORIZATION, header(basic)?),
             None => request,
@@ -103,10 +106,16 @@ impl Repository {
         Ok(Some(header(&format!("Bearer {token}"))?))
     }
 
+    /// Returns a request without what lets somebody in.
+    fn ask(&self, method: Method, at: Url) -> RequestBuilder {
+        let client = if at.scheme() == "https" { &self.tls } else { &self.plain };
+        client.request(method, at)
+    }
+
     /// Returns a request; only to the registry itself goes what lets somebody in.
     fn request(&self, method: Method, at: Url) -> RequestBuilder {
         let is_own = at.origin() == self.base.origin();
-        let request = self.client.request(method, at);
+        let request = self.ask(method, at);
         match &self.authorization {
             Some(value) if is_own => request.header(AUTHORIZATION, value.clone()),
             _ => request,
@@ -170,8 +179,9 @@ fn may_ask(realm: &Url, root: &Url, has_login: bool) -> bool {
     }
 }
 
-/// Returns a client that goes from TLS to no place without.
-fn client() -> Result<reqwest::Client, PersonaError> {
+/// Returns a client that goes from TLS to no place without. What `is_plain` goes through no proxy, whatever the environment names: it
+/// could read logins that are for this host alone.
+fn client(is_plain: bool) -> Result<reqwest::Client, PersonaError> {
     // Whoever was first in this process chose the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let policy = Policy::custom(|attempt| {
@@ -187,6 +197,7 @@ fn client() -> Result<reqwest::Client, PersonaError> {
         .read_timeout(PATIENCE)
         .timeout(WHOLE)
         .redirect(policy);
+    let builder = if is_plain { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| failed(&error))
 }
 

@@ -128,3 +128,58 @@ fn tools_are_asked_recorded_and_told_where_they_change() {
     pod.leaves_nothing();
     assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name={}-tools-", pod.name)]), "");
 }
+
+/// Waits until a helper of a pod has a role, and returns its id.
+fn helper(pod: &Pod, role: &str) -> String {
+    let filters = [format!("label=com.docker.compose.project={}", pod.name), format!("label=claw.role={role}")];
+    for _ in 0..300 {
+        let found = docker(&["ps", "-q", "--filter", &filters[0], "--filter", &filters[1]]);
+        if !found.is_empty() {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    String::new()
+}
+
+#[test]
+fn who_asks_is_left_alone_by_another_run_and_leaves_nothing_when_it_is_cut_off() {
+    busybox();
+    let pod = Pod::of("api-surface", "asking");
+    pod.ok(&["up", "-d", "--wait"]);
+    pod.ok(&["update", "--manuals"]);
+    pod.ok(&["up", "-d", "--wait"]);
+    // A server that takes its time.
+    let server = "library/www/cgi-bin/mcp";
+    let text = std::fs::read_to_string(pod.folder.0.join(server)).expect("the server");
+    pod.write(server, &text.replacen('\n', "\nsleep 4\n", 1));
+    pod.ok(&["up", "-d", "--wait"]);
+    let start = |arguments: &[&str]| {
+        let mut command = pod.command(arguments);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().expect("it runs")
+    };
+    let verify = start(&["verify"]);
+    let asks = helper(&pod, "ask");
+    assert!(!asks.is_empty(), "nobody asks");
+    // A run that has something to do takes away what is left of others, and this one is at work.
+    docker(&["stop", "-t", "0", &pod.container("librarian")]);
+    pod.ok(&["up", "-d"]);
+    let output = verify.wait_with_output().expect("it ends");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("does not say"), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    for order in [&["verify"][..], &["update", "--manuals"]] {
+        let asking = start(order);
+        assert!(!helper(&pod, "ask").is_empty(), "nobody asks");
+        if order[0] == "update" {
+            let run = pod.run(&["update", "--manuals"]);
+            assert!(run.code != Some(0) && run.stderr.contains("another claw works on"), "{run:?}");
+        }
+        std::process::Command::new("kill").args(["-INT", &asking.id().to_string()]).status().expect("sent");
+        let output = asking.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(130), "{output:?}");
+        assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name={}-tools-", pod.name)]), "");
+    }
+    pod.ok(&["down", "-v", "--rmi", "local"]);
+    pod.leaves_nothing();
+}

@@ -213,6 +213,129 @@ fn what_is_pushed_is_what_is_pulled_and_the_lock_keeps_it() {
     assert!(run.code == Some(1) && run.stderr.contains(&format!("the persona `{name}` cannot be fetched")), "{run:?}");
 }
 
+#[test]
+fn an_agent_cannot_prevent_its_reset_and_what_is_not_its_own_is_told() {
+    let pod = pod("persona-shut", "personas/bot");
+    pod.ok(&["up", "-d"]);
+    let shut = "mkdir -p /persona/x/y /persona/deep; touch /persona/x/f /persona/x/y/f; chmod 000 /persona/x/y /persona/x; \
+                cd /persona/deep; i=0; while [ $i -lt 300 ]; do mkdir d; cd d; i=$((i+1)); done; chmod 500 /persona/deep /persona/notes /persona";
+    pod.inside(shut);
+    pod.ok(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert_eq!(pod.inside("cat /persona/SOUL.md; ls -A /persona"), "calm\nSOUL.md\nnotes");
+    // Another's, put there by somebody else.
+    let volume = docker(&["volume", "ls", "-q", "--filter", &format!("label=com.docker.compose.project={}", pod.name)]);
+    let mount = format!("{volume}:/p");
+    let image = format!("{}-box", pod.name);
+    let script = "mkdir /p/theirs && echo x > /p/theirs/f";
+    docker(&["run", "--rm", "--user", "0:0", "-v", &mount, "--entrypoint", "/bin/sh", &image, "-c", script]);
+    pod.inside("echo mine > /persona/own.md");
+    let run = pod.run(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let container = pod.container("bot");
+    let way = format!("`docker rm -f {container} && docker volume rm {volume}`, then `claw up` makes both anew");
+    assert!(run.stderr.contains("`/persona/theirs") && run.stderr.contains(&way), "{run:?}");
+    assert!(
+        run.stderr.contains("the persona of bot is not whole and the agent is stopped: `claw up` goes on"),
+        "{run:?}"
+    );
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Status}}", &container]), "exited");
+    let run = pod.run(&["up", "-d"]);
+    assert!(run.code == Some(1) && run.stderr.contains(&way), "{run:?}");
+    docker(&["rm", "-f", &container]);
+    docker(&["volume", "rm", &volume]);
+    pod.ok(&["up", "-d"]);
+    assert_eq!(pod.inside("cat /persona/SOUL.md; ls -A /persona"), "calm\nSOUL.md\nnotes");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn an_agent_that_is_paused_or_restarted_is_held_and_is_then_as_it_was() {
+    let pod = pod("persona-held", "personas/bot");
+    let image = format!("{}-box", pod.name);
+    // One that ends and is started again and again, once it wants to.
+    let script = "while [ ! -e /persona/loop ]; do sleep 0.2; done; exit 1";
+    let looping = text(&image, "personas/bot")
+        .replace("[sleep, '1000']", &format!("[sh, -c, '{script}']\n    restart: always"))
+        .replace("{type: generic,", "{type: generic, allow: [restart],");
+    pod.write("claw-pod.yml", &looping);
+    pod.ok(&["up", "-d"]);
+    let container = pod.container("bot");
+    let state = |field: &str| docker(&["inspect", "-f", &format!("{{{{.{field}}}}}"), &container]);
+    pod.inside("echo bold > /persona/SOUL.md");
+    docker(&["pause", &container]);
+    let before = state("State.StartedAt");
+    pod.ok(&["persona", "snapshot", "bot", "-o", "paused"]);
+    assert_eq!((state("State.Status").as_str(), state("State.StartedAt")), ("paused", before.clone()));
+    pod.ok(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert_eq!(state("State.Status"), "paused");
+    assert_ne!(state("State.StartedAt"), before, "it was stopped while its persona was taken away");
+    docker(&["unpause", &container]);
+    assert_eq!(pod.inside("cat /persona/SOUL.md"), "calm");
+    // The engine waits longer each time: seconds, from the sixth on.
+    let loops = || {
+        for _ in 0..600 {
+            let count: u32 = state("RestartCount").parse().expect("a number");
+            if count >= 6 && state("State.Status") == "restarting" {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("it is not restarted");
+    };
+    pod.inside("touch /persona/loop");
+    loops();
+    pod.ok(&["persona", "snapshot", "bot", "-o", "looping"]);
+    assert!(state("RestartCount").parse::<u32>().expect("a number") < 6, "it was stopped, and started anew");
+    loops();
+    pod.ok(&["persona", "pull", "--reset", "-y", "bot"]);
+    assert_eq!((state("State.Status").as_str(), state("RestartCount").as_str()), ("running", "0"));
+    assert_eq!(pod.inside("ls -A /persona"), "SOUL.md\nnotes");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
+#[test]
+fn ctrl_c_ends_a_reset_between_agents_and_leaves_none_of_them_halfway() {
+    let pod = pod("persona-cut", "personas/bot");
+    let image = format!("{}-box", pod.name);
+    // One that takes its time to stop: its shell does not hear what is said.
+    let one = text(&image, "personas/bot").replace("SIGKILL", "SIGTERM\n    stop_grace_period: 3s");
+    let one = one.replace("[sleep, '1000']", "[sh, -c, 'trap \"\" TERM; while :; do sleep 1; done']");
+    let pod_text = one.replace("    x-claw: {", "    x-claw: {count: 2, ");
+    pod.write("claw-pod.yml", &pod_text);
+    pod.ok(&["up", "-d"]);
+    let inside =
+        |number: u32, script: &str| docker(&["exec", &format!("{}-bot-{number}-1", pod.name), "sh", "-c", script]);
+    for number in [0, 1] {
+        inside(number, "echo bold > /persona/SOUL.md");
+    }
+    let mut command = pod.command(&["persona", "pull", "--reset", "-y", "bot"]);
+    let mut child =
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().expect("it runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().expect("piped")));
+    let first = lines.next().expect("a line").expect("a text");
+    assert!(first.contains("copy persona of bot-0"), "{first}");
+    // It is being stopped now.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sent");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest:?}");
+    assert_eq!(inside(0, "cat /persona/SOUL.md"), "calm", "what was begun was ended: {rest:?}");
+    assert_eq!(inside(1, "cat /persona/SOUL.md"), "bold", "and no other was begun: {rest:?}");
+    let helpers = docker(&[
+        "ps",
+        "-aq",
+        "--filter",
+        &format!("label=com.docker.compose.project={}", pod.name),
+        "--filter",
+        "label=com.docker.compose.oneoff=True",
+    ]);
+    assert_eq!(helpers, "");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
+
 /// Returns what `claw check` says of a pod whose persona is a layout with this layer.
 fn checked(pod: &Pod, name: &str, script: &str) -> Run {
     let script = format!(

@@ -49,13 +49,19 @@ impl Rogue {
 
     /// Pulls from it, or pushes to it, as somebody who has a login for it.
     fn claw(&self, folder: &Folder, arguments: &[&str]) -> Run {
+        self.claw_beside(folder, arguments, &[])
+    }
+
+    /// The same with more in its environment.
+    fn claw_beside(&self, folder: &Folder, arguments: &[&str], more: &[(&str, &str)]) -> Run {
         let host = format!("127.0.0.1:{}", self.port);
         // `ann:canary-password`
         let login = format!("{{\"auths\": {{\"{host}\": {{\"auth\": \"YW5uOmNhbmFyeS1wYXNzd29yZA==\"}}}}}}");
         folder.write("docker/config.json", &login).write("own/SOUL.md", "calm\n");
         let config = folder.0.join("docker").display().to_string();
         let name = format!("{host}/acme/bot:1");
-        let run = claw_with(&folder.0, &[&["persona"], arguments, &[&name]].concat(), &[("DOCKER_CONFIG", &config)]);
+        let environment = [&[("DOCKER_CONFIG", config.as_str())], more].concat();
+        let run = claw_with(&folder.0, &[&["persona"], arguments, &[&name]].concat(), &environment);
         assert_eq!(run.code, Some(1), "{run:?}");
         assert!(!format!("{run:?}").contains("canary") && !run.stderr.contains("panicked"), "{run:?}");
         run
@@ -165,4 +171,35 @@ fn a_login_goes_nowhere_in_clear_whatever_the_registry_wants() {
     assert!(run.stderr.contains("its registry answered 404"), "{run:?}");
     assert!(rogue.asked.lock().expect("nobody panicked").iter().any(|line| line.starts_with("authorization: Basic ")));
     assert_eq!(*other.asked.lock().expect("nobody panicked"), ["GET /x HTTP/1.1"]);
+}
+
+#[test]
+fn what_goes_in_clear_goes_through_no_proxy_and_what_does_not_goes_through_it() {
+    let folder = Folder::new("rogue-proxy");
+    let proxy = Rogue::start(Box::new(|_, out| plain(out, "502 No", "")));
+    let heard = || std::mem::take(&mut *proxy.asked.lock().expect("nobody panicked"));
+    let at = format!("http://127.0.0.1:{}", proxy.port);
+    let tokens = Rogue::start(Box::new(|_, out| plain(out, "200 OK", "{\"token\": \"canary-token\"}")));
+    let realm = format!("http://127.0.0.1:{}/token", tokens.port);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        let wanted = format!("401 No\r\nWWW-Authenticate: Bearer realm=\"{realm}\",service=\"x\"");
+        let rogue = Rogue::start(Box::new(move |first, out| match first.contains("/manifests/") {
+            true => plain(out, "404 No", ""),
+            false => plain(out, &wanted, "{}"),
+        }));
+        let run = rogue.claw_beside(&folder, &["pull"], &[(name, &at)]);
+        assert!(run.stderr.contains("its registry answered 404"), "{name}: {run:?}");
+        assert_eq!(heard(), [""; 0], "{name}");
+        let asked = rogue.asked.lock().expect("nobody panicked").join("\n");
+        assert!(asked.contains("authorization: Bearer canary-token"), "{name}: {asked}");
+        assert!(
+            tokens.asked.lock().expect("nobody panicked").iter().any(|line| line.starts_with("authorization: Basic"))
+        );
+    }
+    // One with TLS is reached through it: all that a proxy is told is where to.
+    for name in ["HTTPS_PROXY", "ALL_PROXY"] {
+        let run = claw_with(&folder.0, &["persona", "pull", "registry.example/acme/bot:1"], &[(name, &at)]);
+        assert_eq!(run.code, Some(1), "{name}: {run:?}");
+        assert_eq!(heard(), ["CONNECT registry.example:443 HTTP/1.1"], "{name}");
+    }
 }
