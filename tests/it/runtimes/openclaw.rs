@@ -1,13 +1,15 @@
 //! The real openclaw: on a network of its own, hardened by `claw up`, and behind the proxy.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use super::{KEY, PERSONA, comes, is_asked, library, reached, record, up, write};
+use super::{
+    KEY, PERSONA, alone, behind_the_proxy, cannot, comes, compiled, health, is_asked, library, put, reached, read,
+    record, shows_no_secret, stopped_in_a_turn, up, write,
+};
 use crate::engine::{Pod, docker};
-use crate::{Folder, claw_with, root};
+use crate::{Folder, root};
 
 /// The image that claw builds.
 const IMAGE: &str = "claw/openclaw";
@@ -54,11 +56,7 @@ fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
         "[]",
     );
     library(&|name, text| _ = folder.write(name, text));
-    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
-    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
-    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    let unit = compiled(&folder);
     moved(&folder.0, &unit);
     let script = "set -e\n\
         ip link set lo up\n\
@@ -73,31 +71,23 @@ fn openclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
         node \"$UNIT/claw/schedules.mjs\" \"$UNIT/claw/schedules.json\" >schedules.json\n\
         openclaw agent --agent main --session-key agent:main:claw --message 'hello keeper' >answer.txt\n";
     let bin = root().join(".runtimes/openclaw/bin");
-    let output = Command::new("unshare")
-        .args(["--net", "--", "sh", "-c", script])
-        .current_dir(&folder.0)
-        .env_clear()
-        .env("PATH", format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", bin.display()))
-        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
-        .env("UNIT", &unit)
-        .env("HOME", folder.0.join("home"))
-        .env("OPENCLAW_CONFIG_PATH", folder.0.join("openclaw.json"))
-        .env("OPENCLAW_CONFIG_READONLY", "1")
-        .env("OPENCLAW_STATE_DIR", folder.0.join("state"))
-        .env("OPENCLAW_NO_AUTO_UPDATE", "1")
-        .env("OPENCLAW_OFFLINE", "1")
-        .env("OPENCLAW_DISABLE_BONJOUR", "1")
-        .env("DO_NOT_TRACK", "1")
-        .output()
-        .expect("unshare runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
-    let health = |stdout: String| {
-        let output = claw_types::driver::ProbeOutput { exit_code: 0, stdout, stderr: String::new() };
-        claw_drivers::find("openclaw").expect("a driver").read_health(&output)
-    };
-    assert_eq!(health(read("ready.json")).status.name(), "healthy", "{}", read("ready.json"));
-    assert_eq!(health(read("health.json")).status.name(), "healthy", "{}", read("health.json"));
+    let place = |name: &str| folder.0.join(name).display().to_string();
+    let env = [
+        ("HOME", place("home")),
+        ("OPENCLAW_CONFIG_PATH", place("openclaw.json")),
+        ("OPENCLAW_CONFIG_READONLY", "1".to_owned()),
+        ("OPENCLAW_STATE_DIR", place("state")),
+        ("OPENCLAW_NO_AUTO_UPDATE", "1".to_owned()),
+        ("OPENCLAW_OFFLINE", "1".to_owned()),
+        ("OPENCLAW_DISABLE_BONJOUR", "1".to_owned()),
+        ("DO_NOT_TRACK", "1".to_owned()),
+    ];
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(alone(&folder, &unit, &bin, script, &env), Ok(()));
+    let read = |name: &str| read(&folder, name);
+    let health = |name: &str| health("openclaw", read(name));
+    assert_eq!(health("ready.json").status.name(), "healthy", "{}", read("ready.json"));
+    assert_eq!(health("health.json").status.name(), "healthy", "{}", read("health.json"));
     assert_eq!(
         read("schedules.json").trim(),
         "{\"ok\":true,\"created\":1,\"updated\":0,\"unchanged\":0,\"removed\":0}"
@@ -122,12 +112,6 @@ fn jobs(pod: &Pod) -> Vec<String> {
     names
 }
 
-/// Writes the pod with these schedules.
-fn put(pod: &Pod, invoke: &str) {
-    let write_into = |name: &str, text: &str| _ = pod.write(name, text);
-    write(&write_into, IMAGE, "'http://provider:8701/v1'", invoke, "['service://library']");
-}
-
 #[test]
 fn openclaw_runs_hardened_by_claw_up() {
     if !is_asked() {
@@ -138,6 +122,7 @@ fn openclaw_runs_hardened_by_claw_up() {
     library(&|name, text| _ = pod.write(name, text));
     put(
         &pod,
+        IMAGE,
         "[{schedule: '0 9 * * *', name: morning, message: Good morning}, {schedule: '0 18 * * *', name: evening, message: Good night}]",
     );
     up(&pod);
@@ -195,44 +180,26 @@ fn held(pod: &Pod) {
     pod.ok(&["verify"]);
     let container = pod.container("keeper");
     let contract = "/var/lib/openclaw/workspace/AGENTS.md";
-    for script in [
-        format!("echo x >> {contract}"),
-        format!("rm {contract}"),
-        "mv /var/lib/openclaw/workspace /var/lib/openclaw/away".to_owned(),
-        "echo x > /etc/x".to_owned(),
-        "echo x >> /claw/openclaw.json".to_owned(),
-    ] {
-        let run = Command::new("docker").args(["exec", &container, "sh", "-c", &script]).output().expect("docker runs");
-        assert!(!run.status.success(), "{script}");
-    }
+    cannot(
+        pod,
+        &[
+            &format!("echo x >> {contract}"),
+            &format!("rm {contract}"),
+            "mv /var/lib/openclaw/workspace /var/lib/openclaw/away",
+            "echo x > /etc/x",
+            "echo x >> /claw/openclaw.json",
+        ],
+    );
     // What is the agent's own it may change.
     docker(&["exec", &container, "sh", "-c", "echo more >> /var/lib/openclaw/workspace/persona/SOUL.md"]);
-    let inspected = docker(&["inspect", &container]);
-    for marker in [KEY, "marker-of-a-token"] {
-        assert!(!inspected.contains(marker));
-    }
+    shows_no_secret(pod);
     let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m 1 ^HOUSE_TOKEN=";
     assert_eq!(docker(&["exec", &container, "sh", "-c", script]), "HOUSE_TOKEN=marker-of-a-token");
 }
 
 /// It ends the turn it is in before it is stopped, and then takes nothing new.
 fn drained(pod: &Pod) {
-    let asked = {
-        let name = pod.name.clone();
-        let folder = pod.folder.0.clone();
-        std::thread::spawn(move || crate::claw(&folder, &["-p", &name, "ask", "keeper", "think 20"]))
-    };
-    // The turn has reached the model.
-    comes(pod, "think 20", 60);
-    let run = pod.run(&["stop", "keeper"]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(
-        run.stderr.contains("takes nothing new")
-            && !run.stderr.contains("drain: ")
-            && !run.stderr.contains("drain exited"),
-        "{run:?}"
-    );
-    let answer = asked.join().expect("ended");
+    let answer = stopped_in_a_turn(pod, |record| record.contains("think 20"));
     assert!(answer.stdout.starts_with("I am "), "{answer:?}");
     pod.ok(&["start", "keeper"]);
     up(pod);
@@ -248,7 +215,7 @@ fn foreign(pod: &Pod) {
     pod.write("claw-pod.yml", &text.replace("    x-claw:\n", "    x-claw:\n      type: openclaw\n"));
     up(pod);
     assert!(pod.ok(&["ask", "keeper", "hello keeper"]).starts_with("I am "));
-    put(pod, "[]");
+    put(pod, IMAGE, "[]");
     up(pod);
     docker(&["rmi", &name]);
 }
@@ -260,13 +227,13 @@ fn schedules(pod: &Pod) {
     docker(&["exec", &pod.container("keeper"), "sh", "-c", by_hand]);
     assert_eq!(jobs(pod), ["by-hand: x", "evening: Good night", "morning: Good morning"]);
     assert_eq!(pod.ok(&["plan"]).trim(), "nothing to do");
-    put(pod, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
+    put(pod, IMAGE, "[{schedule: '0 9 * * *', name: morning, message: Good day}]");
     assert!(up(pod).contains("tell keeper its schedules"));
     assert_eq!(jobs(pod), ["by-hand: x", "morning: Good day"]);
-    put(pod, "[{schedule: '* * * * *', name: pulse, message: marker-of-the-pulse}]");
+    put(pod, IMAGE, "[{schedule: '* * * * *', name: pulse, message: marker-of-the-pulse}]");
     up(pod);
     comes(pod, "marker-of-the-pulse", 180);
-    put(pod, "[]");
+    put(pod, IMAGE, "[]");
     up(pod);
     assert_eq!(jobs(pod), ["by-hand: x"]);
 }
@@ -309,19 +276,7 @@ fn openclaw_behind_the_proxy_holds_no_key_and_is_answered() {
     let answer = pod.ok(&["ask", "keeper", "hello keeper"]);
     assert!(answer.starts_with("I am "), "{answer}");
     reached(&record(&pod), KEY);
-    // The proxy has the key, and says who asked; the agent has neither the key nor another way.
-    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
-    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
-    assert_eq!(
-        (&line["claw_id"], &line["provider"], &line["end"]),
-        (&"keeper".into(), &"demo".into(), &"complete".into())
-    );
-    let script = "cat /proc/[0-9]*/environ /run/secrets/* /claw/openclaw.json 2>/dev/null";
-    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
-    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
-    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
-    assert_eq!(networks.trim(), format!("{}_claw-keeper", pod.name));
+    behind_the_proxy(&pod, "/claw/openclaw.json");
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();
 }

@@ -6,11 +6,11 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{
-    CONTRACT_BEGIN, CONTRACT_END, KEY, calls_the_library, comes, is_asked, library, messages, reached, record, up,
-    write,
+    CONTRACT_BEGIN, CONTRACT_END, KEY, alone, behind_the_proxy, calls_the_library, cannot, comes, compiled, health,
+    is_asked, library, messages, reached, read, record, shows_no_secret, up, write,
 };
 use crate::engine::{Pod, docker};
-use crate::{Folder, claw_with, root};
+use crate::{Folder, root};
 
 /// The image that claw builds.
 const IMAGE: &str = "claw/zeroclaw";
@@ -40,7 +40,7 @@ fn pod_of(to: &dyn Fn(&str, &str), provider: &str, invoke: &str, surfaces: &str)
 const SCRIPT: &str = "set -e\n\
     ip link set lo up\n\
     \"$CLAW\" reference provider --listen 127.0.0.1:8701 --record requests & provider=$!\n\
-    \"$ZEROCLAW\" daemon >daemon.log 2>&1 & daemon=$!\n\
+    zeroclaw daemon >daemon.log 2>&1 & daemon=$!\n\
     trap 'kill $provider $daemon 2>/dev/null || :; wait' EXIT\n\
     tries=0\n\
     until \"$CLAW\" shim probe http://127.0.0.1:42617/health >ready.json 2>/dev/null; do\n\
@@ -53,9 +53,9 @@ const SCRIPT: &str = "set -e\n\
     echo wrong >token; if ask claw 'hello stranger' >stranger.txt 2>&1; then exit 1; fi\n\
     kill $daemon; code=0; wait $daemon || code=$?; echo $code >code.txt\n";
 
-/// Returns the real program, where it is there.
-fn program() -> Option<PathBuf> {
-    Some(root().join(".runtimes/zeroclaw/bin/zeroclaw")).filter(|program| program.is_file())
+/// Returns where the real program is, if it is there.
+fn installed() -> Option<PathBuf> {
+    Some(root().join(".runtimes/zeroclaw/bin")).filter(|bin| bin.join("zeroclaw").is_file())
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn zeroclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
     if !is_asked() {
         return;
     }
-    let Some(program) = program() else {
+    let Some(bin) = installed() else {
         println!("skipped: no zeroclaw; `sh scripts/zeroclaw.sh .runtimes/zeroclaw` builds it");
         return;
     };
@@ -74,11 +74,7 @@ fn zeroclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
     };
     pod_of(&keep, "'http://127.0.0.1:8701/v1', key: '${DEMO_KEY}'", "[]", "[]");
     library(&|name, text| _ = folder.write(name, text));
-    let run = claw_with(&folder.0, &["compile"], &[("DOCKER_HOST", "unix:///nowhere.sock")]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    let units = std::fs::read_dir(folder.0.join(".claw")).expect("state").flatten().map(|entry| entry.path());
-    let units = units.map(|path| path.join("units/keeper")).find(|path| path.is_dir()).expect("the agent");
-    let unit = std::fs::read_dir(units).expect("a unit").flatten().next().expect("a unit").path();
+    let unit = compiled(&folder);
     let state = folder.0.join("state");
     let workspace = state.join("agents/main/workspace");
     std::fs::create_dir_all(&workspace).expect("a folder");
@@ -89,26 +85,21 @@ fn zeroclaw_takes_a_turn_where_there_is_no_network_but_its_own() {
         Command::new("cp").arg("-r").arg(unit.join("claw/skills")).arg(state.join("shared/skills/claw")).status();
     assert!(copied.is_ok_and(|status| status.success()));
     folder.write("token", "marker-of-the-gateway");
-    let output = Command::new("unshare")
-        .args(["--net", "--", "sh", "-c", SCRIPT])
-        .current_dir(&folder.0)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
-        .env("CLAW", env!("CARGO_BIN_EXE_claw"))
-        .env("ZEROCLAW", &program)
-        .env("HOME", &folder.0)
-        .env("ZEROCLAW_CONFIG_DIR", &state)
-        .env("ZEROCLAW_gateway__paired_tokens", "marker-of-the-gateway")
-        .env("ZEROCLAW_providers__models__custom__claw_primary__api_key", KEY)
-        .env("ZEROCLAW_providers__models__custom__claw_fallback_1__api_key", KEY)
-        .output()
-        .expect("unshare runs");
-    let log = std::fs::read_to_string(folder.0.join("daemon.log")).unwrap_or_default();
-    assert!(output.status.success(), "{}\n{log}", String::from_utf8_lossy(&output.stderr));
-    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    let state = state.display().to_string();
+    let home = folder.0.display().to_string();
+    let env = [
+        ("HOME", home.as_str()),
+        ("ZEROCLAW_CONFIG_DIR", &state),
+        ("ZEROCLAW_gateway__paired_tokens", "marker-of-the-gateway"),
+        ("ZEROCLAW_providers__models__custom__claw_primary__api_key", KEY),
+        ("ZEROCLAW_providers__models__custom__claw_fallback_1__api_key", KEY),
+    ];
+    let run = alone(&folder, &unit, &bin, SCRIPT, &env);
+    let read = |name: &str| read(&folder, name);
+    let log = read("daemon.log");
+    assert_eq!(run, Ok(()), "{log}");
     assert_eq!(read("code.txt").trim(), "0", "{log}");
-    let probe = claw_types::driver::ProbeOutput { exit_code: 0, stdout: read("ready.json"), stderr: String::new() };
-    let health = claw_drivers::find("zeroclaw").expect("a driver").read_health(&probe);
+    let health = health("zeroclaw", read("ready.json"));
     assert_eq!((health.status.name(), health.detail.as_str()), ("healthy", "ready, no channels"));
     // The scripted model says how many turns it was shown.
     assert!(read("answer.txt").starts_with("I am ") && read("answer.txt").contains("Turn 1"), "{}", read("answer.txt"));
@@ -177,8 +168,7 @@ fn answers(pod: &Pod) {
 /// It is held as planned, cannot write its contract, its configuration or its skills, and nothing shows its secrets.
 fn held(pod: &Pod) {
     pod.ok(&["verify"]);
-    let container = pod.container("keeper");
-    for script in [
+    let scripts = [
         "echo x >> /var/lib/zeroclaw/agents/main/workspace/AGENTS.md",
         "rm /var/lib/zeroclaw/agents/main/workspace/AGENTS.md",
         "mv /var/lib/zeroclaw/agents/main/workspace /var/lib/zeroclaw/agents/main/away",
@@ -191,12 +181,9 @@ fn held(pod: &Pod) {
         "mv /var/lib/zeroclaw/config.toml /var/lib/zeroclaw/x",
         "echo x > /var/lib/zeroclaw/shared/skills/claw/x",
         "echo x > /etc/x",
-    ] {
-        let run = Command::new("docker").args(["exec", &container, "sh", "-c", script]).output().expect("docker runs");
-        assert!(!run.status.success(), "{script}");
-    }
-    let inspected = docker(&["inspect", &container]);
-    assert!(!inspected.contains(KEY) && !inspected.contains("marker-of-a-token"));
+    ];
+    cannot(pod, &scripts);
+    shows_no_secret(pod);
     // Its own tools do not go where secrets are.
     let file = "/run/secrets/ZEROCLAW_gateway__paired_tokens";
     for call in [format!("shell {{\"command\": \"cat {file}\"}}"), format!("file_read {{\"path\": \"{file}\"}}")] {
@@ -233,19 +220,7 @@ fn zeroclaw_behind_the_proxy_holds_no_key_and_is_answered() {
     reached(&record(&pod), KEY);
     calls_the_library(&pod);
     comes(&pod, "Say the hour", 120);
-    // The proxy has the key, and says who asked; the agent has neither the key nor another way.
-    let lines = pod.ok(&["audit", "keeper", "--type", "response", "--json"]);
-    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
-    assert_eq!(
-        (&line["claw_id"], &line["provider"], &line["end"]),
-        (&"keeper".into(), &"demo".into(), &"complete".into())
-    );
-    let script = "cat /proc/[0-9]*/environ /run/secrets/* /var/lib/zeroclaw/config.toml 2>/dev/null";
-    let held = docker(&["exec", &pod.container("keeper"), "sh", "-c", script]);
-    assert!(!held.contains(KEY) && !docker(&["inspect", &pod.container("keeper")]).contains(KEY));
-    let shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    let networks = docker(&["inspect", "-f", shown, &pod.container("keeper")]);
-    assert!(networks.contains(&format!("{}_claw-keeper", pod.name)) && !networks.contains("default"), "{networks}");
+    behind_the_proxy(&pod, "/var/lib/zeroclaw/config.toml");
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();
 }
