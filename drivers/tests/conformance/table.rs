@@ -20,6 +20,10 @@ const KNOWN: &str = "
 ";
 
 const HEARD: &str = "
+What ran is judged again by `make runtimes` and the suite, but for zeroclaw: its program is taken out of its image, which takes half
+an hour to build, so CI does not judge it where that image is absent. Its tests then say `skipped`, and assert what claw itself makes,
+no more; `sh scripts/zeroclaw.sh .runtimes/zeroclaw` builds it, and `make test-runtimes` does it too.
+
 A driver whose capability is `read` while the runtime is known from running it says so where a pod uses that capability
 (a note, `untested-runtime`): a note changes no exit code. A driver that was never run is a warning.
 
