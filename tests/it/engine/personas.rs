@@ -416,7 +416,7 @@ fn a_blob_that_was_changed_is_refused_by_its_digest() {
     docker(&["push", "-q", &image]);
     docker(&["rmi", "-f", &image]);
     let run = claw(&pod.folder.0, &["persona", "pull", &image]);
-    let why = format!("the persona `{image}` is no persona but `application/vnd.docker.container.image.v1+json`");
+    let why = format!("the persona `{image}` has no manifest of an artifact: ");
     assert!(run.code == Some(1) && run.stderr.contains(&why), "{run:?}");
 }
 
