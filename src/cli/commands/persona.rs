@@ -1,7 +1,6 @@
 //! `claw persona`: what agents have made of their personas, and personas in registries.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use claw_compiler::plan::PlannedUnit;
@@ -9,7 +8,7 @@ use claw_engine::apply::ApplyError;
 use claw_engine::gather::display;
 use claw_engine::live::live;
 use claw_engine::lock::lock;
-use claw_engine::persona::{Files, Moved, digest, pull, push, reset, seeded, snapshot};
+use claw_engine::persona::{Files, Moved, digest, free, pull, push, reset, seeded, snapshot};
 use claw_types::diag::Diagnostics;
 use claw_types::persona::PersonaSource;
 use claw_types::span::SourceMap;
@@ -25,9 +24,10 @@ pub(crate) fn run(global: &Global, command: &Persona, ui: &Ui) -> Result<Exit, C
     match command {
         Persona::Snapshot { agent, output } => session::with(global, "persona snapshot", ui, async |session| {
             let planned = one(&session, agent)?;
-            let files = taken(&session, planned).await?;
             let id = planned.unit.id.as_str();
             let place = output.clone().unwrap_or_else(|| PathBuf::from(format!("{id}-persona.tar")));
+            unused(&place)?;
+            let files = taken(&session, planned).await?;
             write(&files, &place)?;
             let mut data = told(&files);
             data["pod"] = json!(session.plan.pod.as_str());
@@ -76,6 +76,9 @@ pub(crate) fn run(global: &Global, command: &Persona, ui: &Ui) -> Result<Exit, C
 fn fetch(args: &PullArgs, ui: &Ui) -> Result<Exit, CommandError> {
     let name = &args.subject;
     let root = discover::absolute(Path::new("."))?;
+    if let Some(place) = &args.output {
+        unused(place)?;
+    }
     block_on(async {
         let (files, moved) = pull(name, &root, args.plain_http).await.map_err(|error| named(name, error))?;
         let mut text = format!("pulled {name}: {}, {}", moved.digest, summary(&files));
@@ -208,13 +211,14 @@ fn named(name: &str, error: claw_engine::persona::PersonaError) -> CommandError 
 
 /// Writes files as a tar or a directory that is not there yet.
 fn write(files: &Files, place: &Path) -> Result<(), CommandError> {
-    let shown = display(place);
-    if place.extension().is_none_or(|extension| extension != "tar") {
-        return files.write(place).map_err(|error| named(&shown, error));
-    }
-    let failed = |source| claw_engine::files::FileError { what: "write", path: place.to_owned(), source };
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(place).map_err(failed)?;
-    Ok(file.write_all(files.archive().bytes()).map_err(failed)?)
+    let is_tar = place.extension().is_some_and(|extension| extension == "tar");
+    let written = if is_tar { files.write_tar(place) } else { files.write(place) };
+    written.map_err(|error| named(&display(place), error))
+}
+
+/// Refuses a place where something is, before anybody is asked or held still.
+fn unused(place: &Path) -> Result<(), CommandError> {
+    free(place).map_err(|error| named(&display(place), error))
 }
 
 fn summary(files: &Files) -> String {

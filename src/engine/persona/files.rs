@@ -78,7 +78,7 @@ impl Files {
 
     fn add(&mut self, path: PodPath, bytes: Vec<u8>, is_program: bool) -> Result<(), PersonaError> {
         let text = path.as_str();
-        if text.len() > MOST_PATH || text.split('/').count() > MOST_DEEP {
+        if is_long(&path) {
             return Err(PersonaError::new(format!("has a path that is too long: `{text}`")));
         }
         if let Some(name) = never(&path) {
@@ -194,7 +194,7 @@ impl Files {
                 continue;
             }
             let Some(path) = path else { continue };
-            let is_kept = kind.is_file() && !(is_lenient && never(&path).is_some());
+            let is_kept = kind.is_file() && !(is_lenient && (never(&path).is_some() || is_long(&path)));
             if !is_kept {
                 if is_lenient {
                     files.left += 1;
@@ -252,11 +252,12 @@ impl Files {
     /// # Errors
     /// Where something is there, or the host refuses.
     pub fn write(&self, folder: &Path) -> Result<(), PersonaError> {
+        whole(folder, |folder| self.write_into(folder))
+    }
+
+    fn write_into(&self, folder: &Path) -> Result<(), PersonaError> {
         let failed = |error: io::Error| PersonaError::host(folder, &error);
         let directory = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
-        if folder.symlink_metadata().is_ok() {
-            return Err(PersonaError::new(format!("is not written: `{}` is there already", folder.display())));
-        }
         directory(folder).map_err(failed)?;
         for (path, file) in &self.all {
             let place = folder.join(path.as_str());
@@ -268,6 +269,45 @@ impl Files {
         }
         Ok(())
     }
+
+    /// Writes the archive of the files into a file that is not there yet.
+    ///
+    /// # Errors
+    /// Where something is there, or the host refuses.
+    pub fn write_tar(&self, place: &Path) -> Result<(), PersonaError> {
+        whole(place, |at| fs::write(at, self.archive().bytes()).map_err(|error| PersonaError::host(place, &error)))
+    }
+}
+
+/// Looks whether nothing is at a place where something is to be written.
+///
+/// # Errors
+/// Where something is.
+pub fn free(place: &Path) -> Result<(), PersonaError> {
+    match place.symlink_metadata() {
+        Ok(_) => Err(PersonaError::new(format!("is not written: `{}` is there already", place.display()))),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Makes something beside its place and moves it there: what is there under its name is whole.
+pub(super) fn whole<T>(place: &Path, make: impl FnOnce(&Path) -> Result<T, PersonaError>) -> Result<T, PersonaError> {
+    free(place)?;
+    let failed = |error: io::Error| PersonaError::host(place, &error);
+    let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = place.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let made = make(&temporary).and_then(|made| {
+        free(place)?;
+        fs::rename(&temporary, place).map_err(failed)?;
+        Ok(made)
+    });
+    if made.is_err() {
+        let _ = fs::remove_dir_all(&temporary).or_else(|_| fs::remove_file(&temporary));
+    }
+    made
 }
 
 /// Returns where a path below a root really lies; nothing where there is none. Neither the path nor what it leads to lies in what no
@@ -289,6 +329,11 @@ pub(super) fn inside(root: &Path, path: &PodPath) -> Result<Option<PathBuf>, Per
         Some(name) => Err(refused(name)),
         None => Ok(Some(real)),
     }
+}
+
+/// Returns whether a path is longer or lies deeper than one of a persona may.
+fn is_long(path: &PodPath) -> bool {
+    path.as_str().len() > MOST_PATH || path.as_str().split('/').count() > MOST_DEEP
 }
 
 /// Returns the part of a path that no persona holds.
@@ -393,6 +438,45 @@ mod tests {
         let owned = files.packed("bot-persona", (7, 8));
         assert_eq!(Files::unpack(owned.as_slice(), "bot-persona", false).expect("read"), files);
         assert!(Files::unpack(owned.as_slice(), "bot", false).expect("read").is_empty(), "another directory's");
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_deep_is_left_out_of_a_snapshot_and_counted() {
+        let mut archive = tar::Builder::new(Vec::new());
+        for name in ["SOUL.md".to_owned(), "n".repeat(256), format!("{}/x", ["d"; 16].join("/"))] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, &b"x"[..]).expect("added");
+        }
+        let archive = archive.into_inner().expect("an archive");
+        let files = Files::unpack(archive.as_slice(), "", true).expect("read");
+        assert_eq!((files.len(), files.left_out()), (1, 2));
+        assert!(refused(&archive).starts_with("has a path that is too long: `nnn"), "what others made is refused");
+    }
+
+    #[test]
+    fn what_is_written_is_whole_or_not_there() {
+        let root = std::env::temp_dir().join(format!("claw-persona-whole-{}", std::process::id()));
+        fs::create_dir_all(&root).expect("made");
+        let place = root.join("new/out");
+        let why = whole(&place, |at| {
+            fs::create_dir_all(at.join("half")).expect("made");
+            Err::<(), _>(PersonaError::new("is cut off"))
+        });
+        assert_eq!(why, Err(PersonaError::new("is cut off")));
+        assert_eq!(fs::read_dir(root.join("new")).expect("there").count(), 0, "nothing is left of it");
+        let mut files = Files::default();
+        files.add(PodPath::parse("a/SOUL.md").expect("a path"), b"calm".to_vec(), false).expect("added");
+        files.write(&place).expect("written");
+        assert_eq!(fs::read(place.join("a/SOUL.md")).expect("read"), b"calm");
+        files.write_tar(&root.join("out.tar")).expect("written");
+        assert_eq!(fs::read(root.join("out.tar")).expect("read"), files.archive().bytes());
+        for there in ["new/out", "out.tar"] {
+            let why = files.write(&root.join(there)).expect_err("refused").to_string();
+            assert!(why.ends_with("is there already") && files.write_tar(&root.join(there)).is_err(), "{why}");
+        }
+        fs::remove_dir_all(root).expect("removed");
     }
 
     #[test]

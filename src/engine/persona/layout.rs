@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::PersonaError;
 use super::artifact::{Artifact, Blob, EMPTY_BYTES, MANIFEST, MOST_MANIFEST, TYPE, files_of, layer_of};
-use super::files::{Files, MOST_ARCHIVE, digest, inside};
+use super::files::{Files, MOST_ARCHIVE, digest, inside, whole};
+use super::reference::hex_of;
 use crate::files::read_bytes;
 
 /// The file that says what a layout is.
@@ -49,10 +50,7 @@ impl Layout<'_> {
     }
 
     fn blob(&self, blob: &Blob, most: usize) -> Result<Vec<u8>, PersonaError> {
-        let hex = blob
-            .digest
-            .strip_prefix("sha256:")
-            .filter(|hex| hex.len() == 64 && hex.bytes().all(|each| each.is_ascii_hexdigit()));
+        let hex = hex_of(&blob.digest);
         let hex = hex.ok_or_else(|| PersonaError::new("names a blob by something that is no SHA-256"))?;
         self.get(&format!("blobs/sha256/{hex}"), most)
     }
@@ -102,9 +100,10 @@ fn tar(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, PersonaError> {
 
 /// Writes an artifact as a layout into a directory that is not there yet. Returns the digest of its manifest.
 pub(super) fn write(folder: &Path, artifact: &Artifact) -> Result<String, PersonaError> {
-    if folder.symlink_metadata().is_ok() {
-        return Err(PersonaError::new(format!("is not written: `{}` is there already", folder.display())));
-    }
+    whole(folder, |folder| write_into(folder, artifact))
+}
+
+fn write_into(folder: &Path, artifact: &Artifact) -> Result<String, PersonaError> {
     let failed = |error: io::Error| PersonaError::host(folder, &error);
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(failed)?;

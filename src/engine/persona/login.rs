@@ -25,7 +25,12 @@ pub(super) enum Login {
     Basic(String, String),
     /// With a token that the registry gave before.
     Bearer(String),
+    /// With a token of an identity, which is there and is not spoken: nobody logs in.
+    Identity,
 }
+
+/// The name that a helper gives what is a token of an identity and no password.
+const IDENTITY: &str = "<token>";
 
 /// Returns how to log in to a registry; nobody where the file does not say.
 pub(super) async fn login(registry: &str) -> Login {
@@ -58,6 +63,9 @@ fn stored(config: &Value, name: &str) -> Option<Login> {
     if let Some(token) = entry["registrytoken"].as_str().filter(|token| !token.is_empty()) {
         return Some(Login::Bearer(token.to_owned()));
     }
+    if entry["identitytoken"].as_str().is_some_and(|token| !token.is_empty()) {
+        return Some(Login::Identity);
+    }
     let text = String::from_utf8(STANDARD.decode(entry["auth"].as_str()?).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
     Some(Login::Basic(user.to_owned(), password.trim_end_matches('\0').to_owned()))
@@ -78,7 +86,10 @@ async fn ask(helper: &str, name: &str) -> Option<Login> {
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.ok()?.ok()?;
     let answer: Value = serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())?;
     let text = |key: &str| answer[key].as_str().map(ToOwned::to_owned);
-    Some(Login::Basic(text("Username")?, text("Secret")?))
+    match (text("Username")?, text("Secret")?) {
+        (user, _) if user == IDENTITY => Some(Login::Identity),
+        (user, secret) => Some(Login::Basic(user, secret)),
+    }
 }
 
 #[cfg(test)]
@@ -94,11 +105,13 @@ mod tests {
             "127.0.0.1:5000": { "auth": STANDARD.encode("ann:a:b") },
             "https://ghcr.io": { "registrytoken": "two" },
             "empty.example": {},
+            "azure.example": { "auth": STANDARD.encode("0000:"), "identitytoken": "three" },
         } });
         let basic = |user: &str, password: &str| Some(Login::Basic(user.to_owned(), password.to_owned()));
         assert_eq!(stored(&config, HUB), basic("hub", "one"));
         assert_eq!(stored(&config, "127.0.0.1:5000"), basic("ann", "a:b"));
         assert_eq!(stored(&config, "ghcr.io"), Some(Login::Bearer("two".to_owned())));
+        assert_eq!(stored(&config, "azure.example"), Some(Login::Identity));
         assert_eq!(stored(&config, "empty.example"), None);
         assert_eq!(stored(&config, "other.example"), None);
     }

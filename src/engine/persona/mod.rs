@@ -21,7 +21,7 @@ mod registry;
 mod volume;
 mod wire;
 
-pub use files::{Files, digest};
+pub use files::{Files, digest, free};
 pub(crate) use volume::{moved, packed_of, seed, unusable};
 pub use volume::{reset, seeded, snapshot};
 
@@ -109,8 +109,7 @@ async fn fetch(reference: &str, pin: Option<&LockedPersona>) -> Result<(Files, S
 
 /// Returns where archives are kept by their digests: what a digest names never changes, so it is fetched once for a user.
 fn place(digest: &str) -> Option<PathBuf> {
-    let hex = digest.strip_prefix("sha256:").filter(|hex| hex.bytes().all(|each| each.is_ascii_hexdigit()))?;
-    Some(cache()?.join("personas").join(hex))
+    Some(cache()?.join("personas").join(reference::hex_of(digest)?))
 }
 
 fn kept(content: &str) -> Option<Files> {
@@ -213,5 +212,12 @@ mod tests {
         assert!(looked_through(files("calm\n")).is_ok());
         let why = looked_through(files("a\u{200b}b\n")).expect_err("refused").to_string();
         assert_eq!(why, "holds characters that nobody sees: `SOUL.md`");
+    }
+
+    #[test]
+    fn nothing_is_kept_under_what_is_no_digest() {
+        for wrong in ["sha256:", "sha256:aa", &format!("sha256:{}", "A1".repeat(32)), "sha256:../../x"] {
+            assert_eq!(place(wrong), None, "{wrong}");
+        }
     }
 }

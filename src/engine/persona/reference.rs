@@ -57,8 +57,13 @@ impl Named {
 
 /// Returns whether a text is a SHA-256 digest.
 pub(super) fn is_digest(text: &str) -> bool {
-    let hex = text.strip_prefix("sha256:");
-    hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|each| matches!(each, b'0'..=b'9' | b'a'..=b'f')))
+    hex_of(text).is_some()
+}
+
+/// Returns the digits of a SHA-256 digest; nothing where a text is none.
+pub(super) fn hex_of(text: &str) -> Option<&str> {
+    let is_digit = |each: u8| matches!(each, b'0'..=b'9' | b'a'..=b'f');
+    text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(is_digit))
 }
 
 fn is_tag(text: &str) -> bool {

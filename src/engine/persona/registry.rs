@@ -24,7 +24,25 @@ pub(super) async fn pull(reference: &str, wanted: Option<&str>, is_plain: bool) 
         return Err(PersonaError::new(format!("is asked for by what is no digest: `{}`", wrong.escape_debug())).into());
     }
     let login = who(&named.registry, is_plain).await;
-    let repository = Repository::enter(&named, &login, is_plain, Purpose::Pull).await?;
+    pulled(&named, wanted, &login, is_plain).await.map_err(|error| match error {
+        Unfetched::Away(error) => Unfetched::Away(hinted(error, &login)),
+        other => other,
+    })
+}
+
+/// Returns an error that says what is there and was not used, where that may be why.
+fn hinted(error: PersonaError, login: &Login) -> PersonaError {
+    let hint = "docker's configuration has an identity token, which claw does not speak, so nobody logged in: `docker login -u NAME` with a password or an access token is understood";
+    if *login == Login::Identity { PersonaError::new(format!("{error}; {hint}")) } else { error }
+}
+
+async fn pulled(
+    named: &Named,
+    wanted: Option<&str>,
+    login: &Login,
+    is_plain: bool,
+) -> Result<(Files, String), Unfetched> {
+    let repository = Repository::enter(named, login, is_plain, Purpose::Pull).await?;
     let path = format!("manifests/{}", wanted.unwrap_or(&named.tag));
     let long = "has a manifest that is longer than that of a persona";
     let manifest = repository.get(&path, MANIFEST, MOST_MANIFEST, long).await?;
@@ -51,7 +69,11 @@ pub(super) async fn push(reference: &str, artifact: &Artifact, is_plain: bool) -
         return Err(PersonaError::new("is named by a digest: name a tag, the digest is what comes of it"));
     }
     let login = who(&named.registry, is_plain).await;
-    let repository = Repository::enter(&named, &login, is_plain, Purpose::Push).await?;
+    pushed(&named, artifact, &login, is_plain).await.map_err(|error| hinted(error, &login))
+}
+
+async fn pushed(named: &Named, artifact: &Artifact, login: &Login, is_plain: bool) -> Result<String, PersonaError> {
+    let repository = Repository::enter(named, login, is_plain, Purpose::Push).await?;
     for (bytes, blob) in [(artifact.layer.as_slice(), &artifact.read.layers[0]), (EMPTY_BYTES, &artifact.read.config)] {
         repository.put_blob(bytes, &blob.digest).await?;
     }

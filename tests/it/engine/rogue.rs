@@ -203,3 +203,15 @@ fn what_goes_in_clear_goes_through_no_proxy_and_what_does_not_goes_through_it() 
         assert_eq!(heard(), ["CONNECT registry.example:443 HTTP/1.1"], "{name}");
     }
 }
+
+#[test]
+fn nobody_is_asked_where_the_answer_could_not_be_written() {
+    let folder = Folder::new("rogue-there");
+    folder.write("there/file", "").write("there.tar", "");
+    let rogue = Rogue::start(Box::new(|_, out| plain(out, "404 No", "")));
+    for place in ["there", "there.tar"] {
+        let run = rogue.claw(&folder, &["pull", "-o", place]);
+        assert!(run.stderr.contains(&format!("is not written: `{place}` is there already")), "{run:?}");
+    }
+    assert_eq!(*rogue.asked.lock().expect("nobody panicked"), [""; 0]);
+}
