@@ -14,20 +14,29 @@ pub(crate) enum Knows {
     Marks,
 }
 
+/// The greatest step that a parser takes in each field, minutes first; nothing where it takes any.
+pub(crate) type Steps = Option<[u32; 5]>;
+
 /// Records schedules that the runtime cannot read, and those whose day never comes: it refuses them too.
-pub(crate) fn check(runtime: &str, knows: Knows, unit: &AgentUnit, diag: &mut Diagnostics) {
+pub(crate) fn check(runtime: &str, knows: Knows, steps: Steps, unit: &AgentUnit, diag: &mut Diagnostics) {
     for schedule in &unit.schedules {
         let fields: Vec<&str> = schedule.cron.split_whitespace().collect();
         let word = fields.iter().enumerate().find_map(|(index, field)| unread(field, index, knows));
         let (message, help) = if let Some(word) = word {
             let message = format!("`{runtime}` cannot read `{word}` in the schedule `{}`", schedule.id);
             let help = match knows {
+                _ if word == "?" => "any day is `*`",
                 Knows::Marks => {
                     "`L` and `15W` are days of the month, `5L` and `5#2` days of the week, and any day is `*`"
                 }
                 _ => "write it with numbers: days of the week count from 0, which is Sunday",
             };
             (message, help)
+        } else if let Some(word) =
+            fields.iter().zip(steps.into_iter().flatten()).find_map(|(field, most)| far(field, most))
+        {
+            let message = format!("`{runtime}` takes no step as wide as `{word}` in the schedule `{}`", schedule.id);
+            (message, "write the one value that it comes to: `0` for `*/60`")
         } else if never(&fields) {
             let message = format!("the schedule `{}` names a day that none of its months has", schedule.id);
             (message, "name a month that is as long, or another day: the last one of April is 30")
@@ -56,6 +65,12 @@ fn unread(field: &str, index: usize, knows: Knows) -> Option<&str> {
         |part: &&str| part.is_empty() || *part == "*" || is_number(part) || is_name(part) && knows != Knows::Numbers;
     let items = field.split(',').filter(|item| knows != Knows::Marks || !is_mark(item, index));
     items.flat_map(|item| item.split(['-', '/'])).find(|part| !is_known(part))
+}
+
+/// Returns the item of a field whose step is greater than that.
+fn far(field: &str, most: u32) -> Option<&str> {
+    let is_far = |step: &str| is_number(step) && !step.parse::<u32>().is_ok_and(|step| step <= most);
+    field.split(',').find(|item| item.split_once('/').is_some_and(|(_, step)| is_far(step)))
 }
 
 /// Returns whether it is a day by one of the marks.
@@ -127,6 +142,14 @@ mod tests {
         for field in ["L", "LW", "5L", "15W", "5#2", "?"] {
             assert!(unread(field, 4, Knows::Names).is_some(), "{field}");
         }
+    }
+
+    #[test]
+    fn a_step_beyond_its_field_is_found() {
+        assert_eq!(
+            [far("*/59", 59), far("1-5,*/60", 59), far("*/4294967296", 59)],
+            [None, Some("*/60"), Some("*/4294967296")]
+        );
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Driver for Hermes {
         unit::primary(unit, diag);
         unit::overrides(FACTS.name, channels::is_rule, unit, diag);
         channels::check(unit, diag);
-        cron::check(FACTS.name, cron::Knows::Numbers, unit, diag);
+        cron::check(FACTS.name, cron::Knows::Numbers, None, unit, diag);
         settings::rules().check(unit, diag);
     }
 

@@ -102,7 +102,7 @@ impl Driver for Nanobot {
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         config::check(unit, diag);
         channels::check(unit, diag);
-        cron::check(FACTS.name, cron::Knows::Names, unit, diag);
+        cron::check(FACTS.name, cron::Knows::Names, None, unit, diag);
         settings::rules().check(unit, diag);
     }
 

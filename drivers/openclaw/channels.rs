@@ -34,6 +34,10 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
         }
         if account.platform.name() == "slack" {
             everywhere(account.policy, &mut heard);
+            if heard.elsewhere == Hears::Everyone && account.policy.guilds.len() == 1 {
+                heard.elsewhere = Hears::Nobody;
+                shared(unit, diag);
+            }
         }
         people::judge("openclaw", unit, &account, &heard, diag);
         if let Some(bots) = unheld(&account) {
@@ -51,6 +55,13 @@ pub(super) fn check(unit: &AgentUnit, diag: &mut Diagnostics) {
             diag.push(error.help("name the same `users` for each of its `guilds`"));
         }
     }
+}
+
+/// Records that everyone of slack's one workspace is everyone of each channel there: some have people of other workspaces in them.
+fn shared(unit: &AgentUnit, diag: &mut Diagnostics) {
+    let message = "`openclaw` hears everyone in any group of `slack` that its account is in".to_owned();
+    let warning = Diagnostic::warning(Code::RuntimeCannot, unit.origin, message);
+    diag.push(warning.help("name the workspace's `channels` in `handles`, where it shares some with other workspaces"));
 }
 
 /// Says of slack that the rule of a workspace without channels is that of every channel which the configuration does not name, whose

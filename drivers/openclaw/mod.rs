@@ -106,7 +106,7 @@ impl Driver for Openclaw {
     fn check(&self, unit: &AgentUnit, diag: &mut Diagnostics) {
         unit::primary(unit, diag);
         channels::check(unit, diag);
-        cron::check(FACTS.name, cron::Knows::Marks, unit, diag);
+        cron::check(FACTS.name, cron::Knows::Marks, Some([60, 24, 31, 12, 7]), unit, diag);
         settings::rules().check(unit, diag);
     }
 

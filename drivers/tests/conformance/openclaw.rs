@@ -359,10 +359,9 @@ fn a_workspace_without_channels_opens_every_workspace_of_slack() {
     let wider = "`openclaw` would hear in every channel of `T1` of `slack`, and the pod names which";
     assert_eq!(named, [elsewhere, (true, wider.to_owned())]);
     let open = told(&[("T1", Hears::Everyone, &[])]);
-    assert_eq!(
-        open,
-        [(true, "`openclaw` would hear everyone in any group of `slack` that its account is in".to_owned())]
-    );
+    assert_eq!(open, [(false, "`openclaw` hears everyone in any group of `slack` that its account is in".to_owned())]);
+    let both = told(&[("T1", Hears::Everyone, &[]), ("T2", Hears::Everyone, &["C2"])]);
+    assert!(both.iter().any(|(is_refused, _)| *is_refused), "{both:?}");
     // Where each names its channels nothing else is open.
     let exact = [("T1", Hears::Everyone, &["C1"][..]), ("T2", only("U1"), &["C2"])];
     assert_eq!(told(&exact), []);

@@ -152,9 +152,30 @@ fn schedules_that_it_would_not_keep_are_refused() {
         unit.schedules = vec![Schedule { id: "x".into(), cron, message, target: None }];
         heard::is_refused(&heard::told(&unit))
     };
-    let good = ["*/5 0-6 1,15 jan-mar *", "0 9 * * MON-FRI/2", "0 9 * * 0,5-7", "0 0 29 2 *", "0 0 31 1-2 *"];
+    let good = [
+        "*/5 0-6 1,15 jan-mar *",
+        "0 9 * * MON-FRI/2",
+        "0 9 * * 0,5-7",
+        "0 0 29 2 *",
+        "0 0 31 1-2 *",
+        "*/59 */23 */31 * *",
+        "0 0 * */12 */7",
+    ];
     // What it does not read, and days that never come.
-    let bad = ["0 9 L * *", "0 9 15W * *", "0 9 * * 5#2", "0 9 * * 5L", "0 9 * * 1-fri", "0 9 * jan-3 *", "0 0 31 2 *"];
+    let bad = [
+        "0 9 L * *",
+        "0 9 15W * *",
+        "0 9 * * 5#2",
+        "0 9 * * 5L",
+        "0 9 * * 1-fri",
+        "0 9 * jan-3 *",
+        "0 0 31 2 *",
+        "*/60 * * * *",
+        "0 */24 * * *",
+        "0 0 */32 * *",
+        "0 0 * */13 *",
+        "0 0 * * */8",
+    ];
     // What it reads as something else: a day that is both, and numbers that count from 1 beside names.
     let other = ["0 9 1 * 1", "0 9 2 * 1", "0 9 * * 3,wed", "0 9 * * 5,fri"];
     assert!(!good.into_iter().any(refused));
