@@ -123,10 +123,18 @@ async fn into(session: &Session<'_>, service: &str, id: &str, source: &str, path
         archive.into_inner()?.flush()
     });
     let sent = docker.unpack_from(id, directory, reader).await;
-    let packed = packing.join().unwrap_or_else(|_| Err(std::io::Error::other("it cannot be packed")));
-    match packed {
-        // Nobody reads any more: why, the engine says.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(error).into()),
+    // Where nobody reads any more it is not waited for: it would wait for a reader.
+    if sent.is_err() && !packing.is_finished() {
+        return Ok(sent?);
+    }
+    let packed = tokio::task::spawn_blocking(|| packing.join()).await;
+    let packed = packed.ok().and_then(Result::ok);
+    match packed.unwrap_or_else(|| Err(std::io::Error::other("it cannot be packed"))) {
+        // Why nobody reads any more, the engine says.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            session.ui.progress(&format!("what came before it is in `{service}` already"));
+            Err(failed(error).into())
+        }
         _ => Ok(sent?),
     }
 }

@@ -43,16 +43,17 @@ pub(crate) fn run(global: &Global, services: &[String], is_manuals: bool, ui: &U
             ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(Exit::Wrong);
         };
+        let asked = asked(&plan, &input, services)?;
+        // That may take long, and keeps nobody from stopping an agent meanwhile.
+        pull(&asked, &input, ui).await?;
         let _held = hold(&input, &plan)?;
         // What another run wrote before this one held the pod stays as well.
         let unread = input.diagnostics.clone();
         let before = input.lockfile()?.map(|(_, lock)| lock).unwrap_or_default();
         input.diagnostics = unread;
-        let asked = asked(&plan, &input, services)?;
         let kept = before.images.keys().filter(|name| !services.is_empty() && !asked.contains(*name)).cloned();
         let kept: BTreeSet<String> = kept.collect();
         let personas = personas(&plan, &before, services);
-        pull(&asked, &input, ui).await?;
         let Some((plan, lock)) = lock(&mut input, &before, (&kept, &personas)).await? else {
             ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
             return Ok(Exit::Wrong);

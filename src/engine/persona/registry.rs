@@ -33,7 +33,9 @@ pub(super) async fn pull(reference: &str, wanted: Option<&str>, is_plain: bool) 
 /// Returns an error that says what is there and was not used, where that may be why.
 fn hinted(error: PersonaError, login: &Login) -> PersonaError {
     let hint = "docker's configuration has an identity token, which claw does not speak, so nobody logged in: `docker login -u NAME` with a password or an access token is understood";
-    if *login == Login::Identity { PersonaError::new(format!("{error}; {hint}")) } else { error }
+    let text = error.to_string();
+    let is_refused = ["answered 401", "answered 403"].iter().any(|answer| text.contains(answer));
+    if is_refused && *login == Login::Identity { PersonaError::new(format!("{error}; {hint}")) } else { error }
 }
 
 async fn pulled(

@@ -221,7 +221,11 @@ async fn taken(
             Hold::Paused => docker.unpause(&id).await,
             Hold::Stopped => docker.start(&id).await.map(drop),
         };
-        let_go = let_go.and(went);
+        match went {
+            // Somebody took it away or let it go meanwhile.
+            Err(error) if matches!(error.status, Some(404 | 409)) => {}
+            other => let_go = let_go.and(other),
+        }
     }
     docker.remove_container(&helper, false).await?;
     let_go?;

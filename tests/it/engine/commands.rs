@@ -73,6 +73,14 @@ fn files_go_in_and_out() {
     let run = pod.run(&["cp", "web:/none", "x"]);
     assert!(run.code == Some(1) && run.stderr.contains("could not copy from"), "{run:?}");
     assert_eq!(pod.run(&["cp", "a", "b"]).code, Some(2));
+    // What is longer than any buffer on the way goes through, and is not waited for where nobody takes it.
+    let big = "0123456789abcdef".repeat(1 << 19);
+    pod.write("big", &big);
+    pod.ok(&["cp", "big", "web:/copied"]);
+    pod.ok(&["cp", "web:/copied/big", "back"]);
+    assert!(read("back") == big);
+    let run = pod.run(&["cp", "big", "web:/none/of/it"]);
+    assert!(run.code == Some(1) && run.stderr.contains("could not copy to"), "{run:?}");
     pod.ok(&["down", "-v"]);
 }
 
