@@ -292,7 +292,7 @@ mod tests {
         for line in ["ready", r#"{"level":"info","msg":"no error"}"#, ""] {
             assert!(!is_complaint(line), "{line}");
         }
-        assert_eq!(short("a\u{1b}[2Jb\tc"), "a\u{fffd}[2Jb c");
+        assert_eq!(short("a\u{1b}[2Jb\tc\u{202e}"), "a[2Jb c");
         assert!(refusal(r#"{"type":"egress_denied","claw_id":"bot"}"#, "bot"));
         assert!(!refusal(r#"{"type":"egress_denied","claw_id":"bot-2"}"#, "bot"));
         assert!(!refusal(r#"{"type":"response","claw_id":"bot"}"#, "bot"));
