@@ -49,8 +49,10 @@ pub(crate) async fn find(name: &str, root: &Path, pin: Option<&LockedPersona>, s
         Ok(PersonaSource::Registry(reference)) => match (fetch(&reference, pin).await, pin) {
             (Ok((files, digest)), _) => Ok(Some((files, Some(digest)))),
             // A pod whose persona was copied long ago needs no registry.
-            (Err(Unfetched::Away(_)), Some(pin)) => return PersonaFact::Known(KnownPersona::locked(pin)),
-            (Err(Unfetched::Away(error) | Unfetched::Other(error)), _) => Err(error),
+            (Err(Unfetched::Away(_) | Unfetched::Refused(_)), Some(pin)) => {
+                return PersonaFact::Known(KnownPersona::locked(pin));
+            }
+            (Err(Unfetched::Away(error) | Unfetched::Refused(error) | Unfetched::Other(error)), _) => Err(error),
         },
         Err(bad) => Err(PersonaError::new(bad.to_string())),
     };
@@ -70,6 +72,8 @@ pub(crate) async fn find(name: &str, root: &Path, pin: Option<&LockedPersona>, s
 enum Unfetched {
     /// The registry does not give it now.
     Away(PersonaError),
+    /// The registry lets nobody in who shows what was shown.
+    Refused(PersonaError),
     /// What it gave is not what was asked for, or no persona.
     Other(PersonaError),
 }
@@ -83,7 +87,7 @@ impl From<PersonaError> for Unfetched {
 impl From<Unfetched> for PersonaError {
     fn from(error: Unfetched) -> Self {
         match error {
-            Unfetched::Away(error) | Unfetched::Other(error) => error,
+            Unfetched::Away(error) | Unfetched::Refused(error) | Unfetched::Other(error) => error,
         }
     }
 }

@@ -24,18 +24,18 @@ pub(super) async fn pull(reference: &str, wanted: Option<&str>, is_plain: bool) 
         return Err(PersonaError::new(format!("is asked for by what is no digest: `{}`", wrong.escape_debug())).into());
     }
     let login = who(&named.registry, is_plain).await;
-    pulled(&named, wanted, &login, is_plain).await.map_err(|error| match error {
-        Unfetched::Away(error) => Unfetched::Away(hinted(error, &login)),
-        other => other,
-    })
+    pulled(&named, wanted, &login, is_plain).await.map_err(|error| hinted(error, &login))
 }
 
 /// Returns an error that says what is there and was not used, where that may be why.
-fn hinted(error: PersonaError, login: &Login) -> PersonaError {
+fn hinted(error: Unfetched, login: &Login) -> Unfetched {
     let hint = "docker's configuration has an identity token, which claw does not speak, so nobody logged in: `docker login -u NAME` with a password or an access token is understood";
-    let text = error.to_string();
-    let is_refused = ["answered 401", "answered 403"].iter().any(|answer| text.contains(answer));
-    if is_refused && *login == Login::Identity { PersonaError::new(format!("{error}; {hint}")) } else { error }
+    match error {
+        Unfetched::Refused(error) if *login == Login::Identity => {
+            Unfetched::Refused(PersonaError::new(format!("{error}; {hint}")))
+        }
+        other => other,
+    }
 }
 
 async fn pulled(
@@ -71,10 +71,10 @@ pub(super) async fn push(reference: &str, artifact: &Artifact, is_plain: bool) -
         return Err(PersonaError::new("is named by a digest: name a tag, the digest is what comes of it"));
     }
     let login = who(&named.registry, is_plain).await;
-    pushed(&named, artifact, &login, is_plain).await.map_err(|error| hinted(error, &login))
+    pushed(&named, artifact, &login, is_plain).await.map_err(|error| hinted(error, &login).into())
 }
 
-async fn pushed(named: &Named, artifact: &Artifact, login: &Login, is_plain: bool) -> Result<String, PersonaError> {
+async fn pushed(named: &Named, artifact: &Artifact, login: &Login, is_plain: bool) -> Result<String, Unfetched> {
     let repository = Repository::enter(named, login, is_plain, Purpose::Push).await?;
     for (bytes, blob) in [(artifact.layer.as_slice(), &artifact.read.layers[0]), (EMPTY_BYTES, &artifact.read.config)] {
         repository.put_blob(bytes, &blob.digest).await?;

@@ -255,7 +255,11 @@ async fn fine(answer: Response) -> Result<Response, Unfetched> {
     let said = String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ");
     let said: String = said.chars().take(200).collect();
     let more = if said.is_empty() { String::new() } else { format!(": {}", said.escape_debug()) };
-    Err(Unfetched::Away(PersonaError::new(format!("is not to be had: its registry answered {status}{more}"))))
+    let error = PersonaError::new(format!("is not to be had: its registry answered {status}{more}"));
+    Err(match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Unfetched::Refused(error),
+        _ => Unfetched::Away(error),
+    })
 }
 
 /// Returns the first bytes of an answer, whatever its length.
