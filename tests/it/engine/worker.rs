@@ -1,5 +1,6 @@
 //! Worker mode: siblings beside the pod, their lines, and what of them is kept.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -91,9 +92,10 @@ fn a_worker_stands_beside_the_pod_and_is_no_part_of_it() {
     assert!(host["Memory"].as_i64() > Some(0) && host["PidsLimit"].as_i64() > Some(0), "{host}");
     let networks: Vec<&String> = seen["NetworkSettings"]["Networks"].as_object().expect("a map").keys().collect();
     assert_eq!(networks, [&format!("{}_claw-worker", pod.name)]);
+    // The engine keeps them in a map: their order is another one each time.
     let mounts = seen["Mounts"].as_array().expect("a list").iter();
-    let mounts: Vec<String> = mounts.map(|each| format!("{} {}", each["Destination"], each["RW"])).collect();
-    assert_eq!(mounts, ["\"/run/claw\" false", "\"/run/claw-worker\" true"]);
+    let mounts: BTreeSet<String> = mounts.map(|each| format!("{} {}", each["Destination"], each["RW"])).collect();
+    assert_eq!(mounts, ["\"/run/claw\" false", "\"/run/claw-worker\" true"].map(String::from).into());
     let environment = docker(&["exec", &worker, "env"]);
     assert!(!environment.contains("marker-of-the-key") && !environment.contains("NOTE"), "{environment}");
     assert!(environment.contains("PATH=/run/claw/track/apt:/"), "{environment}");
