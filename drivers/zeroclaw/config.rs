@@ -121,6 +121,8 @@ pub(super) fn config(unit: &AgentUnit, env: &mut Env) -> Doc {
             ]),
         ),
         ("heartbeat", off()),
+        // Its default wants a provider of embeddings beside words, and warns at each start that there is none.
+        ("memory", Doc::map([("search_mode", Doc::str("bm25"))])),
         ("providers", Doc::map([("models", models.providers)])),
         // The container is what holds it; nobody sits beside it to be asked.
         (

@@ -3,6 +3,8 @@
 //! Its configuration is one TOML file which it reads from a directory that it writes beside; secrets are variables. Everything
 //! here was seen in zeroclaw 0.8.7 from crates.io, or judged by its own configuration crate.
 
+use std::borrow::Cow;
+
 use claw_types::agent::{AgentUnit, EnvValue, Inference};
 use claw_types::diag::{Code, Diagnostic, Diagnostics, Reported};
 use claw_types::driver::{
@@ -21,6 +23,7 @@ use crate::common::{answer, table, unit};
 
 mod channels;
 mod config;
+mod reading;
 mod schedules;
 
 /// The driver.
@@ -169,6 +172,7 @@ impl Driver for Zeroclaw {
             persona: Some(unit::path(&format!("{WORKSPACE}/persona"), unit, diag)?),
             state: volumes(unit, diag)?,
             probe: Probe::Http { port: PORT, path: "/health" },
+            reading: Some(unit::program(reading::COMMAND)),
             door: Some(door()),
             ..Lowered::default()
         };
@@ -203,6 +207,10 @@ impl Driver for Zeroclaw {
             (true, true) if well.is_empty() => said(HealthStatus::Healthy, "ready, no channels".to_owned()),
             (true, true) => said(HealthStatus::Healthy, well.join("; ")),
         }
+    }
+
+    fn read_configuration<'o>(&self, output: &'o ProbeOutput) -> Cow<'o, str> {
+        reading::reading(output).map_or(Cow::Borrowed(&output.stdout), |reading| Cow::Owned(reading.to_string()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a driver is: facts about a runtime, and a pure function from a unit to what that runtime needs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::agent::{AgentUnit, EnvValue};
@@ -28,6 +29,12 @@ pub trait Driver: Sync {
 
     /// Returns what a probe's output says.
     fn read_health(&self, output: &ProbeOutput) -> Health;
+
+    /// Returns what the command of [`Lowered::reading`] printed, as the JSON object described there. Most print that themselves;
+    /// for a runtime with a list of its own the driver says it in that form.
+    fn read_configuration<'o>(&self, output: &'o ProbeOutput) -> Cow<'o, str> {
+        Cow::Borrowed(&output.stdout)
+    }
 }
 
 /// What is always true of a runtime. A new field makes every driver decide.
@@ -165,8 +172,8 @@ pub struct Lowered {
     pub probe: Probe,
     /// A command that tells more than the probe and takes longer; asked where a person wants to know.
     pub detail: Option<Vec<String>>,
-    /// A command that prints the configuration as the runtime reads it: one JSON object without secrets, with `endpoints` (the base
-    /// URLs of models it would ask), `models` (their names as it would ask for them), `ignored` (keys it does not know), `warnings`
+    /// A command that prints the configuration as the runtime reads it. [`Driver::read_configuration`] makes of that one JSON object
+    /// without secrets, with `endpoints` (the base URLs of models it would ask), `models` (their names as it would ask for them), `ignored` (keys it does not know), `warnings`
     /// (what it says itself) and `configuration` (the whole).
     pub reading: Option<Vec<String>>,
     /// How a message gets in.
@@ -282,7 +289,7 @@ pub struct ProbeOutput {
     pub exit_code: i64,
     /// Standard output.
     pub stdout: String,
-    /// Standard error; noise.
+    /// Standard error; noise, mostly.
     pub stderr: String,
 }
 

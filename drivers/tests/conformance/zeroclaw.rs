@@ -1,11 +1,15 @@
 //! What the driver `zeroclaw` writes, judged by the real program where it is there (`scripts/zeroclaw.sh`).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use claw_types::agent::{DirectPolicy, Schedule, Setting};
+use claw_types::diag::Diagnostics;
 use claw_types::doc::Doc;
+use claw_types::driver::ProbeOutput;
 use claw_types::span::{FileId, Span, Spanned};
+use serde_json::Value;
 
 use crate::keys::made;
 use crate::{everything, everything_proxied, heard, unit};
@@ -26,10 +30,18 @@ fn program() -> Option<PathBuf> {
     program
 }
 
-/// What the program says of a configuration: whether it takes it to the letter, what it warns of, and what it makes of each key.
+/// What the program says of a configuration: whether it takes it to the letter, what it makes of each key, and the same as the driver
+/// reads it for `claw diagnose`.
 struct Judged {
     verdict: String,
     list: String,
+    reading: Value,
+}
+
+impl Judged {
+    fn texts(&self, key: &str) -> Vec<&str> {
+        self.reading[key].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
+    }
 }
 
 fn judged(program: &Path, name: &str, text: &str) -> Judged {
@@ -40,19 +52,22 @@ fn judged(program: &Path, name: &str, text: &str) -> Judged {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("HOME", &folder).env("ZEROCLAW_CONFIG_DIR", &folder);
         let output = command.output().expect("the program runs");
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        ProbeOutput {
+            exit_code: output.status.code().unwrap_or(-1).into(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     };
-    // What is wrong with a configuration is a warning of its log.
-    let list = said(&["config", "list", "--verbose", "--log-level", "warn"]);
-    let judged = Judged { verdict: said(&["config", "migrate", "--json"]), list };
+    let driver = claw_drivers::find("zeroclaw").expect("a driver");
+    let lowered = driver.lower(&unit("zeroclaw", false, 0, 1, false), &mut Diagnostics::new()).expect("lowered");
+    let command = lowered.reading.expect("a command");
+    let arguments: Vec<&str> = command.iter().skip(1).map(String::as_str).collect();
+    let output = said(&arguments);
+    let reading = serde_json::from_str(&driver.read_configuration(&output)).expect("a reading");
+    let migrated = said(&["config", "migrate", "--json"]);
+    let verdict = format!("{}{}", migrated.stdout, migrated.stderr);
     std::fs::remove_dir_all(folder).expect("removed");
-    judged
-}
-
-/// Returns what is wrong, as the program's log says it.
-fn warned(list: &str) -> Vec<&str> {
-    let marks = ["validation errors", "Unknown config key", "section dropped", "section ignored"];
-    list.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))).collect()
+    Judged { verdict, list: output.stdout, reading }
 }
 
 /// Returns the keys of a configuration that the program does not read as they are written.
@@ -116,7 +131,13 @@ fn the_real_program_takes_every_configuration_and_reads_every_key_as_it_was_mean
         let text = text.replace(".main]\nchannel_ids", ".main]\nbot_token = \"x\"\nchannel_ids");
         let said = judged(&program, name, &text);
         assert!(said.verdict.contains("\"valid\": true"), "{name}: {}\n{text}", said.verdict);
-        assert_eq!(warned(&said.list), Vec::<&str>::new(), "{name}\n{text}");
+        assert_eq!(said.texts("warnings"), Vec::<&str>::new(), "{name}\n{text}");
+        let addresses = text.lines().filter_map(|line| line.strip_prefix("uri = ")?.strip_prefix('"'));
+        let addresses: BTreeSet<&str> = addresses.map(|address| address.trim_end_matches('"')).collect();
+        assert!(!addresses.is_empty(), "{name}\n{text}");
+        assert_eq!(said.texts("endpoints").into_iter().collect::<BTreeSet<_>>(), addresses, "{name}");
+        assert!(said.texts("models").iter().all(|model| text.contains(&format!("\"{model}\""))), "{name}");
+        assert!(!said.texts("models").is_empty(), "{name}");
         let written = text.replace("bot_token = \"x\"\n", "");
         assert_eq!(unread(&written, &said.list), Vec::<String>::new(), "{name}");
         let server = said.list.lines().find(|line| line.contains("mcp.servers.db.url"));
@@ -125,11 +146,15 @@ fn the_real_program_takes_every_configuration_and_reads_every_key_as_it_was_mean
     // What is wrong is told: a name that leads nowhere, a key that is not known, and a value of another kind.
     let (text, _) = made(&unit("zeroclaw", true, 0, 1, true), CONFIG);
     let dangling = text.replace("model_provider = \"custom.cllama\"", "model_provider = \"custom.other\"");
-    assert_eq!(warned(&judged(&program, "dangling", &dangling).list).len(), 1, "the program takes anything");
+    let judged_now = judged(&program, "dangling", &dangling);
+    let warnings = judged_now.texts("warnings");
+    assert!(matches!(warnings[..], [warning] if warning.contains("dangling_reference")), "{warnings:?}");
     let misspelt = text.replace("require_pairing = true", "require_paring = true");
     assert_eq!(unread(&misspelt, &judged(&program, "misspelt", &misspelt).list), ["require_paring = true"]);
     let odd = text.replace("port = 42617", "port = \"any\"");
-    assert!(judged(&program, "odd", &odd).verdict.contains("\"valid\": false"));
+    let odd = judged(&program, "odd", &odd);
+    assert!(odd.verdict.contains("\"valid\": false"));
+    assert!(odd.texts("warnings").iter().any(|warning| warning.contains("`gateway`")), "{}", odd.reading);
 }
 
 /// When a job of this schedule comes next, as the program itself says; nothing where it takes none.

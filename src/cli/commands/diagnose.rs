@@ -8,7 +8,7 @@ use claw_engine::health::health;
 use claw_engine::logs::read;
 use claw_types::agent::Inference;
 use claw_types::doc::visible;
-use claw_types::driver::{DriverFacts, HealthStatus};
+use claw_types::driver::{Driver, DriverFacts, HealthStatus};
 use claw_types::gate::GATE;
 use claw_types::image::label;
 use claw_types::standing::Standing;
@@ -54,8 +54,8 @@ async fn look(session: &Session<'_>, planned: &PlannedUnit, containers: &[Seen])
     let facts = session.driver(id).map(|driver| driver.facts());
     let answer = health(planned, seen, session.driver(id), docker).await?;
     let running = seen.filter(|seen| seen.state.is_running);
-    let reading = match (running, &planned.lowered.reading) {
-        (Some(seen), Some(command)) => Some(reading(docker, &seen.id, command).await),
+    let reading = match (running, &planned.lowered.reading, session.driver(id)) {
+        (Some(seen), Some(command), Some(driver)) => Some(reading(docker, &seen.id, command, driver).await),
         _ => None,
     };
     let complaints = complaints(session, id, containers).await?;
@@ -97,14 +97,15 @@ fn driver(facts: &DriverFacts) -> Value {
 }
 
 /// Returns what a runtime says it has read, or why it says nothing.
-async fn reading(docker: &Docker, container: &str, command: &[String]) -> Value {
+async fn reading(docker: &Docker, container: &str, command: &[String], driver: &dyn Driver) -> Value {
     let output = match docker.exec(container, command, READING).await {
         Ok(output) => output,
         // One that hangs, or stopped just now, keeps nothing else from being told.
         Err(error) => return json!({ "failed": error.reason }),
     };
-    let answer = output.stdout.lines().rev().find_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
-    let answer = answer.or_else(|| serde_json::from_str(&output.stdout).ok()).filter(Value::is_object);
+    let told = driver.read_configuration(&output);
+    let answer = told.lines().rev().find_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
+    let answer = answer.or_else(|| serde_json::from_str(&told).ok()).filter(Value::is_object);
     answer.unwrap_or_else(|| {
         let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     CONTRACT_BEGIN, CONTRACT_END, KEY, alone, behind_the_proxy, calls_the_library, cannot, comes, compiled, health,
@@ -163,6 +163,12 @@ fn answers(pod: &Pod) {
     calls_the_library(pod);
     let answer = pod.ok(&["ask", "keeper", "--session", "other", "hello"]);
     assert!(answer.contains("Turn 1"), "{answer}");
+    // What it read is what was written, and it warns of nothing.
+    let told: Value = serde_json::from_str(&pod.ok(&["diagnose", "keeper", "--json"])).expect("JSON");
+    let agent = &told["data"]["agents"][0];
+    assert_eq!((&agent["findings"], &agent["reading"]["warnings"]), (&json!([]), &json!([])), "{agent}");
+    assert_eq!(agent["reading"]["endpoints"][0], "http://provider:8701/v1");
+    assert_eq!(agent["reading"]["configuration"]["memory.search_mode"], "bm25");
 }
 
 /// It is held as planned, cannot write its contract, its configuration or its skills, and nothing shows its secrets.
