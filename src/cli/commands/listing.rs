@@ -69,7 +69,8 @@ pub(crate) fn port(
         let all = session.containers(&[]).await?;
         let wanted = format!("{port}/{protocol}");
         let leading = published(&seen, gate(&all)).into_iter().filter(|each| each.inside == wanted);
-        let addresses: Vec<String> = leading.map(|each| each.address).collect();
+        let mut addresses: Vec<String> = leading.map(|each| each.address).collect();
+        addresses.sort_unstable();
         if addresses.is_empty() {
             return Err(CommandError::Usage(format!("`{service}` does not publish {port}/{protocol}")));
         }
