@@ -199,7 +199,7 @@ fn manifest(provider: &Provider, agent: Value) -> Value {
 }
 
 /// A port that nobody has: below those that the kernel gives to connections, for one of them could take it before the proxy does.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 20_000 + (std::process::id() % 50) as u16 * 200;
     let ports = std::iter::repeat_with(|| start + NEXT.fetch_add(1, Ordering::SeqCst) % 2_000);
@@ -293,6 +293,25 @@ impl Gateway {
 
     fn state(&self) -> Value {
         self.operator("GET", "/state", b"").json()
+    }
+
+    /// Waits until a call is under way that has begun to answer.
+    fn streams(&self) {
+        let began = Instant::now();
+        while self.state()["live"][0]["phase"] != "streaming" {
+            assert!(began.elapsed() < Duration::from_secs(10), "nothing streams: {}", self.state()["live"]);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until an alarm says this. Others may stand before it: a table of prices that has become old is one.
+    fn alarm(&self, text: &str) {
+        let began = Instant::now();
+        let is_told = |line: &Value| line["text"].as_str().is_some_and(|own| own.contains(text));
+        while !self.audit("alarm", 0).iter().any(is_told) {
+            assert!(began.elapsed() < Duration::from_secs(10), "no alarm says {text}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Returns the lines of the audit of a type, once there are so many of them.

@@ -115,7 +115,7 @@ fn judge(verdicts: Arc<Mutex<std::collections::BTreeMap<String, Value>>>) -> Pro
     Provider::new(move |got: &Got| {
         let stage = got.path.rsplit('/').next().expect("a stage").to_owned();
         match verdicts.lock().expect("no panic").get(&stage) {
-            Some(Value::String(text)) if text == "hang" => vec![Act::Wait(1500)],
+            Some(Value::String(text)) if text == "hang" => vec![Act::Wait(9000)],
             Some(verdict) => json_answer(verdict),
             None => json_answer(&json!({"verdict": "allow", "score": 0.93})),
         }
@@ -134,7 +134,7 @@ fn a_policy_service_judges_both_ways_and_what_it_does_not_answer_is_closed() {
     let set = |stage: &str, verdict: Value| drop(verdicts.lock().expect("no panic").insert(stage.to_owned(), verdict));
     let contract = json!({"contract": [{"id": "rules", "mode": "enforce", "text": "Never say no."}]});
     let mut text = manifest(&provider, agent(json!({"primary": ["openai/gpt-4o"]}), contract));
-    text["policy"] = json!({"url": format!("http://127.0.0.1:{}", policy.port), "timeout_ms": 500});
+    text["policy"] = json!({"url": format!("http://127.0.0.1:{}", policy.port), "timeout_ms": 3000});
     let gateway = Gateway::new("judged", &text);
     let ask = question("openai/gpt-4o");
     assert_eq!(gateway.chat(&ask).status, 200);

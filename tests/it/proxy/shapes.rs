@@ -432,7 +432,7 @@ fn a_caller_that_goes_away_is_charged_what_the_provider_charges() {
     let provider = Provider::new(|_| {
         let parts = chat_stream("data: ", "\n", Usage::Own);
         let mut acts = stream(&parts.iter().map(String::as_str).collect::<Vec<_>>());
-        acts.insert(2, Act::Wait(400));
+        acts.insert(2, Act::Wait(3000));
         acts
     });
     let gateway = Gateway::new("aborts", &manifest(&provider, agent(json!({"primary": ["openai/gpt-4o"]}), json!({}))));

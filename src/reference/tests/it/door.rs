@@ -83,13 +83,14 @@ async fn an_agent_that_is_drained_ends_what_it_began_and_takes_nothing_new() {
         let address = agent.address.clone();
         tokio::spawn(async move { client::ask(&address, "main", text).await.map_err(|error| error.to_string()) })
     };
-    let long = ask("think 2");
+    let long = ask("think 5");
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let waiting = ask("after that");
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let began = std::time::Instant::now();
     client::drain(&agent.address).await.expect("drained");
     assert!(began.elapsed() > std::time::Duration::from_secs(1), "it waited");
-    assert_eq!(long.await.expect("ended"), Ok("I am Writer. Turn 1: think 2".to_owned()));
+    assert_eq!(long.await.expect("ended"), Ok("I am Writer. Turn 1: think 5".to_owned()));
     assert_eq!(waiting.await.expect("ended"), Ok("I am Writer. Turn 2: after that".to_owned()));
     let refused = Err("the agent is about to be stopped and takes nothing new".to_owned());
     assert_eq!(ask("now").await.expect("ended"), refused);
