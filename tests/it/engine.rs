@@ -31,7 +31,9 @@ pub(crate) mod surfaces;
 mod values;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use crate::{Folder, Run, claw, files, root};
 
@@ -60,7 +62,11 @@ impl Pod {
 
     /// An empty folder.
     pub(crate) fn new(name: &str) -> Self {
+        static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let name = format!("claw-{name}-{}", std::process::id());
+        let is_new = NAMES.lock().expect("nobody panicked").insert(name.clone());
+        // Tests run side by side in one process: two pods of one name would take each other away.
+        assert!(is_new, "another test has a pod `{name}`");
         Self { folder: Folder::new(&name), name }
     }
 
@@ -85,6 +91,11 @@ impl Pod {
         let run = self.run(arguments);
         assert_eq!(run.code, Some(0), "claw {arguments:?}: {}\n{}", run.stdout, run.stderr);
         run.stdout
+    }
+
+    /// The label of what a test makes beside its pod, by which it goes with the pod: claw knows nothing of it.
+    fn mark(&self) -> String {
+        format!("test={}", self.name)
     }
 
     /// What the engine has with the project's label, seen by docker's own client.
@@ -165,6 +176,17 @@ fn shell(pod: &Pod) {
     );
     pod.write("box/Dockerfile", &dockerfile).write("box/name", &pod.name);
     std::fs::copy(busybox, pod.folder.0.join("box/busybox")).expect("copied");
+}
+
+/// A script that says the size of its terminal. It waits, for 9 seconds at most, until that is 33 by 77: a size comes a moment after
+/// the command has begun.
+const SIZE: &str =
+    "n=0; until [ \"$(stty size)\" = \"33 77\" ] || [ $n = 90 ]; do n=$((n+1)); sleep 0.1; done; stty size";
+
+/// Waits until a program `sleep` runs in a container: for a moment after the start it is the shim yet, or the shell before it.
+fn sleeps(container: &str) {
+    let script = "n=0; until pidof sleep >/dev/null; do n=$((n+1)); [ $n -lt 600 ] || exit 1; sleep 0.05; done";
+    docker(&["exec", container, "sh", "-c", script]);
 }
 
 /// Sends a signal to a process.

@@ -43,10 +43,12 @@ impl Process {
     }
 }
 
-/// Returns the processes of a running container.
+/// Returns the processes of a running container. A command that is just being started, such as a health check, is none of them:
+/// until it has become its program it is the engine's `runc:[2:INIT]`, with root's rights.
 pub(super) fn processes(container: &str) -> Vec<Process> {
     let table = docker(&["top", container, "-eo", "pid,comm"]);
     let rows = table.lines().skip(1).filter_map(|line| line.trim().split_once(char::is_whitespace));
+    let rows = rows.filter(|(_, name)| !name.trim().starts_with("runc"));
     // One that has ended since is none.
     let found = rows.filter_map(|(pid, name)| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use super::{Pod, docker, shell};
+use super::{Pod, SIZE, docker, shell};
 
 fn pod(name: &str, services: &str) -> Pod {
     let pod = Pod::new(name);
@@ -42,7 +42,7 @@ fn a_command_is_run_inside_with_what_it_is_given() {
     // At a terminal the command has one, of the same size.
     let claw = format!("stty rows 33 cols 77; {} -p {}", env!("CARGO_BIN_EXE_claw"), pod.name);
     let output = Command::new("script")
-        .args(["-qec", &format!("{claw} exec web sh -c 'sleep 1; stty size'"), "/dev/null"])
+        .args(["-qec", &format!("{claw} exec web sh -c '{SIZE}'"), "/dev/null"])
         .current_dir(&pod.folder.0)
         .stdin(Stdio::null())
         .output()

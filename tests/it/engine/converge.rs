@@ -1,7 +1,11 @@
 //! What `up` is asked for beside what differs, and what it puts back.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use super::services::{compose, job, pod, sleeper};
 use super::{Pod, docker};
+use crate::proxy::free_port;
 
 /// What is set of a container, with docker's own client.
 fn of(container: &str, field: &str) -> String {
@@ -138,10 +142,7 @@ fn what_a_killed_run_set_aside_goes_with_the_next() {
 
 #[test]
 fn all_that_was_replaced_comes_back_whatever_took_its_place() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("bound").port();
-    drop(taken);
-    let ports = format!("    ports: [\"127.0.0.1:{port}:80\"]\n");
+    let ports = format!("    ports: [\"127.0.0.1:{}:80\"]\n", free_port());
     let check = |test: &str| {
         format!("    healthcheck: {{test: [CMD, '{test}'], interval: 200ms, retries: 2}}\n    stop_signal: SIGKILL\n")
     };
@@ -174,15 +175,30 @@ fn all_that_was_replaced_comes_back_whatever_took_its_place() {
 
 #[test]
 fn what_ends_badly_is_not_what_is_waited_for() {
-    let pod = pod("badly", &format!("{}{}", job("good", "exit 0", ""), job("bad", "sleep 1; exit 3", "")));
+    // It ends when it is told to: one that has ended when `up` looks is a finding, and one that runs is what is waited for.
+    let bad = |end: &str| job("bad", &format!("while [ ! -e {end} ]; do sleep 0.1; done; exit 3"), "");
+    let pod = pod("badly", &format!("{}{}", job("good", "exit 0", ""), bad("/end")));
     let run = pod.run(&["up", "-d"]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    docker(&["exec", &pod.container("bad"), "touch", "/end"]);
+    assert_eq!(pod.run(&["wait", "bad"]).code, Some(3));
     let run = pod.run(&["up", "--wait", "--force-recreate", "good"]);
     assert_eq!(run.code, Some(0), "a job that ended well is what it was to be: {run:?}");
-    compose(&pod, &job("bad", "exit 3", ""));
-    let run = pod.run(&["up", "--wait"]);
-    assert!(run.code == Some(4) && run.stderr.contains("not ready: `bad` exited with 3"), "{run:?}");
+    // Another one is waited for first, and is ready once this one has ended.
+    let check =
+        "    healthcheck: {test: [CMD, test, -f, /ready], interval: 200ms, retries: 1000}\n    stop_signal: SIGKILL\n";
+    compose(&pod, &format!("{}{}", job("a", "exec sleep 1000", check), bad("/over")));
+    let mut command = pod.command(&["up", "--wait"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("claw runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "wait for a"), "it is never waited for");
+    docker(&["exec", &pod.container("bad"), "touch", "/over"]);
+    docker(&["wait", &pod.container("bad")]);
+    docker(&["exec", &pod.container("a"), "touch", "/ready"]);
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().expect("ended").code(), Some(4), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("not ready: `bad` exited with 3")), "{said:#?}");
+    docker(&["rm", "-f", &pod.container("a")]);
     // A file that cannot be used does not hide what runs.
     compose(&pod, "  broken: [\n");
     let shown = pod.ok(&["ps"]);

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::peers::peer;
-use super::{Pod, docker, shell};
+use super::{Pod, docker, shell, sleeps};
 
 /// A value with everything in it that quoting can get wrong.
 const AWKWARD: &str = "it's \"so\" $HOME \\ #x";
@@ -73,6 +73,7 @@ fn a_pod_that_was_written_out_runs_without_claw() {
             assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         };
         commands.iter().for_each(|line| shell(line));
+        sleeps(&pod.container("bot"));
         let bot = docker(&[
             "exec",
             &pod.container("bot"),

@@ -2,6 +2,7 @@
 
 use super::left::Left;
 use super::{Pod, docker, engine, shell};
+use crate::proxy::free_port;
 use crate::{Folder, claw};
 
 #[test]
@@ -137,7 +138,7 @@ impl Registry {
     }
 
     fn configured(users: Option<&str>) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|own| own.local_addr()).expect("a port").port();
+        let port = free_port();
         // Tests run side by side in one process: each registry has a folder of its own.
         let folder = Folder::new(&format!("registry-{port}"));
         let data = folder.0.join("data").display().to_string();
@@ -158,7 +159,7 @@ impl Registry {
         let began = std::time::Instant::now();
         while !is_up() {
             assert!(began.elapsed().as_secs() < 20, "the registry does not answer");
-            std::thread::yield_now();
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
         Self { child, port, folder }
     }

@@ -27,7 +27,7 @@ fn a_restore_touches_nothing_that_is_not_the_pods() {
     let pod = Pod::of("quickstart", "backup-foreign");
     let saved = Saved::new(&pod);
     let foreign = format!("{}-foreign", pod.name);
-    docker(&["volume", "create", &foreign]);
+    docker(&["volume", "create", "--label", &pod.mark(), &foreign]);
     let text = std::fs::read_to_string(pod.folder.0.join("claw-pod.yml")).expect("the pod file");
     let text = text.replace("    build: .\n", "    build: .\n    volumes: ['ext:/ext']\n");
     pod.write("claw-pod.yml", &format!("{text}volumes: {{ext: {{external: true, name: {foreign}}}}}\n"));

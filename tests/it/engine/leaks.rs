@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
-use super::{Pod, docker, shell};
+use super::{Pod, docker, shell, sleeps};
 use crate::{Run, claw_with};
 
 /// What every value begins with; the rest tells them apart.
@@ -207,6 +207,7 @@ fn no_value_is_in_anything_that_is_written_or_said() {
     let up = run(&pod, &["up", "-d"], &[]);
     assert_eq!(up.code, Some(0), "{up:?}");
     seen.run("up", &up);
+    sleeps(&pod.container("bot"));
     let delivered = docker(&["exec", &pod.container("bot"), "sh", "-c", "cat /proc/$(pidof sleep)/environ"]);
     for kind in ["dotenv", "environment", "file", "command", "envfile"] {
         assert!(delivered.contains(&format!("{MARK}-{kind}")), "the agent has {kind}");

@@ -11,13 +11,20 @@ impl Drop for Left {
     }
 }
 
-/// Removes the containers, networks and volumes of a project, and every image that is called like it or was made by it. What
-/// does not work is left: it may be that there is no engine.
+/// Removes the containers, networks and volumes of a project and those with the mark of its test, and every image that is called like
+/// it or was made by it. What does not work is left: it may be that there is no engine.
 pub(super) fn sweep(name: &str) {
-    let project = format!("label=com.docker.compose.project={name}");
-    remove(&["rm", "-f", "-v"], &said(&["ps", "-aq", "--filter", &project]));
-    remove(&["network", "rm"], &said(&["network", "ls", "-q", "--filter", &project]));
-    remove(&["volume", "rm", "-f"], &said(&["volume", "ls", "-q", "--filter", &project]));
+    // A container has the mark of its image.
+    let labels = ["com.docker.compose.project", "test"].map(|key| format!("label={key}={name}"));
+    for (list, order) in [
+        (&["ps", "-aq"][..], &["rm", "-f", "-v"][..]),
+        (&["network", "ls", "-q"], &["network", "rm"]),
+        (&["volume", "ls", "-q"], &["volume", "rm", "-f"]),
+    ] {
+        for label in &labels {
+            remove(order, &said(&[list, &["--filter", label]].concat()));
+        }
+    }
     let references = said(&["images", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}"]);
     let own = references.iter().filter(|line| is_of(line.split(' ').next().unwrap_or(""), name)).filter_map(|line| {
         let [repository, tag, digest] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
@@ -72,16 +79,23 @@ fn what_a_test_made_is_gone_with_it_and_nothing_else() {
         let label = format!("com.docker.compose.project={}", pod.name);
         super::docker(&["run", "-d", "--label", &label, &tag, "sleep", "1000"]);
         super::docker(&["volume", "create", "--label", &label, &format!("{}-data", pod.name)]);
+        // Beside the project, and its test's all the same.
+        super::docker(&["run", "-d", &tag, "sleep", "1000"]);
+        super::docker(&["volume", "create", "--label", &pod.mark(), &format!("{}-beside", pod.name)]);
+        super::docker(&["network", "create", "--label", &pod.mark(), &format!("{}-beside", pod.name)]);
         assert_eq!(pod.left(&["ps", "-a"]).len(), 1);
         panic!("as a test does");
     });
     assert!(panicked.is_err());
-    let project = format!("label=com.docker.compose.project={name}");
+    let (project, mark) = (format!("label=com.docker.compose.project={name}"), format!("label=test={name}"));
     for order in [
         &["ps", "-aq", "--filter", &project][..],
+        &["ps", "-aq", "--filter", &mark],
+        &["network", "ls", "-q", "--filter", &mark],
         &["volume", "ls", "-q", "--filter", &project],
+        &["volume", "ls", "-q", "--filter", &mark],
         &["images", "-q", &format!("{name}-box")],
-        &["images", "-q", "--filter", "dangling=true", "--filter", &format!("label=test={name}")],
+        &["images", "-q", "--filter", "dangling=true", "--filter", &mark],
     ] {
         assert_eq!(super::docker(order), "", "{order:?}");
     }

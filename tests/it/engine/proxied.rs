@@ -126,7 +126,7 @@ fn agents_without_keys_are_answered_through_the_proxy_and_every_other_way_is_shu
 
 #[test]
 fn a_token_made_anew_shuts_the_old_one_out_and_a_key_for_an_agent_is_refused() {
-    let pod = governed("rotated");
+    let pod = governed("rotated-token");
     pod.ok(&["up", "-d", "--wait"]);
     let before = (pod.id("cllama-passthrough"), pod.id("clerk-0"), pod.id("clerk-1"));
     pod.ok(&["secrets", "rotate", "clerk-0"]);

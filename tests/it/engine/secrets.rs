@@ -1,6 +1,6 @@
 //! Secrets: each reaches its agent and nothing else.
 
-use super::{Pod, docker, shell};
+use super::{Pod, docker, shell, sleeps};
 use crate::files;
 
 /// A value with everything in it that quoting can get wrong.
@@ -39,7 +39,9 @@ fn pod(name: &str) -> Pod {
 }
 
 fn environment(pod: &Pod) -> Vec<String> {
-    let text = docker(&["exec", &pod.container("bot"), "sh", "-c", "cat /proc/$(pidof sleep)/environ"]);
+    let container = pod.container("bot");
+    sleeps(&container);
+    let text = docker(&["exec", &container, "sh", "-c", "cat /proc/$(pidof sleep)/environ"]);
     text.split('\0').filter(|line| !line.is_empty()).map(ToOwned::to_owned).collect()
 }
 
@@ -134,7 +136,7 @@ fn three(name: &str) -> Pod {
 
 #[test]
 fn a_changed_secret_makes_its_users_anew_and_nobody_else() {
-    let pod = three("shared");
+    let pod = three("shared-secret");
     pod.ok(&["up", "-d"]);
     let ids = || ["first", "second", "third"].map(|agent| pod.id(agent));
     let changed = |before: &[String; 3]| {

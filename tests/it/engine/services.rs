@@ -1,6 +1,7 @@
 //! Services that are no agents: they run as their compose file says.
 
 use super::{Pod, docker, shell};
+use crate::proxy::free_port;
 
 pub(super) fn pod(name: &str, services: &str) -> Pod {
     let pod = Pod::new(name);
@@ -65,8 +66,8 @@ fn a_dependency_that_fails_is_named_and_an_optional_one_is_told() {
 
 #[test]
 fn a_call_that_fails_names_itself_and_the_next_up_goes_on() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("bound").port();
+    let port = free_port();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).expect("a port");
     let pod = pod("taken", &sleeper("web", &format!("    ports: [\"127.0.0.1:{port}:80\"]\n")));
     let run = pod.run(&["up", "-d"]);
     assert_eq!(run.code, Some(1), "{run:?}");
@@ -128,7 +129,7 @@ fn what_a_compose_file_says_reaches_the_container() {
 fn a_foreign_network_of_our_name_is_not_taken_and_not_removed() {
     let pod = pod("foreign", &sleeper("web", ""));
     let network = format!("{}_default", pod.name);
-    docker(&["network", "create", &network]);
+    docker(&["network", "create", "--label", &pod.mark(), &network]);
     let run = pod.run(&["up", "-d"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(
@@ -210,8 +211,8 @@ fn what_is_external_must_be_there_and_is_left_alone() {
         run.stderr.contains(&format!("the network `{network}` is declared `external` and is not there")),
         "{run:?}"
     );
-    docker(&["network", "create", &network]);
-    docker(&["volume", "create", &volume]);
+    docker(&["network", "create", "--label", &pod.mark(), &network]);
+    docker(&["volume", "create", "--label", &pod.mark(), &volume]);
     pod.ok(&["up", "-d"]);
     assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
     pod.ok(&["down", "-v"]);
@@ -259,6 +260,8 @@ fn up_follows_what_is_attached() {
     let run = pod.run(&["up"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(run.stdout.contains("loud   | heard") && !run.stdout.contains("unheard"), "{run:?}");
+    // Nobody follows it, so nobody waited for it.
+    pod.ok(&["wait", "silent"]);
     assert!(pod.ok(&["logs", "silent"]).contains("silent | unheard"));
     pod.ok(&["down", "-v"]);
 }

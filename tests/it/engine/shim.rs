@@ -1,6 +1,6 @@
 //! The shim as the first process: it becomes the program, so that signals, exit codes and orphans are the program's own matter.
 
-use super::{Pod, docker, shell};
+use super::{Pod, docker, shell, sleeps};
 
 /// An agent with one secret that runs `command`, a YAML list; returns its container.
 fn agent(pod: &Pod, init: &str, command: &str) -> String {
@@ -88,6 +88,7 @@ fn orphans_are_reaped_by_init_and_the_program_itself_is_the_first_process_withou
 
     let pod = Pod::new("first");
     let container = agent(&pod, "false", "[sleep, '1000']");
+    sleeps(&container);
     assert_eq!(docker(&["exec", &container, "cat", "/proc/1/comm"]), "sleep");
     // What Rust's own start ignores is not inherited.
     let ignored = docker(&["exec", &container, "sh", "-c", "grep SigIgn /proc/1/status"]);

@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::services::{job, pod, sleeper};
-use super::{Pod, docker, signal};
+use super::{Pod, SIZE, docker, signal};
 
 /// A claw that goes on, and what it prints.
 struct Watched {
@@ -21,6 +21,19 @@ impl Watched {
         let (sender, lines) = channel();
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { child, lines }
+    }
+
+    /// Returns once it tells of what happens to a container that runs: it listens from then on.
+    fn hears(&self, container: &str) {
+        let began = Instant::now();
+        loop {
+            // A signal that does nothing to the program happens to its container all the same.
+            docker(&["kill", "-s", "WINCH", container]);
+            if self.lines.recv_timeout(Duration::from_millis(200)).is_ok() {
+                return;
+            }
+            assert!(began.elapsed().as_secs() < 30, "it does not listen");
+        }
     }
 
     /// Returns the first line that holds a text, within half a minute.
@@ -75,13 +88,16 @@ fn logs_are_followed_over_restarts_and_of_what_comes_later() {
 #[test]
 fn names_have_colours_on_a_terminal_alone() {
     let pod = pod("coloured", &job("web", "echo hello", ""));
-    pod.ok(&["up", "-d", "--wait"]);
+    pod.ok(&["up", "-d"]);
+    // What it prints is there once it has ended.
+    pod.ok(&["wait", "web"]);
     let claw = |more: &str| {
         let line = format!("{} -p {} logs {more}", env!("CARGO_BIN_EXE_claw"), pod.name);
         let output = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
             .current_dir(&pod.folder.0)
             .env("TERM", "xterm")
+            .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .output()
             .expect("script runs");
@@ -96,24 +112,44 @@ fn names_have_colours_on_a_terminal_alone() {
 #[test]
 fn what_happens_is_told_as_it_happens() {
     let pod = pod("events", &format!("{}{}", sleeper("web", ""), sleeper("db", "")));
+    let (web, db) = (pod.container("web"), pod.container("db"));
+    pod.ok(&["up", "-d", "db"]);
     let watched = Watched::start(&pod, &["events"]);
-    // It listens before anything happens.
-    std::thread::sleep(Duration::from_millis(500));
-    let began = now();
+    let json = Watched::start(&pod, &["events", "--json", "db"]);
+    // Both listen before anything happens.
+    watched.hears(&db);
+    json.hears(&db);
+    docker(&["rm", "-f", &db]);
     pod.ok(&["up", "-d"]);
-    let line = watched.line(&format!("container start {}", pod.container("web")));
+    let line = watched.line(&format!("container start {web}"));
     assert!(line.contains(&format!("image={}-box", pod.name)), "{line}");
     pod.ok(&["exec", "-T", "web", "true"]);
     pod.ok(&["stop", "db"]);
-    watched.line(&format!("container die {}", pod.container("db")));
+    watched.line(&format!("container die {db}"));
     let rest = watched.end();
     assert!(rest.iter().all(|line| !line.contains("exec_")), "{rest:?}");
-    // A second that has not ended is no moment to end at.
-    std::thread::sleep(Duration::from_millis(1100));
-    let told = pod.ok(&["events", "--json", "--since", &began, "--until", "0s", "db"]);
-    let told: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let actions: Vec<&str> = told.iter().filter_map(|event| event["action"].as_str()).collect();
-    assert!(actions.contains(&"create") && actions.contains(&"start") && actions.contains(&"die"), "{actions:?}");
+    let event = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+    for action in ["create", "start", "die"] {
+        let told = event(&json.line(&format!("\"action\":\"{action}\"")));
+        assert_eq!((&told["service"], &told["type"]), (&"db".into(), &"container".into()), "{told}");
+    }
+    json.end();
+    // The engine keeps the last 256 events of all containers: where much goes on, one may be gone before it is asked for.
+    let is_death = |event: &serde_json::Value| event["action"] == "die";
+    let mut told: Vec<serde_json::Value> = Vec::new();
+    for _ in 0..5 {
+        let began = now();
+        pod.ok(&["start", "db"]);
+        pod.ok(&["stop", "db"]);
+        // A second that has not ended is no moment to end at.
+        std::thread::sleep(Duration::from_millis(1100));
+        let text = pod.ok(&["events", "--json", "--since", &began, "--until", "0s", "db"]);
+        told = text.lines().map(event).collect();
+        if told.iter().any(is_death) {
+            break;
+        }
+    }
+    assert!(told.iter().any(is_death), "{told:?}");
     assert!(told.iter().all(|event| event["service"] == "db" && event["type"] == "container"), "{told:?}");
     assert_eq!(told[0]["details"]["image"], format!("{}-box", pod.name));
     pod.ok(&["down", "-v"]);
@@ -208,11 +244,8 @@ fn a_command_has_a_container_of_its_own() {
     assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n");
     assert_eq!(pod.id("web"), before);
     // At a terminal the command has one.
-    let line = format!(
-        "stty rows 33 cols 77; {} -p {} run --rm web sh -c 'sleep 1; stty size'",
-        env!("CARGO_BIN_EXE_claw"),
-        pod.name
-    );
+    let line =
+        format!("stty rows 33 cols 77; {} -p {} run --rm web sh -c '{SIZE}'", env!("CARGO_BIN_EXE_claw"), pod.name);
     let output = Command::new("script")
         .args(["-qec", &line, "/dev/null"])
         .current_dir(&pod.folder.0)

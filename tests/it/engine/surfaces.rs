@@ -65,16 +65,22 @@ fn the_manual_of_an_image_reaches_the_agents_that_may_use_its_service() {
 
     // A changed manual is a changed image, and a changed contract: both containers, and no other.
     let (agent, service, provider) = (pod.id("librarian"), pod.id("library"), pod.id("provider"));
+    let image = || docker(&["inspect", "-f", "{{.Image}}", &pod.container("library")]);
+    let first = image();
     let manual = std::fs::read_to_string(pod.folder.0.join("library/manual.md")).expect("the manual");
     pod.write("library/manual.md", &format!("{manual}\nClosed on Mondays.\n"));
     pod.ok(&["up", "-d", "--wait"]);
     assert!(generated(&pod, "librarian", "claw/AGENTS.md").contains("Closed on Mondays."));
     assert_ne!((pod.id("librarian") == agent, pod.id("library") == service), (true, true));
     assert_eq!(pod.id("provider"), provider);
+    // Of its own images: other tests have manuals read at the same time. An image that is gone finds nothing.
+    for image in [first, image()] {
+        let ancestor = format!("ancestor={image}");
+        let helpers = docker(&["ps", "-aq", "--filter", "name=claw-manual-", "--filter", &ancestor]);
+        assert_eq!(helpers, "");
+    }
     pod.ok(&["down", "-v", "--rmi", "local"]);
     pod.leaves_nothing();
-    let helpers = docker(&["ps", "-aq", "--filter", "name=claw-manual-"]);
-    assert_eq!(helpers, "");
 }
 
 /// Builds an image with a label that names its manual, and what lies there.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
-use super::{Pod, shell};
+use super::{Pod, shell, sleeps};
 use crate::Run;
 
 /// The longest `NAME=value` of Linux, its end mark with it.
@@ -112,6 +112,7 @@ fn a_value_arrives_byte_for_byte_from_every_source() {
     let up = run(&pod, &["up", "-d"], &own);
     assert_eq!(up.code, Some(0), "{}", up.stderr);
     let container = pod.container("bot");
+    sleeps(&container);
     let environment = bytes(&["exec", &container, "sh", "-c", "cat /proc/$(pidof sleep)/environ"]);
     let found: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
     for (name, value) in &expected {
@@ -256,7 +257,7 @@ fn a_command_runs_once_for_each_command_of_claws() {
 
 #[test]
 fn ctrl_c_while_a_command_runs_is_an_interruption() {
-    let pod = Pod::new("asked");
+    let pod = Pod::new("ctrl-c");
     single(&pod, "{command: [sh, -c, 'echo $$$$ > pid; exec sleep 1000']}");
     let child = pod.command(&["up", "-d"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("claw runs");
     let pid = || {
