@@ -100,12 +100,13 @@ async fn manuals(
         ui.result("update", "", Value::Null, &input.diagnostics, &input.sources);
         return Ok(Exit::Wrong);
     };
+    let docker = input.engine.docker().await?;
+    // A server may take long, and keeps nobody from stopping it meanwhile.
+    let found = manuals::ask_all(docker, &plan, services, &|line| ui.progress(line), interrupt).await?;
     // What another run has written meanwhile stays, and none writes until this one has.
     let _held = hold(input, &plan)?;
     let before = input.edited_lockfile()?.map(|(_, lock)| lock);
     let old = before.clone().unwrap_or_default();
-    let docker = input.engine.docker().await?;
-    let found = manuals::ask_all(docker, &plan, services, &|line| ui.progress(line), interrupt).await?;
     let mut lock = before.unwrap_or(fresh);
     let endpoints = endpoints(&plan);
     lock.tools.retain(|service, _| endpoints.contains_key(service));
