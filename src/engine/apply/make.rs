@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::unnamed::Kept;
 use super::{ApplyError, Run, Site};
 use crate::container::{body, depends_on, endpoints, newer};
-use crate::docker::{BuildCall, Docker, EngineError};
+use crate::docker::{BuildCall, Docker, EngineError, Seen};
 use crate::image::{Building, Making, base, builder, never};
 use crate::live::hashes;
 use crate::{hook, pack};
@@ -247,11 +247,40 @@ impl Run<'_> {
             mounts.extend(again);
         }
         self.known(name, service).await?;
-        let id = self.docker.create_container(&container, service.platform.as_deref(), body).await?;
+        let id = self.create(&container, service.platform.as_deref(), body).await?;
         for (network, endpoint) in endpoints(name, &container, service, &self.scope).into_iter().skip(1) {
             self.docker.attach(&network, &id, endpoint).await?;
         }
         self.taken_over(name, number, kept)
+    }
+
+    /// Makes a container and returns its id. A run that was killed may have asked for one of this name too, and the engine makes it all
+    /// the same, maybe after things were looked at: that one was never started, and gives way.
+    pub(super) async fn create(
+        &self,
+        container: &str,
+        platform: Option<&str>,
+        body: Value,
+    ) -> Result<String, EngineError> {
+        let mut tries = 0;
+        loop {
+            let taken = match self.docker.create_container(container, platform, body.clone()).await {
+                Err(error) if error.status == Some(409) && tries < MAKING => error,
+                made => return made,
+            };
+            match self.docker.container(container).await? {
+                Some(seen) if self.is_late(&seen) => self.docker.remove_container(&seen.id, true).await?,
+                Some(_) => return Err(taken),
+                // It has the name already, and is not made yet.
+                None => tokio::time::sleep(PAUSE).await,
+            }
+            tries += 1;
+        }
+    }
+
+    /// Returns whether a container is this pod's and does nothing that anybody needs.
+    fn is_late(&self, seen: &Seen) -> bool {
+        seen.label(compose::PROJECT) == self.scope.project && (seen.state.status == "created" || seen.is_oneoff())
     }
 
     /// Returns the image of a service.
@@ -341,6 +370,10 @@ impl Run<'_> {
 /// How often, and how long after each other, a network is tried again whose addresses are taken.
 const SETTLING: u32 = 30;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// How often a container is tried again whose name is taken by one that is still being made: what an image has at the place of a volume
+/// is copied meanwhile.
+const MAKING: u32 = 300;
 
 fn is_overlap(error: &EngineError) -> bool {
     error.reason.contains("Pool overlaps") || error.reason.contains("overlapping IPv4")

@@ -428,7 +428,7 @@ impl<'r> Run<'r> {
         let labels = rows.map(|(key, value)| (key.to_owned(), json!(value))).into_iter().collect();
         let body = body(&name, &name, &self.plan.owning(volumes, units), &labels, &self.scope);
         let mut changes = self.docker.changes(self.scope.project);
-        let helper = self.docker.create_container(&name, None, body).await?;
+        let helper = self.create(&name, None, body).await?;
         self.docker.start(&helper).await?;
         let state = loop {
             match self.docker.container(&helper).await? {

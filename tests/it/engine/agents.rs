@@ -97,8 +97,6 @@ fn an_up_that_was_killed_is_continued_by_the_next() {
         let mut child = pod.start_until(&["up", "-d"], until);
         child.kill().expect("killed");
         child.wait().expect("gone");
-        // What was asked for last the engine does all the same, and shows a container only when it is made.
-        std::thread::sleep(std::time::Duration::from_secs(2));
         pod.ok(&["up", "-d", "--wait"]);
         assert_eq!(pod.ok(&["up", "-d"]), "nothing to do\n", "{until}");
         pod.ok(&["down", "-v"]);

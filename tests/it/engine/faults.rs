@@ -23,6 +23,9 @@ enum Fault {
     After,
     /// Claw is killed when it is sent.
     Kill,
+    /// Claw is killed when it is sent, and the engine hears of it just before the next run asks for something of its kind. Only what makes something is
+    /// counted.
+    Late,
 }
 
 /// Numbers that are the same in every run.
@@ -39,6 +42,7 @@ impl Random {
 }
 
 /// An engine behind a socket of its own, at which one call goes wrong.
+#[derive(Clone)]
 struct Proxy {
     socket: PathBuf,
     /// How many calls that change something go well before one does not; below zero all do.
@@ -46,6 +50,27 @@ struct Proxy {
     fault: Arc<Mutex<Fault>>,
     /// The claw to kill.
     victim: Arc<Mutex<Option<u32>>>,
+    /// The call that the engine has yet to hear of.
+    late: Arc<Mutex<Option<Call>>>,
+}
+
+/// A call of the engine: its head, and its body where it was read.
+struct Call {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Call {
+    /// What is asked for: the method and the path.
+    fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or("")
+    }
+
+    fn length(&self) -> usize {
+        let rows = self.head.lines().filter_map(|row| row.split_once(": "));
+        let mut length = rows.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        length.next().map_or(0, |(_, length)| length.parse().expect("a length"))
+    }
 }
 
 impl Proxy {
@@ -57,70 +82,116 @@ impl Proxy {
             left: Arc::new(AtomicI64::new(-1)),
             fault: Arc::new(Mutex::new(Fault::Before)),
             victim: Arc::default(),
+            late: Arc::default(),
         };
-        let (left, fault, victim) = (proxy.left.clone(), proxy.fault.clone(), proxy.victim.clone());
+        let shared = proxy.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let (left, fault, victim) = (left.clone(), fault.clone(), victim.clone());
-                std::thread::spawn(move || serve(client, &left, &fault, &victim));
+                let proxy = shared.clone();
+                std::thread::spawn(move || proxy.serve(client));
             }
         });
         proxy
     }
+
+    /// Hands one call on, or has it go wrong.
+    fn serve(&self, mut client: UnixStream) -> Option<()> {
+        let call = Call { head: head(&mut client)?, body: Vec::new() };
+        let fault = self.fault_of(&call);
+        if fault == Some(Fault::Before) {
+            let body = r#"{"message":"injected"}"#;
+            let length = body.len();
+            let _ = write!(
+                client,
+                "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            return Some(());
+        }
+        if fault == Some(Fault::Late) {
+            let mut body = vec![0; call.length()];
+            client.read_exact(&mut body).ok()?;
+            *self.late.lock().expect("held by nobody") = Some(Call { body, ..call });
+            self.kill();
+            return Some(());
+        }
+        self.carry_out_late(call.line());
+        let mut engine = UnixStream::connect(super::socket()).ok()?;
+        engine.write_all(alone(&call.head).as_bytes()).ok()?;
+        if fault == Some(Fault::Kill) {
+            self.kill();
+        }
+        let (mut up, mut from) = (engine.try_clone().ok()?, client.try_clone().ok()?);
+        if fault == Some(Fault::During) {
+            // What was sent of the body goes on; the answer does not come.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            return Some(());
+        }
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut up);
+            let _ = up.shutdown(std::net::Shutdown::Write);
+        });
+        if fault == Some(Fault::After) {
+            let mut answer = Vec::new();
+            let _ = engine.read_to_end(&mut answer);
+            let _ = client.shutdown(std::net::Shutdown::Both);
+            return Some(());
+        }
+        let _ = std::io::copy(&mut engine, &mut client);
+        let _ = client.shutdown(std::net::Shutdown::Both);
+        Some(())
+    }
+
+    /// Returns what is to happen to a call. Waiting changes nothing, and neither does looking.
+    fn fault_of(&self, call: &Call) -> Option<Fault> {
+        let fault = *self.fault.lock().expect("held by nobody");
+        let line = call.line();
+        let counts = match fault {
+            Fault::Late => line.contains("/create"),
+            _ => !line.starts_with("GET ") && !line.starts_with("HEAD ") && !line.contains("/wait"),
+        };
+        (counts && self.left.fetch_sub(1, Ordering::SeqCst) == 0).then_some(fault)
+    }
+
+    fn kill(&self) {
+        if let Some(id) = *self.victim.lock().expect("held by nobody") {
+            let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
+        }
+    }
+
+    /// Has the engine carry out what it has yet to hear of, where it is now asked for the same.
+    fn carry_out_late(&self, line: &str) {
+        // What the killed run itself still had on its way is of the same kind.
+        if *self.fault.lock().expect("held by nobody") == Fault::Late {
+            return;
+        }
+        let mut late = self.late.lock().expect("held by nobody");
+        let Some(call) = late.take_if(|call| call.line() == line) else { return };
+        let mut engine = UnixStream::connect(super::socket()).expect("an engine");
+        engine.write_all(alone(&call.head).as_bytes()).expect("sent");
+        engine.write_all(&call.body).expect("sent");
+        let mut answer = String::new();
+        engine.read_to_string(&mut answer).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 201"), "{line}: {answer}");
+    }
 }
 
-/// Hands one call on, or has it go wrong.
-fn serve(mut client: UnixStream, left: &AtomicI64, fault: &Mutex<Fault>, victim: &Mutex<Option<u32>>) -> Option<()> {
+/// Reads the head of a call.
+fn head(client: &mut UnixStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         client.read_exact(&mut byte).ok()?;
         head.push(byte[0]);
     }
-    let text = String::from_utf8_lossy(&head).into_owned();
-    // Waiting changes nothing, and neither does looking.
-    let changes = !text.starts_with("GET ") && !text.starts_with("HEAD ") && !text.contains("/wait");
-    let fault = (changes && left.fetch_sub(1, Ordering::SeqCst) == 0).then(|| *fault.lock().expect("held by nobody"));
-    if fault == Some(Fault::Before) {
-        let body = r#"{"message":"injected"}"#;
-        let length = body.len();
-        let _ = write!(
-            client,
-            "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
-        return Some(());
+    Some(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// Returns the head of the only call of its connection, so that each is seen; a connection that becomes another one stays as it is.
+fn alone(head: &str) -> String {
+    match head.to_ascii_lowercase().contains("upgrade:") {
+        true => head.to_owned(),
+        false => head.replacen("\r\n", "\r\nConnection: close\r\n", 1),
     }
-    let mut engine = UnixStream::connect(super::socket()).ok()?;
-    // One call a connection, so that each is seen; a connection that becomes another one stays as it is.
-    let text = match text.to_ascii_lowercase().contains("upgrade:") {
-        true => text,
-        false => text.replacen("\r\n", "\r\nConnection: close\r\n", 1),
-    };
-    engine.write_all(text.as_bytes()).ok()?;
-    if fault == Some(Fault::Kill)
-        && let Some(id) = *victim.lock().expect("held by nobody")
-    {
-        let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
-    }
-    let (mut up, mut from) = (engine.try_clone().ok()?, client.try_clone().ok()?);
-    if fault == Some(Fault::During) {
-        // What was sent of the body goes on; the answer does not come.
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        return Some(());
-    }
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut from, &mut up);
-        let _ = up.shutdown(std::net::Shutdown::Write);
-    });
-    if fault == Some(Fault::After) {
-        let mut answer = Vec::new();
-        let _ = engine.read_to_end(&mut answer);
-        let _ = client.shutdown(std::net::Shutdown::Both);
-        return Some(());
-    }
-    let _ = std::io::copy(&mut engine, &mut client);
-    let _ = client.shutdown(std::net::Shutdown::Both);
-    Some(())
 }
 
 /// What the pod file says, as far as it changes.
@@ -301,4 +372,40 @@ fn every_run_that_is_cut_off_converges_with_the_next_and_leaves_nothing() {
         }
     }
     removed(&pod, &proxy, &mut random, &seen);
+}
+
+#[test]
+fn what_the_engine_makes_late_for_a_killed_run_gives_way() {
+    let pod = Pod::new("late");
+    shell(&pod);
+    super::build(&pod, &format!("{}-box", pod.name));
+    let proxy = Proxy::start(&pod.folder.0);
+    pod.write("AGENTS.md", "# Bot\n");
+    let agent = "command: [sleep, '1000'], stop_signal: SIGKILL, volumes: ['notes:/notes', /unnamed]";
+    let claw = "x-claw: {type: generic, agent: AGENTS.md, allow: [anonymous-volumes]}";
+    let text = format!("services: {{bot: {{image: {}-box, {agent}, {claw}}}}}\nvolumes: {{notes: }}\n", pod.name);
+    pod.write("claw-pod.yml", &text);
+    let mut late = Vec::new();
+    for after in 0.. {
+        let ended = faulted(&pod, &proxy, &["up", "-d"], Fault::Late, after);
+        let Some(call) = proxy.late.lock().expect("held by nobody").as_ref().map(|call| call.line().to_owned()) else {
+            assert!(ended.starts_with("exit status: 0"), "{ended}");
+            break;
+        };
+        assert!(ended.starts_with("signal: 9"), "{ended}");
+        let ended = faulted(&pod, &proxy, &["up", "-d"], Fault::Before, 1 << 40);
+        assert!(ended.starts_with("exit status: 0"), "{call}: {ended}");
+        assert!(proxy.late.lock().expect("held by nobody").is_none(), "{call} is never asked for again: {ended}");
+        assert_eq!(pod.ok(&["plan"]), "nothing to do\n", "{call}");
+        assert_eq!(names(&pod), ["bot-1", "egress-1"].map(|name| format!("{}-{name}", pod.name)).into(), "{call}");
+        docker(&["exec", &pod.container("bot"), "sh", "-c", "echo x > /notes/x"]);
+        let unnamed = unnamed(&pod);
+        pod.ok(&["down", "-v"]);
+        pod.leaves_nothing();
+        let volumes = docker(&["volume", "ls", "-q"]);
+        assert!(!volumes.lines().any(|name| unnamed.contains(name)), "{call}: {volumes}");
+        late.push(call);
+    }
+    let made = |what: &str| late.iter().any(|call| call.contains(what));
+    assert!(made("/networks/create") && made("/volumes/create") && made("-bot-1") && made("-own"), "{late:?}");
 }
