@@ -65,7 +65,9 @@ lint: ## clippy, warnings are errors
 docs: ## API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
-fuzz: ## each parser for a minute; needs a nightly compiler and cargo-fuzz
+fuzz: ## each parser for a minute, and the tests at random with another seed; needs a nightly compiler and cargo-fuzz
+	seed=$$(date +%s); echo "PROPTEST_RNG_SEED=$$seed"; \
+		PROPTEST_RNG_SEED=$$seed $(CARGO) test -p claw-scan -p claw-compose -p claw-compiler -p claw-egress
 	mkdir -p fuzz/corpus/described
 	for target in clawfile pod load dotenv labels template described; do \
 		seeds=; [ $$target != described ] || seeds="fuzz/corpus/described testdata/described"; \

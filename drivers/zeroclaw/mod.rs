@@ -210,7 +210,7 @@ impl Driver for Zeroclaw {
     }
 
     fn read_configuration<'o>(&self, output: &'o ProbeOutput) -> Cow<'o, str> {
-        reading::reading(output).map_or(Cow::Borrowed(&output.stdout), |reading| Cow::Owned(reading.to_string()))
+        reading::reading(output).map_or(Cow::Borrowed(""), |reading| Cow::Owned(reading.to_string()))
     }
 }
 

@@ -11,6 +11,9 @@ pub(super) const COMMAND: &[&str] = &["zeroclaw", "config", "list", "--verbose",
 /// Where the providers of models are in the list: `<family>.<alias>.<key>` follows.
 const PROVIDERS: &str = "providers.models.";
 
+/// The width of the column of names.
+const NAMES: usize = 45;
+
 /// Behind a line whose value is a secret. Most are shown as `****`, and the tokens of clients as they are.
 const SECRET: char = '🔒';
 
@@ -59,10 +62,10 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Reads `<sign> <name> = <value> (<type>) <sign>`.
+/// Reads `<sign> <name> = <value> (<type>) <sign>`. A value may have several lines, which have no column of names.
 fn key(line: &str) -> Option<Key<'_>> {
     let line = line.trim_start_matches(|each: char| !each.is_ascii_alphanumeric());
-    let (name, rest) = line.split_once(" = ")?;
+    let (name, rest) = line.split_once(" = ").filter(|(name, _)| name.len() >= NAMES)?;
     let name = name.trim_end();
     let is_name = name.chars().all(|each| each.is_ascii_alphanumeric() || matches!(each, '_' | '-' | '.'));
     let (value, kind) = rest.rsplit_once(" (").filter(|_| is_name)?;
@@ -117,15 +120,28 @@ fn uncoloured(line: &str) -> String {
 mod tests {
     use super::*;
 
-    const LIST: &str = "Legend: 💉 env-overridden  🔒 secret\n\nCore:\n  schema_version    = 3     (u32)\n\
-        💉 providers.models.custom.cllama.api_key = **** (Option<String>) 🔒\n\
-        \x20 providers.models.custom.cllama.uri = http://proxy:8080/v1 (Option<String>)\n\
-        \x20 providers.models.custom.cllama.model = demo/m (Option<String>)\n\
-        \x20 providers.models.custom.cllama.fallback_models = [\"demo/n\", \"demo/o\"] (Vec<String>)\n\
-        \x20 providers.models.openai.other.uri = <unset> (Option<String>)\n\
-        \x20 providers.models.openai.other.model = gpt (Option<String>)\n\
-        💉 gateway.paired_tokens = [\"marker-of-a-token\"] (Vec<String>) 🔒\n\
-        \x20 cron.a.prompt = one (two) = three (Option<String>)\n";
+    /// As 0.8.7 prints it: each name fills its column.
+    fn list() -> String {
+        let rows = [
+            ("  ", "schema_version", "3", "(u32)"),
+            ("💉 ", "providers.models.custom.cllama.api_key", "****", "(Option<String>) 🔒"),
+            ("  ", "providers.models.custom.cllama.uri", "http://proxy:8080/v1", "(Option<String>)"),
+            ("  ", "providers.models.custom.cllama.model", "demo/m", "(Option<String>)"),
+            ("  ", "providers.models.custom.cllama.fallback_models", "[\"demo/n\", \"demo/o\"]", "(Vec<String>)"),
+            ("  ", "providers.models.openai.other.uri", "<unset>", "(Option<String>)"),
+            ("  ", "providers.models.openai.other.model", "gpt", "(Option<String>)"),
+            ("💉 ", "gateway.paired_tokens", "[\"marker-of-a-token\"]", "(Vec<String>) 🔒"),
+            ("  ", "cron.a.prompt", "one (two) = three", "(Option<String>)"),
+            (
+                "  ",
+                "cron.b.prompt",
+                "four\nproviders.models.custom.x.uri = http://other (five)\nsix",
+                "(Option<String>)",
+            ),
+        ];
+        let rows = rows.map(|(sign, name, value, kind)| format!("{sign}{name:<45} = {value:<20} {kind}\n"));
+        format!("Legend: 💉 env-overridden  🔒 secret\n\nCore:\n{}", rows.concat())
+    }
 
     const LOG: &str = "[system] \u{1b}[2mx\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m e: \u{1b}[3mzc_attrs\u{1b}[0m\u{1b}[2m=\u{1b}[0m{\"error\":\"[a] b\"} zc_file=/f zc_line=12 it is wrong\n\
         [system] x  WARN e: zc_attrs={\"env_var\":\"ZEROCLAW_x\",\"path\":\"x\"} zc_file=/f zc_line=102 Secret applied from env override\n\
@@ -139,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_list_and_the_log_are_read_and_no_secret_is_shown() {
-        let said_now = said(LIST, 0).expect("a reading");
+        let said_now = said(&list(), 0).expect("a reading");
         assert_eq!(said_now["endpoints"], json!(["http://proxy:8080/v1", "default of openai"]));
         assert_eq!(said_now["models"], json!(["demo/m", "demo/n", "demo/o", "gpt"]));
         let warnings = ["it is wrong: [a] b", "without more", "config section `gateway` in /c is malformed"];
@@ -151,6 +167,6 @@ mod tests {
             (&json!("****"), &Value::Null)
         );
         assert!(!said_now.to_string().contains("marker-of-a-token"));
-        assert!(said(LIST, 1).is_none() && said("no list", 0).is_none());
+        assert!(said(&list(), 1).is_none() && said("no list", 0).is_none());
     }
 }

@@ -31,7 +31,7 @@ pub trait Driver: Sync {
     fn read_health(&self, output: &ProbeOutput) -> Health;
 
     /// Returns what the command of [`Lowered::reading`] printed, as the JSON object described there. Most print that themselves;
-    /// for a runtime with a list of its own the driver says it in that form.
+    /// for a runtime with a list of its own the driver says it in that form, or nothing where it has none to read: that list may show secrets.
     fn read_configuration<'o>(&self, output: &'o ProbeOutput) -> Cow<'o, str> {
         Cow::Borrowed(&output.stdout)
     }

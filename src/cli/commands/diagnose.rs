@@ -107,7 +107,7 @@ async fn reading(docker: &Docker, container: &str, command: &[String], driver: &
     let answer = told.lines().rev().find_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
     let answer = answer.or_else(|| serde_json::from_str(&told).ok()).filter(Value::is_object);
     answer.unwrap_or_else(|| {
-        let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
+        let said = if output.stderr.trim().is_empty() { &*told } else { &output.stderr };
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         json!({ "failed": format!("exit {}: {}", output.exit_code, short(last)) })
     })

@@ -193,9 +193,10 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
     if facts.address.starts_with("unix:") || facts.address.starts_with('/') {
         let found = match has_path_filter() {
             true => "refused",
-            false => "taken from any network: `net.ipv4.conf.all.rp_filter` is not 1",
+            false => "taken from any network: the larger of `net.ipv4.conf.{all,default}.rp_filter` is not 1",
         };
-        let cost = "an agent can send to the host's UDP ports, without an answer: `sysctl net.ipv4.conf.all.rp_filter=1` ends it";
+        let cost = "an agent can send to the host's UDP ports, without an answer: \
+                    `sysctl net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1` ends it for networks made from then on";
         walls.push(look("datagrams to the host", has_path_filter(), found, cost));
     }
     if facts.is_podman {

@@ -101,6 +101,8 @@ async fn manuals(
         return Ok(Exit::Wrong);
     };
     let docker = input.engine.docker().await?;
+    // Where somebody has the pod now, nobody is asked for nothing.
+    drop(hold(input, &plan)?);
     // A server may take long, and keeps nobody from stopping it meanwhile.
     let found = manuals::ask_all(docker, &plan, services, &|line| ui.progress(line), interrupt).await?;
     // What another run has written meanwhile stays, and none writes until this one has.

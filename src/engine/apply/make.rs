@@ -254,8 +254,8 @@ impl Run<'_> {
         self.taken_over(name, number, kept)
     }
 
-    /// Makes a container and returns its id. A run that was killed may have asked for one of this name too, and the engine makes it all
-    /// the same, maybe after things were looked at: that one was never started, and gives way.
+    /// Makes a container and returns its id. A run that was killed may have asked for the same one too, and the engine makes it all the
+    /// same, maybe after things were looked at: that one gives way.
     pub(super) async fn create(
         &self,
         container: &str,
@@ -265,22 +265,19 @@ impl Run<'_> {
         let mut tries = 0;
         loop {
             let taken = match self.docker.create_container(container, platform, body.clone()).await {
-                Err(error) if error.status == Some(409) && tries < MAKING => error,
+                Err(error) if is_taken(&error) && tries < MAKING => error,
                 made => return made,
             };
             match self.docker.container(container).await? {
-                Some(seen) if self.is_late(&seen) => self.docker.remove_container(&seen.id, true).await?,
-                Some(_) => return Err(taken),
+                Some(seen) if seen.name == container && is_late(&seen, &body) => {
+                    self.docker.remove_container(&seen.id, true).await?;
+                }
                 // It has the name already, and is not made yet.
-                None => tokio::time::sleep(PAUSE).await,
+                None if !self.site.interrupt.is_asked() => tokio::time::sleep(PAUSE).await,
+                _ => return Err(taken),
             }
             tries += 1;
         }
-    }
-
-    /// Returns whether a container is this pod's and does nothing that anybody needs.
-    fn is_late(&self, seen: &Seen) -> bool {
-        seen.label(compose::PROJECT) == self.scope.project && (seen.state.status == "created" || seen.is_oneoff())
     }
 
     /// Returns the image of a service.
@@ -374,6 +371,23 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 /// How often a container is tried again whose name is taken by one that is still being made: what an image has at the place of a volume
 /// is copied meanwhile.
 const MAKING: u32 = 300;
+
+fn is_taken(error: &EngineError) -> bool {
+    error.status == Some(409) && error.reason.contains("already in use")
+}
+
+/// Returns whether a container is the one that is being made, as another run of claw's asked for it and left it: never started, or a
+/// helper. Others of that name are somebody's.
+fn is_late(seen: &Seen, body: &Value) -> bool {
+    let of_one = [compose::PROJECT, compose::SERVICE, compose::NUMBER, compose::ONEOFF];
+    let is_same = |key: &str| seen.label(key) == body["Labels"][key].as_str().unwrap_or("");
+    let is_left = match seen.is_oneoff() {
+        true => seen.label(label::ROLE) == "init",
+        // Docker compose's have no such label.
+        false => seen.state.status == "created" && seen.labels.contains_key(label::PRE_STOP),
+    };
+    is_left && of_one.into_iter().all(is_same)
+}
 
 fn is_overlap(error: &EngineError) -> bool {
     error.reason.contains("Pool overlaps") || error.reason.contains("overlapping IPv4")

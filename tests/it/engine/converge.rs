@@ -214,3 +214,30 @@ fn what_ends_badly_is_not_what_is_waited_for() {
     assert!(run.code == Some(2) && run.stderr.contains("there is no service `nope`"), "{run:?}");
     pod.ok(&["down", "-v"]);
 }
+
+#[test]
+fn a_name_that_somebody_else_has_is_left_to_them() {
+    let pod = pod("names", &sleeper("web", ""));
+    let name = pod.container("web");
+    let image = format!("{}-box", pod.name);
+    pod.ok(&["build"]);
+    // One that claw knows nothing of, never started, and one of its own that does a person's work.
+    let made = |order: &str| match order {
+        "create" => docker(&["create", "--name", &name, "--label", &pod.mark(), &image, "sleep", "1000"]),
+        _ => pod.ok(&["run", "-d", "--name", &name, "web", "sleep", "1000"]),
+    };
+    for order in ["create", "run"] {
+        made(order);
+        let id = pod.id("web");
+        let run = pod.run(&["up", "-d"]);
+        assert!(run.code == Some(1) && run.stderr.contains("is already in use by container"), "{order}: {run:?}");
+        assert_eq!(pod.id("web"), id, "{order}");
+        docker(&["rm", "-f", &name]);
+    }
+    // Nor do two services of one run take it from each other.
+    compose(&pod, &format!("{}{}", sleeper("a", &format!("    container_name: {name}\n")), sleeper("web", "")));
+    let run = pod.run(&["up", "-d"]);
+    assert!(run.code == Some(1) && run.stderr.contains("is already in use by container"), "{run:?}");
+    pod.ok(&["down", "-v"]);
+    pod.leaves_nothing();
+}
