@@ -17,11 +17,14 @@ as_root() {
 tools() {
     command -v podman >/dev/null 2>&1 || optional
     command -v chromium >/dev/null 2>&1 || browser
-    if [ -x /bin/busybox ] && command -v docker-registry >/dev/null 2>&1 && command -v ip >/dev/null 2>&1; then return; fi
-    command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox and docker-registry"; exit 1; }
-    say "installing busybox-static, docker-registry and iproute2 for the tests"
+    for each in /bin/busybox docker-registry ip openssl; do command -v "$each" >/dev/null 2>&1 || { missing; return; }; done
+}
+
+missing() {
+    command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox, docker-registry and openssl"; exit 1; }
+    say "installing busybox-static, docker-registry, iproute2 and openssl for the tests"
     as_root apt-get update -q >/dev/null
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static docker-registry iproute2 >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static docker-registry iproute2 openssl >/dev/null
 }
 
 # Podman's service of Docker's API is another engine to test with; where it cannot be had, its test says so.

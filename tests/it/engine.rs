@@ -9,6 +9,7 @@ mod diagnose;
 mod eject;
 mod escape;
 mod faults;
+mod identity;
 mod images;
 pub(crate) mod json;
 mod kept;

@@ -25,8 +25,8 @@ pub(super) enum Login {
     Basic(String, String),
     /// With a token that the registry gave before.
     Bearer(String),
-    /// With a token of an identity, which is there and is not spoken: nobody logs in.
-    Identity,
+    /// With a token of an identity, which a token server takes for one that lets somebody in.
+    Identity(String),
 }
 
 /// The name that a helper gives what is a token of an identity and no password.
@@ -63,8 +63,8 @@ fn stored(config: &Value, name: &str) -> Option<Login> {
     if let Some(token) = entry["registrytoken"].as_str().filter(|token| !token.is_empty()) {
         return Some(Login::Bearer(token.to_owned()));
     }
-    if entry["identitytoken"].as_str().is_some_and(|token| !token.is_empty()) {
-        return Some(Login::Identity);
+    if let Some(token) = entry["identitytoken"].as_str().filter(|token| !token.is_empty()) {
+        return Some(Login::Identity(token.to_owned()));
     }
     let text = String::from_utf8(STANDARD.decode(entry["auth"].as_str()?).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
@@ -87,7 +87,7 @@ async fn ask(helper: &str, name: &str) -> Option<Login> {
     let answer: Value = serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())?;
     let text = |key: &str| answer[key].as_str().map(ToOwned::to_owned);
     match (text("Username")?, text("Secret")?) {
-        (user, _) if user == IDENTITY => Some(Login::Identity),
+        (user, token) if user == IDENTITY => Some(Login::Identity(token)),
         (user, secret) => Some(Login::Basic(user, secret)),
     }
 }
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(stored(&config, HUB), basic("hub", "one"));
         assert_eq!(stored(&config, "127.0.0.1:5000"), basic("ann", "a:b"));
         assert_eq!(stored(&config, "ghcr.io"), Some(Login::Bearer("two".to_owned())));
-        assert_eq!(stored(&config, "azure.example"), Some(Login::Identity));
+        assert_eq!(stored(&config, "azure.example"), Some(Login::Identity("three".to_owned())));
         assert_eq!(stored(&config, "empty.example"), None);
         assert_eq!(stored(&config, "other.example"), None);
     }

@@ -24,6 +24,10 @@ const WHOLE: Duration = Duration::from_secs(300);
 const MOST_TOKEN: usize = 64 * 1024;
 const MOST_ERROR: usize = 4 * 1024;
 
+/// Why a token of an identity lets nobody in.
+const NO_PASSWORD: &str = "is not to be had: docker's configuration has an identity token for its registry, which takes names with passwords \
+                           alone: `docker login -u NAME`";
+
 /// How often a registry may send its caller on.
 const MOST_REDIRECTS: usize = 5;
 
@@ -52,7 +56,7 @@ impl Repository {
         is_plain: bool,
         purpose: Purpose,
     ) -> Result<Self, Unfetched> {
-        let (tls, plain) = (client(false)?, client(true)?);
+        let (tls, plain) = (client(false, onward())?, client(true, onward())?);
         let scheme = if is_plain || is_loopback(&named.registry) { "http" } else { "https" };
         let root = url(&format!("{scheme}://{}/v2/", named.registry))?;
         let base = url(&format!("{root}{}/", named.repository))?;
@@ -73,15 +77,17 @@ impl Repository {
         purpose: Purpose,
     ) -> Result<Option<HeaderValue>, Unfetched> {
         let answer = sent(self.ask(Method::GET, root.clone())).await?;
-        let basic = match login {
-            Login::Basic(user, password) => Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))),
-            _ => None,
-        };
         let Some(challenge) = challenge(answer.headers()) else {
-            return Ok(basic.filter(|_| wants_basic(answer.headers())).map(|basic| header(&basic)).transpose()?);
+            return match login {
+                Login::Basic(..) if wants_basic(answer.headers()) => Ok(basic(login)?),
+                Login::Identity(_) if wants_basic(answer.headers()) => {
+                    Err(Unfetched::Refused(PersonaError::new(NO_PASSWORD)))
+                }
+                _ => Ok(None),
+            };
         };
-        let mut realm = url(&challenge.realm)?;
-        if !may_ask(&realm, root, basic.is_some()) {
+        let realm = url(&challenge.realm)?;
+        if !may_ask(&realm, root, *login != Login::Nobody) {
             let why = format!("cannot be asked for: its registry wants the login in clear, at `{}`", shown(&realm));
             return Err(PersonaError::new(why).into());
         }
@@ -89,21 +95,40 @@ impl Repository {
             Purpose::Pull => "pull",
             Purpose::Push => "pull,push",
         };
-        realm.query_pairs_mut().append_pair("scope", &format!("repository:{}:{actions}", named.repository));
-        if let Some(service) = &challenge.service {
-            realm.query_pairs_mut().append_pair("service", service);
+        let scope = format!("repository:{}:{actions}", named.repository);
+        let mut rows = vec![("scope", scope.as_str())];
+        rows.extend(challenge.service.as_deref().map(|service| ("service", service)));
+        let answer = sent(self.exchange(realm, rows, login)?).await?;
+        let status = answer.status();
+        if !status.is_success() {
+            // Without its text: it was told the login, and may say it again.
+            return Err(refusal(status, "is not to be had: its token server", ""));
         }
-        let request = self.ask(Method::GET, realm);
-        let request = match &basic {
-            Some(basic) => request.header(AUTHORIZATION, header(basic)?),
-            None => request,
-        };
-        let answer = fine(sent(request).await?).await?;
         let bytes = read(answer, MOST_TOKEN, "gets a token that is longer than one may be").await?;
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let token = read["token"].as_str().or(read["access_token"].as_str()).filter(|token| !token.is_empty());
         let token = token.ok_or_else(|| PersonaError::new("cannot be asked for: its registry gave no token"))?;
         Ok(Some(header(&format!("Bearer {token}"))?))
+    }
+
+    /// Returns the request that gives a login for a token. A name with its password goes as it does everywhere; a token of an identity is
+    /// the body of a request that is sent on to nobody else.
+    fn exchange(&self, realm: Url, rows: Vec<(&str, &str)>, login: &Login) -> Result<RequestBuilder, PersonaError> {
+        let mut asked = realm.clone();
+        let Login::Identity(token) = login else {
+            asked.query_pairs_mut().extend_pairs(rows);
+            let request = self.ask(Method::GET, asked);
+            return Ok(match basic(login)? {
+                Some(basic) => request.header(AUTHORIZATION, basic),
+                None => request,
+            });
+        };
+        let more = [("grant_type", "refresh_token"), ("client_id", "claw"), ("refresh_token", token.as_str())];
+        asked.set_query(None);
+        asked.query_pairs_mut().extend_pairs(rows).extend_pairs(more);
+        let form = asked.query().unwrap_or_default().to_owned();
+        let client = client(realm.scheme() != "https", Policy::none())?;
+        Ok(client.post(realm).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form))
     }
 
     /// Returns a request without what lets somebody in.
@@ -179,18 +204,22 @@ fn may_ask(realm: &Url, root: &Url, has_login: bool) -> bool {
     }
 }
 
-/// Returns a client that goes from TLS to no place without. What `is_plain` goes through no proxy, whatever the environment names: it
-/// could read logins that are for this host alone.
-fn client(is_plain: bool) -> Result<reqwest::Client, PersonaError> {
-    // Whoever was first in this process chose the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let policy = Policy::custom(|attempt| {
+/// Returns how far a caller is sent on: from TLS to no place without.
+fn onward() -> Policy {
+    Policy::custom(|attempt| {
         let was_tls = attempt.previous().last().is_some_and(|from| from.scheme() == "https");
         match attempt.previous().len() > MOST_REDIRECTS || was_tls && attempt.url().scheme() != "https" {
             true => attempt.error("it sends on without end, or to a place without TLS"),
             false => attempt.follow(),
         }
-    });
+    })
+}
+
+/// Returns a client. What `is_plain` goes through no proxy, whatever the environment names: it could read logins that are for this host
+/// alone.
+fn client(is_plain: bool, policy: Policy) -> Result<reqwest::Client, PersonaError> {
+    // Whoever was first in this process chose the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("claw/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(PATIENCE)
@@ -224,6 +253,12 @@ fn wants_basic(headers: &HeaderMap) -> bool {
     said.map(str::trim_start).any(|text| text.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("basic")))
 }
 
+/// Returns a name with its password as a header.
+fn basic(login: &Login) -> Result<Option<HeaderValue>, PersonaError> {
+    let Login::Basic(user, password) = login else { return Ok(None) };
+    header(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).map(Some)
+}
+
 /// Returns the value of `name="value"` in a list of these, divided by commas.
 fn parameter(list: &str, name: &str) -> Option<String> {
     let mut rest = list.trim();
@@ -255,11 +290,16 @@ async fn fine(answer: Response) -> Result<Response, Unfetched> {
     let said = String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ");
     let said: String = said.chars().take(200).collect();
     let more = if said.is_empty() { String::new() } else { format!(": {}", said.escape_debug()) };
-    let error = PersonaError::new(format!("is not to be had: its registry answered {status}{more}"));
-    Err(match status {
+    Err(refusal(status, "is not to be had: its registry", &more))
+}
+
+/// Returns the error that a status is, of whoever answered it.
+fn refusal(status: StatusCode, who: &str, more: &str) -> Unfetched {
+    let error = PersonaError::new(format!("{who} answered {status}{more}"));
+    match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Unfetched::Refused(error),
         _ => Unfetched::Away(error),
-    })
+    }
 }
 
 /// Returns the first bytes of an answer, whatever its length.

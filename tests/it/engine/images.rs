@@ -129,24 +129,24 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn start() -> Self {
-        Self::configured(None)
+        Self::configured(&|_| String::new())
     }
 
     /// One that lets those in alone whom a line of `htpasswd` names.
     pub(super) fn with_password(line: &str) -> Self {
-        Self::configured(Some(line))
+        Self::configured(&|folder| {
+            folder.write("htpasswd", &format!("{line}\n"));
+            format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", folder.0.join("htpasswd").display())
+        })
     }
 
-    fn configured(users: Option<&str>) -> Self {
+    /// One whose configuration says how it lets somebody in, in a line that may name files of its folder.
+    pub(super) fn configured(auth: &dyn Fn(&Folder) -> String) -> Self {
         let port = free_port();
         // Tests run side by side in one process: each registry has a folder of its own.
         let folder = Folder::new(&format!("registry-{port}"));
         let data = folder.0.join("data").display().to_string();
-        let auth = users.map(|line| {
-            folder.write("htpasswd", &format!("{line}\n"));
-            format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", folder.0.join("htpasswd").display())
-        });
-        let auth = auth.unwrap_or_default();
+        let auth = auth(&folder);
         folder.write("config.yml", &format!("version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n{auth}"));
         let child = std::process::Command::new("docker-registry")
             .args(["serve", "config.yml"])

@@ -440,13 +440,16 @@ fn who_logs_in_is_what_dockers_file_says_and_is_never_printed() {
     assert_eq!(run.code, Some(0), "{run:?}");
     let run = logged(&["persona", "pull", &name, "--json"]);
     assert!(run.code == Some(0) && !format!("{run:?}").contains("canary"), "{run:?}");
-    // A token of an identity is no password, and is said to be there.
+    // A token of an identity is no password.
     pod.write(
         "docker/config.json",
         &format!("{{\"auths\": {{\"{host}\": {{\"auth\": \"YW5uOg==\", \"identitytoken\": \"canary-token\"}}}}}}"),
     );
     let run = logged(&["persona", "pull", &name]);
-    assert!(run.code == Some(1) && run.stderr.contains("an identity token, which claw does not speak"), "{run:?}");
+    assert!(
+        run.code == Some(1) && run.stderr.contains("has an identity token for its registry, which takes names"),
+        "{run:?}"
+    );
     assert!(!format!("{run:?}").contains("canary"), "{run:?}");
     // A helper of docker's, as `docker login` sets one up.
     let helper = pod.folder.0.join("bin/docker-credential-test");
