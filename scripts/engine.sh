@@ -20,6 +20,7 @@ tools() {
     for each in /bin/busybox docker-registry ip openssl; do command -v "$each" >/dev/null 2>&1 || { missing; return; }; done
 }
 
+# What no test can do without.
 missing() {
     command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox, docker-registry and openssl"; exit 1; }
     say "installing busybox-static, docker-registry, iproute2 and openssl for the tests"
