@@ -22,7 +22,7 @@ tools() {
 
 # What no test can do without.
 missing() {
-    command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox, docker-registry and openssl"; exit 1; }
+    command -v apt-get >/dev/null 2>&1 || { say "no apt-get: the tests need a static /bin/busybox, docker-registry, ip and openssl"; exit 1; }
     say "installing busybox-static, docker-registry, iproute2 and openssl for the tests"
     as_root apt-get update -q >/dev/null
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends busybox-static docker-registry iproute2 openssl >/dev/null

@@ -101,7 +101,7 @@ async fn manuals(
         return Ok(Exit::Wrong);
     };
     let docker = input.engine.docker().await?;
-    // Where somebody has the pod now, nobody is asked for nothing.
+    // Where somebody has the pod now, nobody is asked in vain.
     drop(hold(input, &plan)?);
     // A server may take long, and keeps nobody from stopping it meanwhile.
     let found = manuals::ask_all(docker, &plan, services, &|line| ui.progress(line), interrupt).await?;

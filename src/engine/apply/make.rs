@@ -261,20 +261,21 @@ impl Run<'_> {
         container: &str,
         platform: Option<&str>,
         body: Value,
-    ) -> Result<String, EngineError> {
+    ) -> Result<String, ApplyError> {
         let mut tries = 0;
         loop {
             let taken = match self.docker.create_container(container, platform, body.clone()).await {
                 Err(error) if is_taken(&error) && tries < MAKING => error,
-                made => return made,
+                made => return Ok(made?),
             };
             match self.docker.container(container).await? {
-                Some(seen) if seen.name == container && is_late(&seen, &body) => {
+                Some(seen) if is_late(&seen, container, &body["Labels"]) => {
                     self.docker.remove_container(&seen.id, true).await?;
                 }
+                Some(_) => return Err(taken.into()),
+                None if self.site.interrupt.is_asked() => return Err(ApplyError::Interrupted),
                 // It has the name already, and is not made yet.
-                None if !self.site.interrupt.is_asked() => tokio::time::sleep(PAUSE).await,
-                _ => return Err(taken),
+                None => tokio::time::sleep(PAUSE).await,
             }
             tries += 1;
         }
@@ -376,17 +377,17 @@ fn is_taken(error: &EngineError) -> bool {
     error.status == Some(409) && error.reason.contains("already in use")
 }
 
-/// Returns whether a container is the one that is being made, as another run of claw's asked for it and left it: never started, or a
-/// helper. Others of that name are somebody's.
-fn is_late(seen: &Seen, body: &Value) -> bool {
-    let of_one = [compose::PROJECT, compose::SERVICE, compose::NUMBER, compose::ONEOFF];
-    let is_same = |key: &str| seen.label(key) == body["Labels"][key].as_str().unwrap_or("");
+/// Returns whether a container is the one that is being made, as another run of claw's asked for it in this directory and left it: never
+/// started, or a helper. Others of that name are somebody's. Who makes one here has the pod's lock, so that run is no more.
+fn is_late(seen: &Seen, name: &str, labels: &Value) -> bool {
+    let of_one = [compose::PROJECT, compose::SERVICE, compose::NUMBER, compose::ONEOFF, compose::WORKING_DIR];
+    let is_same = |key: &str| seen.label(key) == labels[key].as_str().unwrap_or("");
     let is_left = match seen.is_oneoff() {
         true => seen.label(label::ROLE) == "init",
         // Docker compose's have no such label.
         false => seen.state.status == "created" && seen.labels.contains_key(label::PRE_STOP),
     };
-    is_left && of_one.into_iter().all(is_same)
+    is_left && seen.name == name && of_one.into_iter().all(is_same)
 }
 
 fn is_overlap(error: &EngineError) -> bool {
@@ -399,4 +400,63 @@ fn is_exhausted(error: &EngineError) -> bool {
 
 fn is_anonymous(service: &Service, target: &str) -> bool {
     service.volumes.iter().any(|mount| mount.target == target && mount.kind == "volume" && mount.source.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::State;
+
+    /// A container that claw made and never started, as `change` says.
+    fn seen(change: impl FnOnce(&mut Seen)) -> Seen {
+        let labels = [
+            (compose::PROJECT, "desk"),
+            (compose::SERVICE, "web"),
+            (compose::NUMBER, "1"),
+            (compose::ONEOFF, "False"),
+            (compose::WORKING_DIR, "/srv/desk"),
+            (label::PRE_STOP, "[]"),
+        ];
+        let mut seen = Seen {
+            id: "1".to_owned(),
+            name: "desk-web-1".to_owned(),
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            state: State { status: "created".to_owned(), ..State::default() },
+            inspected: Value::Null,
+        };
+        change(&mut seen);
+        seen
+    }
+
+    #[test]
+    fn what_a_killed_run_left_gives_way_and_nothing_else() {
+        let wanted = json!(seen(|_| ()).labels);
+        let is_late = |seen: &Seen| super::is_late(seen, "desk-web-1", &wanted);
+        assert!(is_late(&seen(|_| ())));
+        let set = |key: &str, value: &str| seen(|seen| drop(seen.labels.insert(key.to_owned(), value.to_owned())));
+        for (key, value) in [
+            (compose::PROJECT, "other"),
+            (compose::SERVICE, "db"),
+            (compose::NUMBER, "2"),
+            (compose::ONEOFF, "True"),
+            (compose::WORKING_DIR, "/home/desk"),
+        ] {
+            assert!(!is_late(&set(key, value)), "{key}");
+        }
+        // Docker compose's twin, one that runs, and one whose id begins so.
+        assert!(!is_late(&seen(|seen| drop(seen.labels.remove(label::PRE_STOP)))));
+        assert!(!is_late(&seen(|seen| seen.state.status = "running".to_owned())));
+        assert!(!is_late(&seen(|seen| seen.name = "other".to_owned())));
+        // A helper goes in any state, and a person's command in none.
+        let oneoff = |role: &str| {
+            let labels = [(compose::PROJECT, "desk"), (compose::ONEOFF, "True"), (label::ROLE, role)];
+            seen(|seen| {
+                seen.state.status = "running".to_owned();
+                seen.labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            })
+        };
+        let wanted = json!(oneoff("init").labels);
+        assert!(super::is_late(&oneoff("init"), "desk-web-1", &wanted));
+        assert!(!super::is_late(&oneoff(""), "desk-web-1", &wanted));
+    }
 }

@@ -87,7 +87,7 @@ async fn ask(helper: &str, name: &str) -> Option<Login> {
     let answer: Value = serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())?;
     let text = |key: &str| answer[key].as_str().map(ToOwned::to_owned);
     match (text("Username")?, text("Secret")?) {
-        (user, token) if user == IDENTITY => Some(Login::Identity(token)),
+        (user, token) if user == IDENTITY => Some(token).filter(|token| !token.is_empty()).map(Login::Identity),
         (user, secret) => Some(Login::Basic(user, secret)),
     }
 }

@@ -24,7 +24,27 @@ pub(super) async fn pull(reference: &str, wanted: Option<&str>, is_plain: bool) 
         return Err(PersonaError::new(format!("is asked for by what is no digest: `{}`", wrong.escape_debug())).into());
     }
     let login = who(&named.registry, is_plain).await;
-    let repository = Repository::enter(&named, &login, is_plain, Purpose::Pull).await?;
+    pulled(&named, wanted, &login, is_plain).await.map_err(|error| hinted(error, &login))
+}
+
+/// Returns an error that says what to do about a token that lets nobody in.
+fn hinted(error: Unfetched, login: &Login) -> Unfetched {
+    let hint = "docker's configuration has an identity token for it: `docker login` gets another, and `docker login -u NAME` a login for a registry that takes names with passwords";
+    match (error, login) {
+        (Unfetched::Refused(error), Login::Identity(_)) => {
+            Unfetched::Refused(PersonaError::new(format!("{error}; {hint}")))
+        }
+        (other, _) => other,
+    }
+}
+
+async fn pulled(
+    named: &Named,
+    wanted: Option<&str>,
+    login: &Login,
+    is_plain: bool,
+) -> Result<(Files, String), Unfetched> {
+    let repository = Repository::enter(named, login, is_plain, Purpose::Pull).await?;
     let path = format!("manifests/{}", wanted.unwrap_or(&named.tag));
     let long = "has a manifest that is longer than that of a persona";
     let manifest = repository.get(&path, MANIFEST, MOST_MANIFEST, long).await?;
@@ -51,7 +71,11 @@ pub(super) async fn push(reference: &str, artifact: &Artifact, is_plain: bool) -
         return Err(PersonaError::new("is named by a digest: name a tag, the digest is what comes of it"));
     }
     let login = who(&named.registry, is_plain).await;
-    let repository = Repository::enter(&named, &login, is_plain, Purpose::Push).await?;
+    pushed(&named, artifact, &login, is_plain).await.map_err(|error| hinted(error, &login).into())
+}
+
+async fn pushed(named: &Named, artifact: &Artifact, login: &Login, is_plain: bool) -> Result<String, Unfetched> {
+    let repository = Repository::enter(named, login, is_plain, Purpose::Push).await?;
     for (bytes, blob) in [(artifact.layer.as_slice(), &artifact.read.layers[0]), (EMPTY_BYTES, &artifact.read.config)] {
         repository.put_blob(bytes, &blob.digest).await?;
     }

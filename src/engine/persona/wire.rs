@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
+};
 use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use super::login::Login;
 use super::reference::Named;
@@ -24,10 +26,6 @@ const WHOLE: Duration = Duration::from_secs(300);
 const MOST_TOKEN: usize = 64 * 1024;
 const MOST_ERROR: usize = 4 * 1024;
 
-/// Why a token of an identity lets nobody in.
-const NO_PASSWORD: &str = "is not to be had: docker's configuration has an identity token for its registry, which takes names with passwords \
-                           alone: `docker login -u NAME`";
-
 /// How often a registry may send its caller on.
 const MOST_REDIRECTS: usize = 5;
 
@@ -40,12 +38,91 @@ pub(super) enum Purpose {
 
 /// A repository of a registry, and who asks.
 pub(super) struct Repository {
+    clients: Clients,
+    base: Url,
+    authorization: Option<HeaderValue>,
+}
+
+/// What speaks. Neither is sent on by itself.
+struct Clients {
     /// Speaks TLS; a proxy of HTTPS passes on what it cannot read.
     tls: reqwest::Client,
     /// Speaks in clear, to whom it is for and to no proxy.
     plain: reqwest::Client,
-    base: Url,
-    authorization: Option<HeaderValue>,
+}
+
+/// A request.
+struct Call<'c> {
+    method: Method,
+    at: Url,
+    headers: HeaderMap,
+    body: &'c [u8],
+    /// What lets somebody in, at the place that the request begins at or at another of the registry's own.
+    login: Option<HeaderValue>,
+}
+
+impl<'c> Call<'c> {
+    fn new(method: Method, at: Url, login: Option<HeaderValue>) -> Self {
+        Self { method, at, headers: HeaderMap::new(), body: &[], login }
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    fn carrying(mut self, body: &'c [u8]) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+impl Clients {
+    fn new() -> Result<Self, PersonaError> {
+        Ok(Self { tls: client(false)?, plain: client(true)? })
+    }
+
+    /// Asks one place, which may answer that another is to be asked.
+    async fn ask(&self, call: &Call<'_>, at: &Url) -> Result<Response, Unfetched> {
+        let client = if at.scheme() == "https" { &self.tls } else { &self.plain };
+        let mut headers = call.headers.clone();
+        // A login is for whom it was meant, however often the caller was sent on.
+        if let Some(login) = call.login.as_ref().filter(|_| at.origin() == call.at.origin()) {
+            headers.insert(AUTHORIZATION, login.clone());
+        }
+        let request = client.request(call.method.clone(), at.clone()).headers(headers).body(call.body.to_vec());
+        request.send().await.map_err(|error| Unfetched::Away(failed(&error)))
+    }
+
+    /// Asks, and goes on where it is sent to: not for ever, and from TLS to no place without.
+    async fn follow(&self, call: &Call<'_>) -> Result<Response, Unfetched> {
+        let mut at = call.at.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let answer = self.ask(call, &at).await?;
+            let Some(next) = sent_on(&answer, &call.method) else { return Ok(answer) };
+            if at.scheme() == "https" && next.scheme() != "https" {
+                return Err(astray("to a place without TLS"));
+            }
+            at = next;
+        }
+        Err(astray("without end"))
+    }
+}
+
+/// Returns where an answer sends its caller on with the same request.
+fn sent_on(answer: &Response, method: &Method) -> Option<Url> {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let sends = match answer.status() {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => is_read,
+        _ => false,
+    };
+    let place = answer.headers().get(LOCATION).filter(|_| sends)?.to_str().ok()?;
+    answer.url().join(place).ok()
+}
+
+fn astray(how: &str) -> Unfetched {
+    Unfetched::Away(PersonaError::new(format!("cannot be fetched or pushed: its registry sends on {how}")))
 }
 
 impl Repository {
@@ -56,11 +133,11 @@ impl Repository {
         is_plain: bool,
         purpose: Purpose,
     ) -> Result<Self, Unfetched> {
-        let (tls, plain) = (client(false, onward())?, client(true, onward())?);
+        let clients = Clients::new()?;
         let scheme = if is_plain || is_loopback(&named.registry) { "http" } else { "https" };
         let root = url(&format!("{scheme}://{}/v2/", named.registry))?;
         let base = url(&format!("{root}{}/", named.repository))?;
-        let mut repository = Self { tls, plain, base, authorization: None };
+        let mut repository = Self { clients, base, authorization: None };
         repository.authorization = match login {
             Login::Bearer(token) => Some(header(&format!("Bearer {token}"))?),
             _ => repository.admitted(&root, named, login, purpose).await?,
@@ -76,18 +153,15 @@ impl Repository {
         login: &Login,
         purpose: Purpose,
     ) -> Result<Option<HeaderValue>, Unfetched> {
-        let answer = sent(self.ask(Method::GET, root.clone())).await?;
+        let answer = self.clients.follow(&Call::new(Method::GET, root.clone(), None)).await?;
         let Some(challenge) = challenge(answer.headers()) else {
             return match login {
                 Login::Basic(..) if wants_basic(answer.headers()) => Ok(basic(login)?),
-                Login::Identity(_) if wants_basic(answer.headers()) => {
-                    Err(Unfetched::Refused(PersonaError::new(NO_PASSWORD)))
-                }
                 _ => Ok(None),
             };
         };
         let realm = url(&challenge.realm)?;
-        if !may_ask(&realm, root, *login != Login::Nobody) {
+        if !may_ask(&realm, root, login) {
             let why = format!("cannot be asked for: its registry wants the login in clear, at `{}`", shown(&realm));
             return Err(PersonaError::new(why).into());
         }
@@ -98,12 +172,17 @@ impl Repository {
         let scope = format!("repository:{}:{actions}", named.repository);
         let mut rows = vec![("scope", scope.as_str())];
         rows.extend(challenge.service.as_deref().map(|service| ("service", service)));
-        let answer = sent(self.exchange(realm, rows, login)?).await?;
-        let status = answer.status();
-        if !status.is_success() {
-            // Without its text: it was told the login, and may say it again.
-            return Err(refusal(status, "is not to be had: its token server", ""));
-        }
+        let answer = self.exchange(realm, rows, login).await?;
+        let answer = match login {
+            Login::Nobody => fine(answer).await?,
+            _ if answer.status().is_success() => answer,
+            // Without its text: it was told the login, and may say it again. A grant that is worth nothing is a bad request to some.
+            _ => {
+                let status = answer.status();
+                let error = PersonaError::new(format!("is not to be had: its token server answered {status}"));
+                return Err(if status.is_client_error() { Unfetched::Refused(error) } else { Unfetched::Away(error) });
+            }
+        };
         let bytes = read(answer, MOST_TOKEN, "gets a token that is longer than one may be").await?;
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let token = read["token"].as_str().or(read["access_token"].as_str()).filter(|token| !token.is_empty());
@@ -111,40 +190,27 @@ impl Repository {
         Ok(Some(header(&format!("Bearer {token}"))?))
     }
 
-    /// Returns the request that gives a login for a token. A name with its password goes as it does everywhere; a token of an identity is
-    /// the body of a request that is sent on to nobody else.
-    fn exchange(&self, realm: Url, rows: Vec<(&str, &str)>, login: &Login) -> Result<RequestBuilder, PersonaError> {
+    /// Gives a login for a token. A name with its password goes as it does everywhere; a token of an identity is the body of a request that
+    /// is sent on to nobody else.
+    async fn exchange(&self, realm: Url, rows: Vec<(&str, &str)>, login: &Login) -> Result<Response, Unfetched> {
         let mut asked = realm.clone();
         let Login::Identity(token) = login else {
             asked.query_pairs_mut().extend_pairs(rows);
-            let request = self.ask(Method::GET, asked);
-            return Ok(match basic(login)? {
-                Some(basic) => request.header(AUTHORIZATION, basic),
-                None => request,
-            });
+            return self.clients.follow(&Call::new(Method::GET, asked, basic(login)?)).await;
         };
         let more = [("grant_type", "refresh_token"), ("client_id", "claw"), ("refresh_token", token.as_str())];
         asked.set_query(None);
         asked.query_pairs_mut().extend_pairs(rows).extend_pairs(more);
-        let form = asked.query().unwrap_or_default().to_owned();
-        let client = client(realm.scheme() != "https", Policy::none())?;
-        Ok(client.post(realm).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form))
-    }
-
-    /// Returns a request without what lets somebody in.
-    fn ask(&self, method: Method, at: Url) -> RequestBuilder {
-        let client = if at.scheme() == "https" { &self.tls } else { &self.plain };
-        client.request(method, at)
+        let form = asked.query().unwrap_or_default();
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let call = Call::new(Method::POST, realm.clone(), None).with(CONTENT_TYPE, kind).carrying(form.as_bytes());
+        self.clients.ask(&call, &realm).await
     }
 
     /// Returns a request; only to the registry itself goes what lets somebody in.
-    fn request(&self, method: Method, at: Url) -> RequestBuilder {
+    fn call(&self, method: Method, at: Url) -> Call<'static> {
         let is_own = at.origin() == self.base.origin();
-        let request = self.ask(method, at);
-        match &self.authorization {
-            Some(value) if is_own => request.header(AUTHORIZATION, value.clone()),
-            _ => request,
-        }
+        Call::new(method, at, self.authorization.clone().filter(|_| is_own))
     }
 
     fn at(&self, path: &str) -> Result<Url, PersonaError> {
@@ -153,17 +219,19 @@ impl Repository {
 
     /// Fetches what is below a path; more bytes than `most` are an error, `long` says which.
     pub(super) async fn get(&self, path: &str, kind: &str, most: usize, long: &str) -> Result<Vec<u8>, Unfetched> {
-        let request = self.request(Method::GET, self.at(path)?).header(ACCEPT, header(kind)?);
-        read(fine(sent(request).await?).await?, most, long).await
+        let call = self.call(Method::GET, self.at(path)?).with(ACCEPT, header(kind)?);
+        read(fine(self.clients.follow(&call).await?).await?, most, long).await
     }
 
     /// Puts a blob there, if it is not.
     pub(super) async fn put_blob(&self, bytes: &[u8], digest: &str) -> Result<(), Unfetched> {
-        let found = sent(self.request(Method::HEAD, self.at(&format!("blobs/{digest}"))?)).await?;
+        let call = self.call(Method::HEAD, self.at(&format!("blobs/{digest}"))?);
+        let found = self.clients.follow(&call).await?;
         if found.status() == StatusCode::OK {
             return Ok(());
         }
-        let begun = fine(sent(self.request(Method::POST, self.at("blobs/uploads/")?)).await?).await?;
+        let call = self.call(Method::POST, self.at("blobs/uploads/")?);
+        let begun = fine(self.clients.follow(&call).await?).await?;
         let place = begun.headers().get(LOCATION).and_then(|place| place.to_str().ok());
         let place = place.and_then(|place| begun.url().join(place).ok());
         let mut place =
@@ -173,14 +241,16 @@ impl Repository {
             return Err(PersonaError::new(why).into());
         }
         place.query_pairs_mut().append_pair("digest", digest);
-        let request = self.request(Method::PUT, place).header(CONTENT_TYPE, "application/octet-stream");
-        fine(sent(request.body(bytes.to_vec())).await?).await.map(drop)
+        let kind = HeaderValue::from_static("application/octet-stream");
+        let call = self.call(Method::PUT, place).with(CONTENT_TYPE, kind).carrying(bytes);
+        fine(self.clients.follow(&call).await?).await.map(drop)
     }
 
     /// Puts a manifest there, under a tag.
     pub(super) async fn put_manifest(&self, bytes: &[u8], kind: &str, tag: &str) -> Result<(), Unfetched> {
-        let request = self.request(Method::PUT, self.at(&format!("manifests/{tag}"))?);
-        fine(sent(request.header(CONTENT_TYPE, header(kind)?).body(bytes.to_vec())).await?).await.map(drop)
+        let call = self.call(Method::PUT, self.at(&format!("manifests/{tag}"))?);
+        let call = call.with(CONTENT_TYPE, header(kind)?).carrying(bytes);
+        fine(self.clients.follow(&call).await?).await.map(drop)
     }
 }
 
@@ -195,29 +265,18 @@ pub(super) fn is_loopback(registry: &str) -> bool {
 
 /// Returns whether a token may be asked for at a place that the registry at `root` names: in clear only where the registry
 /// itself is spoken to in clear, and then a login goes no further than this host.
-fn may_ask(realm: &Url, root: &Url, has_login: bool) -> bool {
+fn may_ask(realm: &Url, root: &Url, login: &Login) -> bool {
     let is_here = realm.host_str().is_some_and(is_loopback);
     match realm.scheme() {
         "https" => true,
-        "http" => root.scheme() == "http" && (is_here || !has_login),
+        "http" => root.scheme() == "http" && (is_here || *login == Login::Nobody),
         _ => false,
     }
 }
 
-/// Returns how far a caller is sent on: from TLS to no place without.
-fn onward() -> Policy {
-    Policy::custom(|attempt| {
-        let was_tls = attempt.previous().last().is_some_and(|from| from.scheme() == "https");
-        match attempt.previous().len() > MOST_REDIRECTS || was_tls && attempt.url().scheme() != "https" {
-            true => attempt.error("it sends on without end, or to a place without TLS"),
-            false => attempt.follow(),
-        }
-    })
-}
-
 /// Returns a client. What `is_plain` goes through no proxy, whatever the environment names: it could read logins that are for this host
 /// alone.
-fn client(is_plain: bool, policy: Policy) -> Result<reqwest::Client, PersonaError> {
+fn client(is_plain: bool) -> Result<reqwest::Client, PersonaError> {
     // Whoever was first in this process chose the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
@@ -225,7 +284,7 @@ fn client(is_plain: bool, policy: Policy) -> Result<reqwest::Client, PersonaErro
         .connect_timeout(PATIENCE)
         .read_timeout(PATIENCE)
         .timeout(WHOLE)
-        .redirect(policy);
+        .redirect(Policy::none());
     let builder = if is_plain { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| failed(&error))
 }
@@ -276,10 +335,6 @@ fn parameter(list: &str, name: &str) -> Option<String> {
     None
 }
 
-async fn sent(request: RequestBuilder) -> Result<Response, Unfetched> {
-    request.send().await.map_err(|error| Unfetched::Away(failed(&error)))
-}
-
 /// Returns an answer that is none of an error.
 async fn fine(answer: Response) -> Result<Response, Unfetched> {
     if answer.status().is_success() {
@@ -290,16 +345,11 @@ async fn fine(answer: Response) -> Result<Response, Unfetched> {
     let said = String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ");
     let said: String = said.chars().take(200).collect();
     let more = if said.is_empty() { String::new() } else { format!(": {}", said.escape_debug()) };
-    Err(refusal(status, "is not to be had: its registry", &more))
-}
-
-/// Returns the error that a status is, of whoever answered it.
-fn refusal(status: StatusCode, who: &str, more: &str) -> Unfetched {
-    let error = PersonaError::new(format!("{who} answered {status}{more}"));
-    match status {
+    let error = PersonaError::new(format!("is not to be had: its registry answered {status}{more}"));
+    Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Unfetched::Refused(error),
         _ => Unfetched::Away(error),
-    }
+    })
 }
 
 /// Returns the first bytes of an answer, whatever its length.
@@ -350,10 +400,9 @@ fn header(text: &str) -> Result<HeaderValue, PersonaError> {
 
 /// Returns what went wrong with all its causes, without the URL of a request: it may hold more than it should.
 fn failed(error: &reqwest::Error) -> PersonaError {
-    let mut text = match (error.is_connect(), error.is_timeout(), error.is_redirect()) {
-        (_, true, _) => "its registry did not answer in time",
-        (true, ..) => "its registry cannot be reached",
-        (.., true) => "its registry sends on",
+    let mut text = match (error.is_connect(), error.is_timeout()) {
+        (_, true) => "its registry did not answer in time",
+        (true, _) => "its registry cannot be reached",
         _ => "its registry broke off",
     }
     .to_owned();
@@ -384,9 +433,10 @@ mod tests {
 
     #[test]
     fn no_login_goes_where_all_could_read_it() {
-        let may = |realm: &str, root: &str, has_login| {
-            may_ask(&Url::parse(realm).expect("a URL"), &Url::parse(root).expect("a URL"), has_login)
+        let may = |realm: &str, root: &str, login: &Login| {
+            may_ask(&Url::parse(realm).expect("a URL"), &Url::parse(root).expect("a URL"), login)
         };
+        let logins = [Login::Basic("ann".to_owned(), "a".to_owned()), Login::Identity("i".to_owned())];
         for (realm, root, has_login, expected) in [
             ("https://auth.example/token", "https://registry.example/v2/", true, true),
             ("https://auth.example/token", "http://127.0.0.1:5000/v2/", true, true),
@@ -402,7 +452,10 @@ mod tests {
             ("ftp://127.0.0.1/token", "http://127.0.0.1:5000/v2/", false, false),
             ("file:///etc/passwd", "http://127.0.0.1:5000/v2/", false, false),
         ] {
-            assert_eq!(may(realm, root, has_login), expected, "{realm} of {root}");
+            let nobody = [Login::Nobody];
+            for login in if has_login { &logins[..] } else { &nobody } {
+                assert_eq!(may(realm, root, login), expected, "{realm} of {root}");
+            }
         }
     }
 

@@ -44,7 +44,8 @@ impl Tokens {
         let (asked, sends_on, token) = (Arc::clone(&tokens.asked), Arc::clone(&tokens.sends_on), token.to_owned());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let _ = serve(stream, &token, &asked, sends_on.load(Ordering::SeqCst));
+                let (asked, token, sends_on) = (Arc::clone(&asked), token.clone(), sends_on.load(Ordering::SeqCst));
+                std::thread::spawn(move || serve(stream, &token, &asked, sends_on));
             }
         });
         tokens
@@ -133,7 +134,11 @@ fn a_token_of_an_identity_is_given_for_one_that_lets_in_as_docker_gives_it() {
         (first, form, client.is_some())
     };
     assert_eq!(alike(&ours), alike(&theirs));
-    let run = claw(&["pull"]);
+    // What goes in clear goes to this host alone, and through no proxy: nobody listens at this one.
+    let nobody = format!("http://127.0.0.1:{}", crate::proxy::free_port());
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|each| (each, nobody.as_str()));
+    let environment = [&[("DOCKER_CONFIG", config.as_str())], &proxies[..]].concat();
+    let run = claw_with(&pod.folder.0, &["persona", "pull", &name], &environment);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(tokens.asked()[0].1["scope"], "repository:acme/bot:pull");
     // It is sent on to nobody, and one that is not known is refused without a word of it.
@@ -145,4 +150,5 @@ fn a_token_of_an_identity_is_given_for_one_that_lets_in_as_docker_gives_it() {
     logs_in("canary-of-nobody");
     let run = claw(&["pull"]);
     assert!(run.code == Some(1) && run.stderr.contains("its token server answered 401"), "{run:?}");
+    assert!(run.stderr.contains("`docker login` gets another"), "{run:?}");
 }

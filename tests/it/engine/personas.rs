@@ -447,7 +447,7 @@ fn who_logs_in_is_what_dockers_file_says_and_is_never_printed() {
     );
     let run = logged(&["persona", "pull", &name]);
     assert!(
-        run.code == Some(1) && run.stderr.contains("has an identity token for its registry, which takes names"),
+        run.code == Some(1) && run.stderr.contains("`docker login -u NAME` a login for a registry that takes names"),
         "{run:?}"
     );
     assert!(!format!("{run:?}").contains("canary"), "{run:?}");
