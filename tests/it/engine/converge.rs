@@ -217,7 +217,7 @@ fn what_ends_badly_is_not_what_is_waited_for() {
 
 #[test]
 fn a_name_that_somebody_else_has_is_left_to_them() {
-    let pod = pod("names", &sleeper("web", ""));
+    let pod = pod("name-taken", &sleeper("web", ""));
     let name = pod.container("web");
     let image = format!("{}-box", pod.name);
     pod.ok(&["build"]);
