@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode, Url};
@@ -57,7 +57,7 @@ struct Call<'c> {
     at: Url,
     headers: HeaderMap,
     body: &'c [u8],
-    /// What lets somebody in, at the place that the request begins at or at another of the registry's own.
+    /// What lets somebody in, where the request begins.
     login: Option<HeaderValue>,
 }
 
@@ -83,26 +83,35 @@ impl Clients {
     }
 
     /// Asks one place, which may answer that another is to be asked.
-    async fn ask(&self, call: &Call<'_>, at: &Url) -> Result<Response, Unfetched> {
+    async fn ask(&self, call: &Call<'_>, at: &Url, login: Option<&HeaderValue>) -> Result<Response, Unfetched> {
         let client = if at.scheme() == "https" { &self.tls } else { &self.plain };
-        let mut headers = call.headers.clone();
-        // A login is for whom it was meant, however often the caller was sent on.
-        if let Some(login) = call.login.as_ref().filter(|_| at.origin() == call.at.origin()) {
-            headers.insert(AUTHORIZATION, login.clone());
-        }
-        let request = client.request(call.method.clone(), at.clone()).headers(headers).body(call.body.to_vec());
-        request.send().await.map_err(|error| Unfetched::Away(failed(&error)))
+        let mut at = at.clone();
+        // Whoever names a place does not say as whom it is asked. One without a host has neither, and is refused below.
+        let _ = at.set_username("").and_then(|()| at.set_password(None));
+        let request = client.request(call.method.clone(), at).headers(call.headers.clone()).body(call.body.to_vec());
+        let request = match login {
+            Some(login) => request.header(AUTHORIZATION, login.clone()),
+            None => request,
+        };
+        // What is sent takes its time, within the whole.
+        let patience = if call.body.is_empty() { PATIENCE } else { WHOLE };
+        let answer = tokio::time::timeout(patience, request.send()).await.map_err(|_| silent())?;
+        answer.map_err(|error| Unfetched::Away(failed(&error)))
     }
 
-    /// Asks, and goes on where it is sent to: not for ever, and from TLS to no place without.
+    /// Asks, and goes on where it is sent to: not for ever, from TLS to no place without, and with what it carries to no other place in
+    /// clear. A login is for whom it was meant: it is shown to nobody else, and not again by somebody else's word.
     async fn follow(&self, call: &Call<'_>) -> Result<Response, Unfetched> {
-        let mut at = call.at.clone();
+        let (mut at, mut login) = (call.at.clone(), call.login.as_ref());
         for _ in 0..=MOST_REDIRECTS {
-            let answer = self.ask(call, &at).await?;
+            let answer = self.ask(call, &at, login).await?;
             let Some(next) = sent_on(&answer, &call.method) else { return Ok(answer) };
-            if at.scheme() == "https" && next.scheme() != "https" {
+            let is_other = next.origin() != at.origin();
+            let is_clear = next.scheme() != "https";
+            if is_clear && (at.scheme() == "https" || is_other && !call.body.is_empty()) {
                 return Err(astray("to a place without TLS"));
             }
+            login = login.filter(|_| !is_other);
             at = next;
         }
         Err(astray("without end"))
@@ -117,8 +126,12 @@ fn sent_on(answer: &Response, method: &Method) -> Option<Url> {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => is_read,
         _ => false,
     };
-    let place = answer.headers().get(LOCATION).filter(|_| sends)?.to_str().ok()?;
-    answer.url().join(place).ok()
+    let place = answer.headers().get(LOCATION).filter(|_| sends)?;
+    answer.url().join(std::str::from_utf8(place.as_bytes()).ok()?).ok()
+}
+
+fn silent() -> Unfetched {
+    Unfetched::Away(PersonaError::new("cannot be fetched or pushed: its registry did not answer in time"))
 }
 
 fn astray(how: &str) -> Unfetched {
@@ -154,7 +167,9 @@ impl Repository {
         purpose: Purpose,
     ) -> Result<Option<HeaderValue>, Unfetched> {
         let answer = self.clients.follow(&Call::new(Method::GET, root.clone(), None)).await?;
-        let Some(challenge) = challenge(answer.headers()) else {
+        // Who is sent on hears somebody else, who says nothing of this registry.
+        let own = challenge(answer.headers()).filter(|_| answer.url().origin() == root.origin());
+        let Some(challenge) = own else {
             return match login {
                 Login::Basic(..) if wants_basic(answer.headers()) => Ok(basic(login)?),
                 _ => Ok(None),
@@ -180,7 +195,12 @@ impl Repository {
             _ => {
                 let status = answer.status();
                 let error = PersonaError::new(format!("is not to be had: its token server answered {status}"));
-                return Err(if status.is_client_error() { Unfetched::Refused(error) } else { Unfetched::Away(error) });
+                return Err(match status {
+                    StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                        Unfetched::Refused(error)
+                    }
+                    _ => Unfetched::Away(error),
+                });
             }
         };
         let bytes = read(answer, MOST_TOKEN, "gets a token that is longer than one may be").await?;
@@ -204,7 +224,7 @@ impl Repository {
         let form = asked.query().unwrap_or_default();
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         let call = Call::new(Method::POST, realm.clone(), None).with(CONTENT_TYPE, kind).carrying(form.as_bytes());
-        self.clients.ask(&call, &realm).await
+        self.clients.ask(&call, &realm, None).await
     }
 
     /// Returns a request; only to the registry itself goes what lets somebody in.
@@ -230,7 +250,9 @@ impl Repository {
         if found.status() == StatusCode::OK {
             return Ok(());
         }
-        let call = self.call(Method::POST, self.at("blobs/uploads/")?);
+        // Some want to be told that nothing comes.
+        let nothing = HeaderValue::from_static("0");
+        let call = self.call(Method::POST, self.at("blobs/uploads/")?).with(CONTENT_LENGTH, nothing);
         let begun = fine(self.clients.follow(&call).await?).await?;
         let place = begun.headers().get(LOCATION).and_then(|place| place.to_str().ok());
         let place = place.and_then(|place| begun.url().join(place).ok());
@@ -282,7 +304,6 @@ fn client(is_plain: bool) -> Result<reqwest::Client, PersonaError> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("claw/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(PATIENCE)
-        .read_timeout(PATIENCE)
         .timeout(WHOLE)
         .redirect(Policy::none());
     let builder = if is_plain { builder.no_proxy() } else { builder };
@@ -352,10 +373,16 @@ async fn fine(answer: Response) -> Result<Response, Unfetched> {
     })
 }
 
+/// Returns the next bytes of an answer.
+async fn next(answer: &mut Response) -> Result<Option<Vec<u8>>, Unfetched> {
+    let piece = tokio::time::timeout(PATIENCE, answer.chunk()).await.map_err(|_| silent())?;
+    Ok(piece.map_err(|error| Unfetched::Away(failed(&error)))?.map(Vec::from))
+}
+
 /// Returns the first bytes of an answer, whatever its length.
 async fn some(mut answer: Response, most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Ok(Some(piece)) = answer.chunk().await {
+    while let Ok(Some(piece)) = next(&mut answer).await {
         bytes.extend_from_slice(&piece);
         if bytes.len() >= most {
             bytes.truncate(most);
@@ -371,7 +398,7 @@ async fn read(mut answer: Response, most: usize, long: &str) -> Result<Vec<u8>, 
         return Err(PersonaError::new(long).into());
     }
     let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| Unfetched::Away(failed(&error)))? {
+    while let Some(piece) = next(&mut answer).await? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > most {
             return Err(PersonaError::new(long).into());

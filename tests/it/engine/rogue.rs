@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::{Folder, Run, claw_with};
@@ -160,6 +161,29 @@ fn a_login_goes_nowhere_in_clear_whatever_the_registry_wants() {
     }));
     let run = rogue.claw(&folder, &["push", "./own"]);
     assert!(run.stderr.contains("its registry wants it in clear, at `http://192.0.2.1/upload`"), "{run:?}");
+    // Nor is what is put somewhere sent on in clear, and who is sent on to another registry does not believe what it wants.
+    let rogue = Rogue::start(Box::new(|first, out| match first.split(' ').next() {
+        Some("HEAD") => plain(out, "404 No", ""),
+        Some("POST") => plain(out, "202 Put\r\nLocation: /upload", ""),
+        Some("PUT") => plain(out, "307 On\r\nLocation: http://192.0.2.1/upload", ""),
+        _ => plain(out, "200 OK", "{}"),
+    }));
+    let run = rogue.claw(&folder, &["push", "./own"]);
+    assert!(run.stderr.contains("its registry sends on to a place without TLS"), "{run:?}");
+    let tokens = Rogue::start(Box::new(|_, out| plain(out, "200 OK", "{\"token\": \"x\"}")));
+    let realm = format!("http://127.0.0.1:{}/token", tokens.port);
+    let stranger = Rogue::start(Box::new(move |_, out| {
+        plain(out, &format!("401 No\r\nWWW-Authenticate: Bearer realm=\"{realm}\",service=\"x\""), "{}")
+    }));
+    let port = stranger.port;
+    let rogue = Rogue::start(Box::new(move |first, out| match first.contains("/v2/ ") {
+        true => plain(out, &format!("307 On\r\nLocation: http://ann:canary@127.0.0.1:{port}/v2/"), ""),
+        false => plain(out, "404 No", ""),
+    }));
+    let run = rogue.claw(&folder, &["pull"]);
+    assert!(run.stderr.contains("its registry answered 404"), "{run:?}");
+    assert_eq!(*stranger.asked.lock().expect("nobody panicked"), ["GET /v2/ HTTP/1.1"]);
+    assert_eq!(*tokens.asked.lock().expect("nobody panicked"), [""; 0]);
     // What lets somebody in at one place is no other's: a redirect of a blob leads to another host as a rule.
     // Nor is it where that host sends on to itself.
     let other = Rogue::start(Box::new(|first, out| match first.contains("/x ") {
@@ -175,6 +199,32 @@ fn a_login_goes_nowhere_in_clear_whatever_the_registry_wants() {
     assert!(run.stderr.contains("its registry answered 404"), "{run:?}");
     assert!(rogue.asked.lock().expect("nobody panicked").iter().any(|line| line.starts_with("authorization: Basic ")));
     assert_eq!(*other.asked.lock().expect("nobody panicked"), ["GET /x HTTP/1.1", "GET /y HTTP/1.1"]);
+}
+
+#[test]
+fn a_login_goes_on_within_its_registry_and_comes_back_by_nobody_elses_word() {
+    let folder = Folder::new("rogue-moved");
+    let own = Arc::new(AtomicU16::new(0));
+    let port = Arc::clone(&own);
+    let other = Rogue::start(Box::new(move |_, out| {
+        plain(out, &format!("307 On\r\nLocation: http://127.0.0.1:{}/back", port.load(Ordering::SeqCst)), "")
+    }));
+    let port = other.port;
+    let rogue = Rogue::start(Box::new(move |first, out| match first.split(' ').nth(1) {
+        Some("/v2/acme/bot/manifests/1") => plain(out, "307 On\r\nLocation: /moved", ""),
+        Some("/moved") => plain(out, &format!("307 On\r\nLocation: http://127.0.0.1:{port}/x"), ""),
+        Some("/back") => plain(out, "404 No", ""),
+        _ => plain(out, "200 OK\r\nWWW-Authenticate: Basic realm=x", "{}"),
+    }));
+    own.store(rogue.port, Ordering::SeqCst);
+    let run = rogue.claw(&folder, &["pull"]);
+    assert!(run.stderr.contains("its registry answered 404"), "{run:?}");
+    let asked = rogue.asked.lock().expect("nobody panicked").clone();
+    let login = "authorization: Basic YW5uOmNhbmFyeS1wYXNzd29yZA==";
+    let manifest = "GET /v2/acme/bot/manifests/1 HTTP/1.1";
+    let expected = ["GET /v2/ HTTP/1.1", manifest, login, "GET /moved HTTP/1.1", login, "GET /back HTTP/1.1"];
+    assert_eq!(asked, expected);
+    assert_eq!(*other.asked.lock().expect("nobody panicked"), ["GET /x HTTP/1.1"]);
 }
 
 #[test]
