@@ -13,7 +13,7 @@ use claw_types::image::{WORKER_LOG, WORKER_TOOLS, WORKER_TRACK, compose, label};
 use claw_types::track::MANAGERS;
 use serde_json::{Map, Value, json};
 
-use crate::apply::{ApplyError, Site};
+use crate::apply::{ApplyError, Site, create};
 use crate::container::{Scope, body};
 use crate::docker::{Docker, EngineError, Inside, Seen};
 use crate::files::{make_directory, make_state, write_bytes};
@@ -199,7 +199,7 @@ impl Made {
         service.user.clone_from(&self.user);
         let make = async |service: &Service| {
             let body = body(&self.agent, container, service, &self.labels, &Scope::new(plan, site));
-            let id = docker.create_container(container, service.platform.as_deref(), body).await?;
+            let id = create(docker, container, service.platform.as_deref(), body, site.interrupt).await?;
             // Whoever works there may add to it.
             docker.put(&id, WORKER_TRACK, b"", 0o666).await?;
             docker.put(&id, DONE, b"0", 0o644).await?;

@@ -15,6 +15,7 @@ use super::{ApplyError, Run, Site};
 use crate::container::{body, depends_on, endpoints, newer};
 use crate::docker::{BuildCall, Docker, EngineError, Seen};
 use crate::image::{Building, Making, base, builder, never};
+use crate::interrupt::Interrupt;
 use crate::live::hashes;
 use crate::{hook, pack};
 
@@ -247,38 +248,11 @@ impl Run<'_> {
             mounts.extend(again);
         }
         self.known(name, service).await?;
-        let id = self.create(&container, service.platform.as_deref(), body).await?;
+        let id = create(self.docker, &container, service.platform.as_deref(), body, self.site.interrupt).await?;
         for (network, endpoint) in endpoints(name, &container, service, &self.scope).into_iter().skip(1) {
             self.docker.attach(&network, &id, endpoint).await?;
         }
         self.taken_over(name, number, kept)
-    }
-
-    /// Makes a container and returns its id. A run that was killed may have asked for the same one too, and the engine makes it all the
-    /// same, maybe after things were looked at: that one gives way.
-    pub(super) async fn create(
-        &self,
-        container: &str,
-        platform: Option<&str>,
-        body: Value,
-    ) -> Result<String, ApplyError> {
-        let mut tries = 0;
-        loop {
-            let taken = match self.docker.create_container(container, platform, body.clone()).await {
-                Err(error) if is_taken(&error) && tries < MAKING => error,
-                made => return Ok(made?),
-            };
-            match self.docker.container(container).await? {
-                Some(seen) if is_late(&seen, container, &body["Labels"]) => {
-                    self.docker.remove_container(&seen.id, true).await?;
-                }
-                Some(_) => return Err(taken.into()),
-                None if self.site.interrupt.is_asked() => return Err(ApplyError::Interrupted),
-                // It has the name already, and is not made yet.
-                None => tokio::time::sleep(PAUSE).await,
-            }
-            tries += 1;
-        }
     }
 
     /// Returns the image of a service.
@@ -373,6 +347,34 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 /// is copied meanwhile.
 const MAKING: u32 = 300;
 
+/// Makes a container and returns its id. A run that was killed may have asked for the same one too, and the engine makes it all the
+/// same, maybe after things were looked at: that one gives way.
+pub(crate) async fn create(
+    docker: &Docker,
+    container: &str,
+    platform: Option<&str>,
+    body: Value,
+    interrupt: &Interrupt,
+) -> Result<String, ApplyError> {
+    let mut tries = 0;
+    loop {
+        let taken = match docker.create_container(container, platform, body.clone()).await {
+            Err(error) if is_taken(&error) && tries < MAKING => error,
+            made => return Ok(made?),
+        };
+        match docker.container(container).await? {
+            Some(seen) if is_late(&seen, container, &body["Labels"]) => {
+                docker.remove_container(&seen.id, true).await?;
+            }
+            Some(_) => return Err(taken.into()),
+            None if interrupt.is_asked() => return Err(ApplyError::Interrupted),
+            // It has the name already, and is not made yet.
+            None => tokio::time::sleep(PAUSE).await,
+        }
+        tries += 1;
+    }
+}
+
 fn is_taken(error: &EngineError) -> bool {
     error.status == Some(409) && error.reason.contains("already in use")
 }
@@ -382,10 +384,13 @@ fn is_taken(error: &EngineError) -> bool {
 fn is_late(seen: &Seen, name: &str, labels: &Value) -> bool {
     let of_one = [compose::PROJECT, compose::SERVICE, compose::NUMBER, compose::ONEOFF, compose::WORKING_DIR];
     let is_same = |key: &str| seen.label(key) == labels[key].as_str().unwrap_or("");
-    let is_left = match seen.is_oneoff() {
-        true => seen.label(label::ROLE) == "init",
+    let is_new = seen.state.status == "created";
+    let is_left = match (seen.is_oneoff(), seen.label(label::ROLE)) {
+        (true, "init") => true,
+        (true, "worker") => is_new,
+        (true, _) => false,
         // Docker compose's have no such label.
-        false => seen.state.status == "created" && seen.labels.contains_key(label::PRE_STOP),
+        (false, _) => is_new && seen.labels.contains_key(label::PRE_STOP),
     };
     is_left && seen.name == name && of_one.into_iter().all(is_same)
 }
@@ -457,6 +462,14 @@ mod tests {
         };
         let wanted = json!(oneoff("init").labels);
         assert!(super::is_late(&oneoff("init"), "desk-web-1", &wanted));
-        assert!(!super::is_late(&oneoff(""), "desk-web-1", &wanted));
+        for role in ["", "worker"] {
+            assert!(!super::is_late(&oneoff(role), "desk-web-1", &wanted), "{role}");
+        }
+        let worker = |state: &str| {
+            let mut seen = oneoff("worker");
+            seen.state.status = state.to_owned();
+            super::is_late(&seen, "desk-web-1", &wanted)
+        };
+        assert!(worker("created") && !worker("exited"));
     }
 }

@@ -37,7 +37,7 @@ mod replace;
 mod start;
 mod unnamed;
 
-pub(crate) use make::{ensure_infra, make_volume};
+pub(crate) use make::{create, ensure_infra, make_volume};
 pub use oneoff::{OneOff, make_oneoff};
 pub(crate) use replace::is_aside;
 use start::Earlies;
@@ -428,7 +428,7 @@ impl<'r> Run<'r> {
         let labels = rows.map(|(key, value)| (key.to_owned(), json!(value))).into_iter().collect();
         let body = body(&name, &name, &self.plan.owning(volumes, units), &labels, &self.scope);
         let mut changes = self.docker.changes(self.scope.project);
-        let helper = self.create(&name, None, body).await?;
+        let helper = create(self.docker, &name, None, body, self.site.interrupt).await?;
         self.docker.start(&helper).await?;
         let state = loop {
             match self.docker.container(&helper).await? {
