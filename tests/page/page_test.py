@@ -185,6 +185,22 @@ def disabling_a_key_posts_it_and_the_focus_stays_on_the_row(w):
 
 
 @test
+def a_state_that_comes_late_is_not_drawn_over_a_newer_one(w):
+    tab = w.signed_in()
+    w.mock.slow = 1
+    tab.click(tab.find("key('OPENAI_API_KEY').querySelector('[data-control=disable]')"))
+    tab.wait("document.getElementById('notice').textContent === 'openai OPENAI_API_KEY is disabled'")
+    # The page has asked for the state by now, and is told that of now in a second.
+    time.sleep(0.3)
+    with w.mock.change() as state:
+        next(key for key in state["keys"] if key["key"] == "OPENAI_API_KEY")["state"] = "ready"
+    tab.wait("key('OPENAI_API_KEY').dataset.state === 'ready'")
+    time.sleep(1.5)
+    same(tab.ask("key('OPENAI_API_KEY').dataset.state"), "ready")
+    same(tab.errors, [])
+
+
+@test
 def a_budget_is_overridden_and_a_refusal_is_told(w):
     tab = w.signed_in()
     override = "agent('writer-0').querySelector('[data-scope=agent][data-window=day] .override')"

@@ -85,7 +85,7 @@ class Mock:
     def __init__(self, port=0):
         self.page, self.policy = PAGE.read_bytes(), csp(PAGE.read_bytes())
         self.lock, self.version, self.epoch = threading.Condition(), 0, 0
-        self.seen, self.posts, self.down, self.line_end = [], [], False, "\n"
+        self.seen, self.posts, self.down, self.line_end, self.slow = [], [], False, "\n", 0
         self.state = sample(int(time.time() * 1000))
         mock = self
 
@@ -118,7 +118,9 @@ class Mock:
                 if self.command == "POST":
                     return self.post(body)
                 if self.path == "/state":
-                    return self.reply(200, mock.snapshot(self.role()))
+                    state = mock.snapshot(self.role())
+                    time.sleep(mock.slow)
+                    return self.reply(200, state)
                 if self.path == "/events":
                     return self.events()
                 self.reply(404, {"error": {"message": "no such route"}})
