@@ -135,15 +135,12 @@ fn machine(facts: &EngineFacts) -> Vec<Look> {
     ]
 }
 
-/// Returns whether this host takes from a network only what it would send back there, also from one that is yet to be made: of what is said
-/// for all and of what a new interface begins with the larger counts, and 2 is loose. It answers for its addresses on every network, also
-/// where it has none (Linux 6.18, Engine 20.10.24: a datagram bound to the agent's own interface arrived).
+/// Returns whether this host takes from a network only what it would send back there. It answers for its addresses on every network, also
+/// where it has none (Linux 6.18, Engine 20.10.24: a datagram bound to the agent's own interface arrived). There any filter holds, also the
+/// loose one that 2 is (seen with each of 0, 1 and 2): what is said for all counts, and for a new network what interfaces begin with.
 fn has_path_filter() -> bool {
-    let of = |place: &str| {
-        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{place}/rp_filter")).ok()?;
-        text.trim().parse::<u8>().ok()
-    };
-    of("all").max(of("default")) == Some(1)
+    let of = |place: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{place}/rp_filter"));
+    ["all", "default"].into_iter().any(|place| of(place).is_ok_and(|text| matches!(text.trim(), "1" | "2")))
 }
 
 /// What stands between an agent and the host.
@@ -193,10 +190,9 @@ fn walls(facts: &EngineFacts) -> Vec<Look> {
     if facts.address.starts_with("unix:") || facts.address.starts_with('/') {
         let found = match has_path_filter() {
             true => "refused",
-            false => "taken from any network: the larger of `net.ipv4.conf.{all,default}.rp_filter` is not 1",
+            false => "taken from any network: `net.ipv4.conf.all.rp_filter` is 0",
         };
-        let cost = "an agent can send to the host's UDP ports, without an answer: \
-                    `sysctl net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1` ends it for networks made from then on";
+        let cost = "an agent can send to the host's UDP ports, without an answer: `sysctl net.ipv4.conf.all.rp_filter=1` ends it";
         walls.push(look("datagrams to the host", has_path_filter(), found, cost));
     }
     if facts.is_podman {
