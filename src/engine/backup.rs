@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::apply::{ApplyError, Site, ensure_infra, make_volume};
 use crate::container::Scope;
 use crate::docker::{Docker, EngineError, Seen};
-use crate::files::{FileError, make_private, remove_tree, write_bytes};
+use crate::files::{FileError, entries, make_private, remove_tree, write_bytes};
 use crate::{persona, state};
 
 /// The list of a backup's parts.
@@ -220,12 +220,10 @@ fn open(path: &Path) -> Result<Hash<File>, ApplyError> {
 fn pack_state(folder: &Path, out: &mut dyn Write) -> Result<(), ApplyError> {
     let pack = || -> io::Result<()> {
         let mut archive = tar::Builder::new(out);
-        let mut entries: Vec<_> = match fs::read_dir(folder) {
-            Ok(entries) => entries.collect::<io::Result<_>>()?,
+        let entries = match entries(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
+            found => found?,
         };
-        entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries.into_iter().filter(|entry| entry.file_name() != "lock" && entry.file_name() != "restoring")
         {
             match entry.file_type()?.is_dir() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::files::entries;
 use crate::ignore::{BadPattern, Ignore};
 
 /// Why a context cannot be sent.
@@ -156,11 +157,7 @@ fn append(builder: &mut tar::Builder<&mut dyn Write>, path: &Path, name: &str) -
 
 fn collect(folder: &Path, below: &str, never: &Never, names: &mut Vec<String>) -> Result<(), ContextError> {
     let failed = |source| ContextError::Read { path: below.to_owned(), source };
-    let entries: io::Result<Vec<_>> = fs::read_dir(folder.join(below)).map_err(failed)?.collect();
-    let mut entries = entries.map_err(failed)?;
-    // Of several that cannot be sent the same one is told each time.
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
+    for entry in entries(&folder.join(below)).map_err(failed)? {
         let name = entry.file_name();
         let name = name.to_str().ok_or_else(|| ContextError::Name(name.to_string_lossy().into_owned()))?;
         if never.names.contains(name) || never.paths.contains(&entry.path()) {

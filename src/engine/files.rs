@@ -336,6 +336,13 @@ pub fn remove_state(root: &Path, pod: &str) -> Result<(), FileError> {
     remove_tree(&own)
 }
 
+/// Returns what is in a directory, by its names: of several things that are wrong with it the same one is told each time.
+pub(crate) fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    Ok(entries)
+}
+
 /// A link would let whoever wrote the pod's directory choose where secrets are put and what is removed.
 pub(crate) fn refuse_link(path: &Path) -> Result<(), FileError> {
     if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {

@@ -134,11 +134,7 @@ impl Files {
             return Err(PersonaError::new("has directories that lie too deep in each other"));
         }
         let failed = |error: io::Error| PersonaError::host(directory, &error);
-        let entries: io::Result<Vec<_>> = fs::read_dir(directory).map_err(failed)?.collect();
-        let mut entries = entries.map_err(failed)?;
-        // Of several that cannot be taken the same one is told each time.
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
+        for entry in crate::files::entries(directory).map_err(failed)? {
             let path = entry.path();
             let shown = path.strip_prefix(top).unwrap_or(&path);
             let below = shown.to_str().and_then(|text| PodPath::parse(text).ok());
