@@ -30,8 +30,8 @@ pub trait Driver: Sync {
     /// Returns what a probe's output says.
     fn read_health(&self, output: &ProbeOutput) -> Health;
 
-    /// Returns what the command of [`Lowered::reading`] printed, as the JSON object described there. Most print that themselves;
-    /// for a runtime with a list of its own the driver says it in that form, or nothing where it has none to read: that list may show secrets.
+    /// Returns what the command of [`Lowered::reading`] printed, as the JSON object described there. Most print that themselves; for a
+    /// runtime with a list of its own the driver says it in that form, or nothing where it cannot read it: such a list may show secrets.
     fn read_configuration<'o>(&self, output: &'o ProbeOutput) -> Cow<'o, str> {
         Cow::Borrowed(&output.stdout)
     }
@@ -173,8 +173,8 @@ pub struct Lowered {
     /// A command that tells more than the probe and takes longer; asked where a person wants to know.
     pub detail: Option<Vec<String>>,
     /// A command that prints the configuration as the runtime reads it. [`Driver::read_configuration`] makes of that one JSON object
-    /// without secrets, with `endpoints` (the base URLs of models it would ask), `models` (their names as it would ask for them), `ignored` (keys it does not know), `warnings`
-    /// (what it says itself) and `configuration` (the whole).
+    /// without secrets, with `endpoints` (the base URLs of models it would ask), `models` (their names as it would ask for them),
+    /// `ignored` (keys it does not know), `warnings` (what it says itself) and `configuration` (the whole).
     pub reading: Option<Vec<String>>,
     /// How a message gets in.
     pub door: Option<Door>,
